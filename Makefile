@@ -1,0 +1,29 @@
+# Needs python3 (3.11 or later, with venv and pip) and nothing else.
+
+PYTHON ?= python3
+VENV ?= .venv
+INSTALLED := $(VENV)/.installed
+
+.PHONY: run test lock
+
+run: $(INSTALLED)
+	@exec $(VENV)/bin/spigot up
+
+test: $(INSTALLED)
+	@$(VENV)/bin/pytest
+
+# Renews requirements.lock: the newest versions that pyproject.toml allows.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
+	  --no-emit-index-url --no-header --extra dev pyproject.toml --output-file requirements.lock
+
+$(INSTALLED): requirements.lock pyproject.toml | $(VENV)/bin/pip
+	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
+	$(VENV)/bin/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("Spigot needs Python 3.11")'
+	$(PYTHON) -m venv $(VENV)
