@@ -1,0 +1,120 @@
+--[[
+Functions that several scripts share: the clock, a bucket's numbers and slots, its bell, and
+the marks that a change of a job leaves.
+
+All times are whole Unix microseconds of the server's clock (`_us`), or milliseconds where
+they are scores of a sorted set (`_ms`). Keys of jobs are only known after a pop, so scripts
+build their names: the queue side needs a single primary.
+]]
+local RQ_JOB, RQ_QUEUE = "rq:job:", "rq:queue:"
+local EVENTS = "spigot:1:job_events"
+local SECOND_US = 1000000
+local CLAIM_AHEAD_US = 50000 -- how long before its slot a job may be claimed, and no longer
+
+local function clock_us(now)
+  if now and now ~= "" then return tonumber(now) end
+  local time = redis.call("TIME")
+  return tonumber(time[1]) * SECOND_US + tonumber(time[2])
+end
+
+local function ms(us) return math.floor(us / 1000) end
+
+-- "2026-01-31T12:00:00.000000Z", as RQ writes times. Source: H. Hinnant,
+-- "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+local function utc_text(us)
+  local seconds = math.floor(us / SECOND_US)
+  local days = math.floor(seconds / 86400)
+  local era = math.floor((days + 719468) / 146097)
+  local day_of_era = days + 719468 - era * 146097
+  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460)
+    + math.floor(day_of_era / 36524) - math.floor(day_of_era / 146096)) / 365)
+  local day_of_year = day_of_era
+    - (365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100))
+  local shifted_month = math.floor((5 * day_of_year + 2) / 153)
+  local day = day_of_year - math.floor((153 * shifted_month + 2) / 5) + 1
+  local month = shifted_month < 10 and shifted_month + 3 or shifted_month - 9
+  local year = year_of_era + era * 400 + (month <= 2 and 1 or 0)
+  local second_of_day = seconds - days * 86400
+  return string.format("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
+    math.floor(second_of_day / 3600), math.floor(second_of_day / 60) % 60, second_of_day % 60,
+    us - seconds * SECOND_US)
+end
+
+-- The inverse, for jobs that plain RQ enqueued; nil for what is no time.
+local function utc_us(text)
+  local year, month, day, hour, minute, second, fraction =
+    string.match(text or "", "^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.?(%d*)Z$")
+  if not year then return nil end
+  month, day = tonumber(month), tonumber(day)
+  year = tonumber(year) - (month <= 2 and 1 or 0)
+  local era = math.floor(year / 400)
+  local year_of_era = year - era * 400
+  local day_of_year = math.floor((153 * (month > 2 and month - 3 or month + 9) + 2) / 5) + day - 1
+  local days = era * 146097 + year_of_era * 365 + math.floor(year_of_era / 4)
+    - math.floor(year_of_era / 100) + day_of_year - 719468
+  local micros = tonumber(string.sub(fraction .. "000000", 1, 6))
+  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 * SECOND_US
+    + tonumber(second) * SECOND_US + micros
+end
+
+local function bucket_of(queue) return (string.gsub(string.gsub(queue, "%-high$", ""), "%-low$", "")) end
+
+local function bucket_key(name) return "spigot:1:bucket:" .. name end
+
+local function queue_keys(name)
+  local queue = RQ_QUEUE .. name
+  return { queue .. "-high", queue, queue .. "-low" }
+end
+
+local function waiting_in(queues)
+  local waiting = 0
+  for _, queue in ipairs(queues) do waiting = waiting + redis.call("LLEN", queue) end
+  return waiting
+end
+
+-- nil if nobody published the bucket's numbers (the server is new or was emptied).
+local function read_bucket(name)
+  local names = { "interval_us", "burst", "capacity", "max_running", "paused", "draining",
+    "held_until_us", "last_slot_us", "ahead_us", "paced_us", "mean_run_us",
+    "alone_ms" }
+  local values = redis.call("HMGET", bucket_key(name), unpack(names))
+  if not values[1] then return nil end
+  local bucket = { name = name }
+  for i, field in ipairs(names) do bucket[field] = tonumber(values[i]) or 0 end
+  return bucket
+end
+
+-- If the last slot is later, the server's clock was set back.
+local function latest_slot_us(now_us) return now_us + CLAIM_AHEAD_US end
+
+-- When the nth job from now may start: GCRA with a tolerance of burst - 1 intervals. `ahead_us`
+-- is how far the theoretical arrival time of the last slot lies behind that slot; it is kept
+-- apart from the slot so that new numbers count at once.
+-- Source: ATM Forum TM 4.1, section 4.4 (virtual scheduling).
+local function slot_of(bucket, now_us, nth)
+  local interval_us = bucket.interval_us
+  local tolerance_us = (bucket.burst - 1) * interval_us
+  local last_us = math.min(bucket.last_slot_us, latest_slot_us(now_us))
+  local ahead_us = bucket.ahead_us
+  if ahead_us > 0 and interval_us ~= bucket.paced_us then
+    ahead_us = math.ceil(ahead_us * interval_us / bucket.paced_us)
+  end
+  ahead_us = math.min(ahead_us, tolerance_us)
+  local arrival_us = math.max(now_us, last_us + ahead_us + interval_us)
+  if nth > 1 then
+    arrival_us = math.max(arrival_us, bucket.held_until_us) + (nth - 1) * interval_us
+  end
+  local slot_us = math.max(now_us, last_us, arrival_us - tolerance_us, bucket.held_until_us)
+  return slot_us, math.max(0, arrival_us - slot_us)
+end
+
+local function ring(name)
+  local bell = bucket_key(name) .. ":bell"
+  if redis.call("LLEN", bell) == 0 then redis.call("LPUSH", bell, "1") end
+end
+
+-- Tells those who listen for the job that there is something new to read.
+local function job_changed(job_id)
+  redis.call("HINCRBY", RQ_JOB .. job_id, "spigot_revision", 1)
+  redis.call("PUBLISH", EVENTS, job_id)
+end

@@ -1,0 +1,66 @@
+--[[
+Functions that count what a bucket does, in fields of its hash `…:stats`:
+
+EVENT:TYPE            how often; TYPE is a job type of the catalog, or rq for plain RQ's jobs
+NAME:TYPE:BOUND_US    observations of at most BOUND_US, and of more than the bound before it
+NAME:TYPE:sum_us      the sum of all observations
+
+TYPE is empty where types are not told apart. Nothing here names a client or a job, so the hash
+stays small whatever happens.
+]]
+local LONG_US = { 5000, 25000, 100000, 250000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000,
+  120000000, 300000000, 600000000, 1800000000, 3600000000 }
+local BOUNDS_US = {
+  waiting = LONG_US,
+  run = LONG_US,
+  late = { 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 250000, 1000000, 5000000 },
+  gap = { 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000,
+    10000000, 30000000, 60000000, 300000000, 1800000000, 3600000000 },
+}
+
+local function count(name, event, type)
+  redis.call("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, 1)
+end
+
+local function bound_of(histogram, us)
+  for _, bound_us in ipairs(BOUNDS_US[histogram]) do
+    if us <= bound_us then return string.format("%d", bound_us) end
+  end
+  return "inf"
+end
+
+local function observe(name, histogram, type, us)
+  local key, field = bucket_key(name) .. ":stats", histogram .. ":" .. type .. ":"
+  us = math.max(0, us)
+  redis.call("HINCRBY", key, field .. bound_of(histogram, us), 1)
+  redis.call("HINCRBY", key, field .. "sum_us", us)
+end
+
+-- The last time the job joined a queue: RQ's own requeue leaves our times as they were. Nil if
+-- that is unknown.
+local function waits_since_us(id)
+  local job = redis.call("HMGET", RQ_JOB .. id, "spigot_due_us", "spigot_enqueued_us", "enqueued_at")
+  local since_us = math.max(tonumber(job[1]) or 0, tonumber(job[2]) or 0, utc_us(job[3]) or 0)
+  return since_us > 0 and since_us or nil
+end
+
+-- Counts a start that is about to be made; `bucket` still has the slot before this one.
+local function count_start(bucket, id, slot_us)
+  local job = redis.call("HMGET", RQ_JOB .. id, "spigot_type", "spigot_attempts")
+  local type, attempts, since_us = job[1] or "rq", tonumber(job[2]) or 0, waits_since_us(id)
+  count(bucket.name, "started", type)
+  if not since_us then return end
+  if attempts == 0 then observe(bucket.name, "waiting", type, slot_us - since_us) end
+  if since_us <= bucket.last_slot_us then -- it waited all the while
+    observe(bucket.name, "gap", "", slot_us - bucket.last_slot_us)
+  end
+end
+
+-- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.
+local function count_end(entry, type)
+  count(entry.bucket, entry.status, type)
+  if entry.late_us then
+    observe(entry.bucket, "late", "", entry.late_us)
+    observe(entry.bucket, "run", type, entry.now_us - entry.slot_us)
+  end
+end

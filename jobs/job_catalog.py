@@ -1,0 +1,119 @@
+"""The catalog: every job type that the modules named in ``SPIGOT_APPS`` define."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from pkgutil import iter_modules
+from types import FunctionType, ModuleType
+
+from .errors import OperatorError
+from .job_types import MARK, JobType
+
+
+class CatalogError(OperatorError):
+    """A module cannot be loaded, or two job types have one name; the start must stop."""
+
+
+class UnknownJobType(LookupError):
+    """No module of the catalog defines that job type.
+
+    Attributes:
+        known: Names that there are.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.known = sorted(known)
+        super().__init__(f"there is no job type {name!r}; known: {', '.join(self.known) or 'none'}")
+
+
+class JobCatalog:
+    """The job types by name.
+
+    Args:
+        job_types: Each name once.
+        modules: What they were loaded from; the web looks for blueprints there.
+
+    Raises:
+        CatalogError: Two different functions claim one name.
+    """
+
+    def __init__(
+        self, job_types: Iterable[JobType] = (), modules: Iterable[ModuleType] = ()
+    ) -> None:
+        self.modules = tuple(modules)
+        self._types: dict[str, JobType] = {}
+        for job_type in job_types:
+            other = self._types.setdefault(job_type.name, job_type)
+            if other.function is not job_type.function:
+                raise CatalogError(
+                    f"job type {job_type.name!r} is defined twice: {_origin(other)} and "
+                    f"{_origin(job_type)}"
+                )
+
+    @classmethod
+    def load(cls, apps: Iterable[str]) -> "JobCatalog":
+        """Import the modules, and each module of those that are packages.
+
+        Args:
+            apps: Dotted names.
+
+        Raises:
+            CatalogError: One cannot be imported; the message says why.
+        """
+        if os.getcwd() not in sys.path:  # a console script does not look there
+            sys.path.insert(0, os.getcwd())
+        modules = [module for app in apps for module in _import_with_children(app)]
+        types = [t for module in modules for t in _job_types_in(module)]
+        return cls(types, modules)
+
+    def get(self, name: str) -> JobType:
+        """Return the job type.
+
+        Raises:
+            UnknownJobType: There is none of that name.
+        """
+        try:
+            return self._types[name]
+        except KeyError:
+            raise UnknownJobType(name, self._types) from None
+
+    def find(self, name: str | None) -> JobType | None:
+        """Return the job type, or None if there is none of that name."""
+        return self._types.get(name or "")
+
+    def __iter__(self) -> Iterator[JobType]:
+        return iter(self._types.values())
+
+    def bucket_names(self) -> set[str]:
+        """Return the buckets that the job types name."""
+        return {job_type.bucket for job_type in self}
+
+
+def _import_with_children(name: str) -> Iterator[ModuleType]:
+    module = _import(name)
+    yield module
+    for child in iter_modules(getattr(module, "__path__", ())):
+        if child.name != "__main__":
+            yield _import(f"{name}.{child.name}")
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return import_module(name)
+    except Exception as error:
+        raise CatalogError(
+            f"SPIGOT_APPS: {name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _job_types_in(module: ModuleType) -> Iterator[JobType]:
+    for value in list(vars(module).values()):
+        # a callable may be anything, such as Flask's request, which has no attributes now
+        registered = getattr(value, MARK, None) if isinstance(value, FunctionType) else None
+        if registered is not None:
+            yield registered
+
+
+def _origin(job_type: JobType) -> str:
+    return f"{job_type.function.__module__}.{job_type.function.__qualname__}"

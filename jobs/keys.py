@@ -1,0 +1,147 @@
+"""The names of everything that jobs, buckets and leases are kept under in Redis.
+
+Keys that begin with ``spigot:1:`` are ours (1 is the version of their schema); those that begin
+with ``rq:`` belong to RQ and are written as RQ 2.12 writes them.
+"""
+
+import re
+
+PREFIX = "spigot:1:"
+
+PRIORITIES = ("high", "default", "low")
+"""Most urgent first; each is a queue of the bucket."""
+
+QUEUE = re.compile(r"([a-z][a-z0-9_]*)(?:-(high|low))?")
+BUCKET = re.compile(r"[a-z][a-z0-9_]*")
+JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def bucket(name: str) -> str:
+    """Hash: the bucket's numbers, switches and last slot (``leak.lua`` lists the fields)."""
+    return f"{PREFIX}bucket:{name}"
+
+
+def bell(name: str) -> str:
+    """List with at most one token: some worker must look at the bucket."""
+    return f"{PREFIX}bucket:{name}:bell"
+
+
+def deputy_bell(name: str) -> str:
+    """List with at most one token: a second worker must watch the bucket."""
+    return f"{PREFIX}bucket:{name}:deputy_bell"
+
+
+def leases(name: str) -> str:
+    """Sorted set: attempt tokens of the bucket by the millisecond at which the lease ends."""
+    return f"{PREFIX}bucket:{name}:leases"
+
+
+def lease(token: str) -> str:
+    """Hash: what one attempt is about (``leak.lua`` writes it, completion removes it)."""
+    return f"{PREFIX}lease:{token}"
+
+
+def delayed(name: str) -> str:
+    """Sorted set: ids of jobs that wait for a time, by that millisecond."""
+    return f"{PREFIX}bucket:{name}:delayed"
+
+
+def waiters(name: str) -> str:
+    """Sorted set: the workers that watch the bucket, by the millisecond of their next look."""
+    return f"{PREFIX}bucket:{name}:waiters"
+
+
+def workers(name: str) -> str:
+    """Sorted set: the bucket's workers by the millisecond until which they count as alive."""
+    return f"{PREFIX}bucket:{name}:workers"
+
+
+def unlogged(name: str) -> str:
+    """Hash: ends of attempts whose line is not yet in a result log."""
+    return f"{PREFIX}bucket:{name}:unlogged"
+
+
+def changes(name: str) -> str:
+    """List: the last changes that operators made, newest first."""
+    return f"{PREFIX}bucket:{name}:changes"
+
+
+def stats(name: str) -> str:
+    """Hash: counters and histograms of the bucket, for the metrics."""
+    return f"{PREFIX}bucket:{name}:stats"
+
+
+def dependents(name: str) -> str:
+    """Set: jobs of the bucket that ended and whose dependents nobody released yet."""
+    return f"{PREFIX}bucket:{name}:dependents"
+
+
+def idempotency(key: str) -> str:
+    """Hash: fingerprint and job id of the first request with this key."""
+    return f"{PREFIX}idempotency:{key}"
+
+
+def buckets() -> str:
+    """Set: the names of all buckets."""
+    return f"{PREFIX}buckets"
+
+
+def job_events() -> str:
+    """Channel: the id of each job whose state changed."""
+    return f"{PREFIX}job_events"
+
+
+def job(job_id: str) -> str:
+    """Hash of RQ: the job; fields that begin with ``spigot_`` are ours."""
+    return f"rq:job:{job_id}"
+
+
+def queue(name: str) -> str:
+    """List of RQ: the ids of waiting jobs."""
+    return f"rq:queue:{name}"
+
+
+def failed(queue: str) -> str:
+    """Sorted set of RQ: the ids of failed jobs, by the second until which they are kept."""
+    return f"rq:failed:{queue}"
+
+
+def running(queue: str) -> str:
+    """Sorted set of RQ: ``ID:TOKEN`` of each attempt that runs."""
+    return f"rq:wip:{queue}"
+
+
+def results(job_id: str) -> str:
+    """Stream of RQ: the results of a job's attempts."""
+    return f"rq:results:{job_id}"
+
+
+def queue_name(bucket_name: str, priority: str) -> str:
+    """Return the queue that holds the bucket's jobs of ``priority``.
+
+    Raises:
+        ValueError: There is no such priority.
+    """
+    if priority not in PRIORITIES:
+        raise ValueError(f"priority must be one of {', '.join(PRIORITIES)}, not {priority!r}")
+    return bucket_name if priority == "default" else f"{bucket_name}-{priority}"
+
+
+def queue_names(bucket_name: str) -> list[str]:
+    """Return the bucket's three queues, most urgent first."""
+    return [queue_name(bucket_name, priority) for priority in PRIORITIES]
+
+
+def split_queue_name(name: str) -> tuple[str, str]:
+    """Return the bucket and the priority that a queue belongs to.
+
+    Raises:
+        ValueError: No bucket has a queue of that name.
+    """
+    match = QUEUE.fullmatch(name)
+    if match is None:
+        raise ValueError(
+            f"queue {name!r} belongs to no bucket: a bucket is named [a-z][a-z0-9_]* and has the "
+            "queues NAME-high, NAME and NAME-low"
+        )
+    return match[1], match[2] or "default"

@@ -1,0 +1,144 @@
+--[[
+Let one job leave the bucket for a worker, in the bucket's next slot.
+
+KEYS[1] lease    hash {job, bucket, queue, worker, slot_us, attempt}; written here. If it
+                 exists, the worker did not get the answer that it was given, and gets it again
+KEYS[2…] queues  lists of RQ, most urgent first
+
+ARGV[1] bucket      name
+ARGV[2] worker      name
+ARGV[3] token       of the attempt; also RQ's execution id
+ARGV[4] lease_ms    how long the claim stands without renewal, >= 1
+ARGV[5] alive_ms    how long the worker counts as alive from now on, >= 1
+ARGV[6] rq_ttl_s    the same for RQ's record of the worker, >= 1
+ARGV[7] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[8…] logged     tokens whose lines are now in a result log
+
+Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job},
+        {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it,
+        {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
+        {"sleep", 0, jobs that wait}: others watch the bucket, come when a bell rings,
+        or {"unpublished"}: the bucket has no numbers yet
+
+The job is claimed ahead of its slot, so that the worker's way to it costs no time of the slot.
+]]
+local lease = KEYS[1]
+local name, worker, token = ARGV[1], ARGV[2], ARGV[3]
+local lease_ms, alive_ms, rq_ttl_s = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local now_us = clock_us(ARGV[7])
+local key = bucket_key(name)
+local leases = key .. ":leases"
+local FRESH_MS = 5000 -- a sign of life that is not older is not renewed
+
+local queues = {}
+for i = 2, #KEYS do queues[i - 1] = KEYS[i] end
+
+local function note_alive()
+  local workers, until_ms = key .. ":workers", ms(now_us) + alive_ms
+  local known_ms = tonumber(redis.call("ZSCORE", workers, worker) or nil) or 0
+  if known_ms <= until_ms and known_ms > until_ms - FRESH_MS then return end
+  redis.call("ZADD", workers, until_ms, worker)
+  seen_by_rq(worker, now_us, rq_ttl_s)
+end
+
+-- The first job that can be run; entries without a job, or of one that runs or was cancelled,
+-- are dropped.
+local function pop(queue)
+  while true do
+    local id = redis.call("LPOP", queue)
+    if not id then return nil end
+    redis.call("HINCRBY", key, "head:" .. string.sub(queue, #RQ_QUEUE + 1), 1)
+    local job = redis.call("HMGET", RQ_JOB .. id, "data", "spigot_token")
+    local running = job[2] and redis.call("EXISTS", "spigot:1:lease:" .. job[2]) == 1
+    if job[1] and not running and not is_cancelled(id) then return id end
+  end
+end
+
+local function pop_most_urgent()
+  for _, queue in ipairs(queues) do
+    local id = pop(queue)
+    if id then return id, string.sub(queue, #RQ_QUEUE + 1) end
+  end
+end
+
+local function claimed(id, queue, slot_us, attempt)
+  local job = redis.call("HGETALL", RQ_JOB .. id)
+  return { "job", id, queue, slot_us, math.max(0, slot_us - now_us), attempt, job }
+end
+
+-- RQ's own clean-up fails a started job whose time is over; this one never is: the lease is
+-- what runs out.
+local function show_to_rq(id, queue, slot_us)
+  redis.call("ZADD", "rq:wip:" .. queue, "+inf", id .. ":" .. token)
+  redis.call("ZADD", "rq:executions:" .. id, "+inf", token)
+  redis.call("HSET", "rq:execution:" .. id .. ":" .. token, "id", token,
+    "created_at", slot_us / SECOND_US, "last_heartbeat", slot_us / SECOND_US, "worker_name", worker)
+  if redis.call("EXISTS", "rq:worker:" .. worker) == 1 then
+    redis.call("HSET", "rq:worker:" .. worker, "state", "busy", "current_job", id)
+  end
+end
+
+local function start(id, queue, slot_us)
+  local job, slot_text = RQ_JOB .. id, utc_text(slot_us)
+  local attempt = redis.call("HINCRBY", job, "spigot_attempts", 1)
+  redis.call("HSET", lease, "job", id, "bucket", name, "queue", queue, "worker", worker,
+    "slot_us", slot_us, "attempt", attempt)
+  redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
+  redis.call("HSETNX", key, "heard_us", now_us) -- from now on workers are to be heard
+  redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
+    "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us)
+  redis.call("HDEL", job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
+  redis.call("PERSIST", job)
+  show_to_rq(id, queue, slot_us)
+  job_changed(id)
+  return claimed(id, queue, slot_us, attempt)
+end
+
+note_alive()
+for i = 8, #ARGV do redis.call("HDEL", key .. ":unlogged", ARGV[i]) end
+local answered = read_lease(token)
+if answered then
+  return claimed(answered.job, answered.queue, answered.slot_us, tonumber(answered.attempt))
+end
+local bucket = read_bucket(name)
+if not bucket then return { "unpublished" } end
+
+if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited for
+  bucket.last_slot_us = latest_slot_us(now_us)
+  redis.call("HSET", key, "last_slot_us", bucket.last_slot_us)
+end
+hush(name)
+local due_ms = promote(name, now_us)
+local waiting = waiting_in(queues)
+
+local function share(look_ms, slack_ms, deputy_ms)
+  if due_ms <= look_ms then look_ms, slack_ms = due_ms, 0 end
+  local mine_ms, exact = share_watch(bucket, worker, now_us, look_ms, slack_ms, deputy_ms)
+  if not mine_ms then return { "sleep", 0, waiting } end
+  return { exact and "wait" or "poll", math.max(1, mine_ms - ms(now_us)) * 1000, waiting }
+end
+
+local function wait_for_slot(slot_us)
+  return share(ms(slot_us - CLAIM_AHEAD_US) + 1, 0, DEAD_MS)
+end
+
+-- No job can leave, and the bell may not ring for the next one that can: the watchers take
+-- turns, so that together they look once a period.
+local function wait_for_push()
+  return share(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
+end
+
+local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
+local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
+if paused or full or waiting == 0 then return wait_for_push() end
+
+local slot_us, ahead_us = slot_of(bucket, now_us, 1)
+if slot_us - now_us > CLAIM_AHEAD_US then return wait_for_slot(slot_us) end
+
+local id, queue = pop_most_urgent()
+waiting = waiting_in(queues)
+if not id then return wait_for_push() end
+redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", ahead_us, "paced_us", bucket.interval_us)
+pass_watch_on(name, worker, waiting > 0)
+count_start(bucket, id, slot_us)
+return start(id, queue, slot_us)
