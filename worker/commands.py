@@ -1,0 +1,72 @@
+"""The command ``spigot worker``."""
+
+import logging
+from collections.abc import Iterable
+
+import click
+from redis.exceptions import RedisError
+
+from jobs import keys
+from jobs.bucket_file import BucketFile
+from jobs.job_catalog import JobCatalog
+from jobs.log_setup import set_up_logging
+from jobs.redis_connection import connect
+from jobs.server_url import find_server_url, without_password
+from jobs.settings import Settings, load_settings
+
+from .pool import WorkerPool
+from .rate_aware_simple_worker import RateAwareSimpleWorker
+from .rate_aware_worker import MAIN_TIMEOUT, RateAwareWorker
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WORKERS = 2
+
+
+@click.command(epilog="Example: spigot worker openai --count 8")
+@click.argument("buckets", nargs=-1, metavar="[BUCKET]...")
+@click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
+@click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
+@click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")
+def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simple: bool) -> None:
+    """Run jobs, each bucket at its rate, until told to stop.
+
+    Without BUCKET, every bucket gets workers: as many as buckets.json says, or 2.
+    """
+    settings = load_settings()
+    set_up_logging(settings.log_format)
+    catalog = JobCatalog.load(settings.apps)
+    configs = BucketFile(settings.buckets, catalog.bucket_names())
+    _check_known(buckets, configs)
+    _check_server(settings)
+    plan = [
+        name
+        for name in buckets or configs
+        for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
+    ]
+    worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
+
+    def work(bucket: str) -> None:
+        worker_class(
+            keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs
+        ).work(burst=until_empty)
+
+    if not WorkerPool(plan, work, restart=not until_empty).run():
+        raise click.ClickException("a worker failed; its reason is above")
+
+
+def _check_known(names: Iterable[str], configs: BucketFile) -> None:
+    for name in names:
+        if name not in configs:
+            raise click.ClickException(f"there is no bucket {name!r}; known: {', '.join(configs)}")
+
+
+def _check_server(settings: Settings) -> None:
+    """Stop at once when the server cannot be used; later it may come and go."""
+    url = find_server_url(settings)
+    try:
+        connect(url, timeout=MAIN_TIMEOUT).ping()
+    except RedisError as error:
+        raise click.ClickException(
+            f"the server {without_password(url)} does not answer: {error}"
+        ) from error

@@ -1,0 +1,97 @@
+--[[
+End an attempt whose job is to run again: at once from the head of its queue, or later; or not
+at all, if the job was cancelled or deleted meanwhile.
+
+KEYS[1] lease       hash; no key means that the attempt was given to somebody else
+
+ARGV[1] token       of the attempt
+ARGV[2] status      for the result log: rate_limited, retrying, reaped, or "" for no line
+ARGV[3] type        name for the result log
+ARGV[4] error       one line: why
+ARGV[5] hold_us     how long the whole bucket waits from now on, 0 for not at all
+ARGV[6] delay_us    how long the job waits, 0 or more; "" puts it at the head of its queue
+ARGV[7] trace       traceback as RQ keeps it, for RQ's list of results; "" for none
+ARGV[8] max_reaps   if >= 1, this counts as a reap and the job is abandoned when it was reaped
+                    that often; 0 does not count
+ARGV[9] bucket      name
+ARGV[10] keep_s     how long a cancelled job is kept, >= 1
+ARGV[11] progress   JSON of what the function reported last; "" for none
+ARGV[12] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[13] late_us    how long after its slot the function was called; "" if that is unknown
+
+Returns {line for the result log or "", 1 if jobs depend on this one else 0}, the same again
+when it is called again before the line is logged, or {} if the lease is gone: then nothing was
+changed
+]]
+local token, status, type, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local hold_us, delay_us, trace = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local max_reaps, bucket, keep_s = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
+local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13])
+
+-- A shorter hold never ends a longer one.
+local function hold()
+  local until_us = now_us + hold_us
+  local held_us = tonumber(redis.call("HGET", bucket_key(bucket), "held_until_us")) or 0
+  if hold_us > 0 and until_us > held_us then
+    redis.call("HSET", bucket_key(bucket), "held_until_us", until_us, "hold_reason", error)
+  end
+end
+
+local function log(lease)
+  if status == "" then return "" end
+  return log_line({ now_us = now_us, job = lease.job, bucket = lease.bucket, type = type,
+    status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
+    error = error, token = token, owner = lease.worker, late_us = late_us })
+end
+
+local function judge(lease)
+  local taken = taken_away(lease.job)
+  if taken == "deleted" then return "deleted", "cancelled", "Deleted: while it ran" end
+  if taken then return taken, taken, "Cancelled" .. (error ~= "" and ": " .. error or "") end
+  if max_reaps > 0 and count_reap(lease.job) >= max_reaps then
+    return nil, "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
+  end
+  return nil, status, error
+end
+
+local function count_retry(lease)
+  local job = RQ_JOB .. lease.job
+  add_result(lease.job, 4, lease, now_us, ttl_of(lease.job, "failure_ttl", RQ_FAILURE_TTL_S), "exc_string", trace)
+  redis.call("HSET", job, "spigot_error", error)
+  redis.call("HINCRBY", job, "number_of_retries", 1)
+  local left = tonumber(redis.call("HGET", job, "retries_left") or nil)
+  if left and left > 0 then redis.call("HSET", job, "retries_left", left - 1) end
+end
+
+local function run_again(lease)
+  if status == "" then redis.call("HINCRBY", RQ_JOB .. lease.job, "spigot_attempts", -1) end
+  if status == "retrying" then count_retry(lease) end
+  if not delay_us then
+    to_head(lease.job, lease.queue, lease.slot_us)
+  elseif delay_us > 0 then
+    to_delayed(lease.job, lease.queue, now_us + delay_us)
+  else
+    to_queue(lease.job, lease.queue)
+  end
+  ring(bucket) -- the waiter may have to come earlier than it meant to
+end
+
+local lease = read_lease(token)
+if not lease then return ended_before(bucket, token) end
+
+hold()
+local taken
+taken, status, error = judge(lease)
+local line = log(lease)
+close_attempt(lease)
+if taken ~= "deleted" then
+  keep_progress(lease.job, progress)
+  if status == "cancelled" then
+    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
+  elseif status == "abandoned" then
+    fail_job(lease, now_us, error, trace)
+  else
+    run_again(lease)
+  end
+end
+return { line, redis.call("SISMEMBER", bucket_key(bucket) .. ":dependents", lease.job) }

@@ -1,0 +1,120 @@
+"""How an attempt ended: told by the process that ran the function, or seen by the worker."""
+
+import json
+import traceback
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+
+ERROR_CHARACTERS = 500
+TRACE_CHARACTERS = 100_000
+
+LARGEST_RESULT_BYTES = 8 * 1024 * 1024
+"""A larger one is not kept: it passes through one script within its time-out, and through the
+result log."""
+
+Told = Literal["finished", "failed", "rate_limited", "retry"]
+Seen = Literal["not_started", "given_back", "died", "cancelled", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an attempt.
+
+    Attributes:
+        status: What the function did: ``finished``, ``failed``, ``rate_limited`` (it raised
+            ``RateLimited``) or ``retry`` (it returned RQ's ``Retry``). Or what the worker saw:
+            ``not_started`` (it was given back before its slot), ``given_back`` (it ran longer
+            than a stopping worker has time), ``died`` (its process was killed), ``cancelled``,
+            or ``lost`` (its lease is gone, or could not be renewed in time).
+        result: JSON of what it returned; "" unless finished.
+        error: One line: the exception's name and message, or what happened.
+        trace: The traceback, if there is one.
+        retry_after: Seconds that the downstream asked to wait, if rate_limited.
+        retries: How often RQ's ``Retry`` allows the job to be run again, if retry.
+        intervals: Seconds before the first, second, … such run.
+        progress: JSON of what the function reported last; "" if it reported none.
+        late_us: How long after its slot the function was called; None if it was not.
+    """
+
+    status: Told | Seen
+    result: str = ""
+    error: str = ""
+    trace: str = ""
+    retry_after: float = 0
+    retries: int = 0
+    intervals: tuple[int, ...] = ()
+    progress: str = ""
+    late_us: int | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line for the log of the worker."""
+        words = self.status.replace("_", " ")
+        return f"{words}: {self.error}" if self.error else words
+
+    def to_bytes(self) -> bytes:
+        """Return the outcome as one JSON document."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Outcome":
+        """Read what ``to_bytes`` wrote.
+
+        Raises:
+            ValueError: The data is not whole: the process died while it wrote.
+        """
+        fields = json.loads(data)
+        return cls(**{**fields, "intervals": tuple(fields["intervals"])})
+
+
+def finished(value: Any) -> Outcome:
+    """Return the outcome of a function that returned ``value``.
+
+    The work is done, whatever it returned: what is no JSON is replaced by RQ's words for that,
+    as RQ does, and what is too large by words of ours.
+    """
+    try:
+        result = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        result = json.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD)
+    if len(result) > LARGEST_RESULT_BYTES:
+        words = f"Return value of {len(result)} bytes, more than {LARGEST_RESULT_BYTES}, not kept"
+        result = json.dumps(words)
+    return Outcome("finished", result=result)
+
+
+def cancelled() -> Outcome:
+    """Return the outcome of a function that was ended because its job was cancelled."""
+    return Outcome("cancelled", error="Cancelled: it was stopped while it ran")
+
+
+def given_back() -> Outcome:
+    """Return the outcome of a function that ran longer than its stopping worker has time."""
+    return Outcome("given_back", error="Stopped: its worker was told to stop")
+
+
+def lost() -> Outcome:
+    """Return the outcome of a function that was ended because its lease was perhaps not ours.
+
+    If it stands after all, the server was away for long, and its job goes back.
+    """
+    return Outcome("lost", error="Lost: its lease could not be renewed in time")
+
+
+def failed(error: BaseException) -> Outcome:
+    """Return the outcome of a function that raised ``error``."""
+    trace = "".join(traceback.format_exception(error))
+    return Outcome("failed", error=one_line(error), trace=trace[-TRACE_CHARACTERS:])
+
+
+def one_line(error: BaseException) -> str:
+    """Return the exception's name and the first line of its message."""
+    try:
+        message = str(error).strip().partition("\n")[0]
+    except Exception:
+        message = "its message cannot be read"
+    name = type(error).__name__
+    line = f"{name}: {message}" if message else name
+    return line.encode("utf-8", "replace").decode()[:ERROR_CHARACTERS]
