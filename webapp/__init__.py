@@ -1,0 +1,122 @@
+"""The door: takes jobs in, no client faster than its limits."""
+
+import logging
+
+from flask import Blueprint, Flask, request
+from redis import Redis, RedisError
+
+from jobs.bucket_file import BucketFile
+from jobs.bucket_state import BucketReader
+from jobs.job_cancelling import JobCanceller
+from jobs.job_catalog import JobCatalog
+from jobs.job_events import JobEvents
+from jobs.job_queue import JobQueue
+from jobs.job_state import JobReader
+from jobs.redis_connection import connect
+from jobs.server_url import find_server_url
+from jobs.settings import Settings, load_settings
+
+from . import (
+    bucket_routes,
+    dashboard,
+    errors,
+    job_routes,
+    live_routes,
+    metrics,
+    one_job_routes,
+    page_security,
+    request_ids,
+    status_routes,
+)
+from .admin import Admin, is_admin
+from .api_docs import docs_routes
+from .dashboard_changes import Changes
+from .door import Door
+from .waiting.listeners import Listeners
+from .web_metrics import WebMetrics
+
+REPLY_SECONDS = 0.5
+"""How long a request waits for the server: a hung one costs it a connect or one reply."""
+
+CHANGE_SECONDS = 10.0
+"""The same for the admin, who changes a hundred jobs in one step."""
+
+ROUTES = (status_routes, job_routes, one_job_routes, bucket_routes)
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the API; the only place that decides which parts are used.
+
+    Args:
+        settings: None reads the environment.
+
+    Raises:
+        OperatorError: The process should print it and stop.
+    """
+    settings = settings or load_settings()
+    catalog = JobCatalog.load(settings.apps)
+    buckets = BucketFile(settings.buckets, catalog.bucket_names())
+    url = find_server_url(settings)
+    redis = connect(url, timeout=REPLY_SECONDS)
+    _publish(redis, buckets)
+
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    request_ids.init_app(app)
+    app.before_request(lambda: buckets.follow(redis))
+    app.extensions["redis"] = redis
+    app.extensions["job_queue"] = JobQueue(
+        redis, catalog, buckets, keep_seconds=settings.keep_seconds
+    )
+    reader = JobReader(redis)
+    app.extensions["job_reader"] = reader
+    app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
+    app.extensions["listeners"] = Listeners(reader, JobEvents(redis))
+    app.extensions["bucket_reader"] = BucketReader(redis, buckets)
+    app.extensions["admin"] = Admin(settings.admin_password)
+    errors.init_app(app)
+    page_security.init_app(app)
+    counted = metrics.init_app(app, redis, catalog)
+    limits_url = settings.limits_redis_url or url
+    _put_door_on(app, settings, limits_url, counted)
+    for routes in ROUTES:
+        app.register_blueprint(routes.blueprint)
+    docs_routes.init_app(app, catalog)
+    live_routes.init_app(app, redis, connect(limits_url, timeout=REPLY_SECONDS))
+    if settings.admin_password:
+        changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
+        dashboard.init_app(app, connect(url, timeout=REPLY_SECONDS), changes)
+    for blueprint in _blueprints_of(catalog):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> None:
+    door = Door(
+        app,
+        rules=settings.rate_limits,
+        redis_url=redis_url,
+        trusted_proxies=settings.trusted_proxies,
+        ipv6_prefix=settings.ipv6_prefix,
+        deadline=settings.door_deadline,
+        web_processes=settings.web_processes,
+        is_admin=lambda: is_admin(request),
+        on_decision=counted.count_decision,
+    )
+    for name in door.rule_names():
+        counted.know_rule(name)
+
+
+def _publish(redis: Redis, buckets: BucketFile) -> None:
+    try:
+        buckets.publish(redis)
+    except RedisError as error:  # the web starts all the same, and publishes when it is asked
+        log.warning("the buckets are published when the server answers: %s", error)
+
+
+def _blueprints_of(catalog: JobCatalog) -> list[Blueprint]:
+    found = (getattr(module, "blueprint", None) for module in catalog.modules)
+    return list(dict.fromkeys(value for value in found if isinstance(value, Blueprint)))

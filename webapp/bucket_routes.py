@@ -1,0 +1,61 @@
+"""``/buckets``: what waits, and how fast it leaks."""
+
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from flask import Blueprint, abort, current_app, request
+from flask.typing import ResponseReturnValue
+
+from jobs.bucket_configuring import UnknownBucketError
+from jobs.bucket_control import BucketControl, Words
+from jobs.bucket_state import BucketReader, BucketState
+
+from .admin import require_admin
+from .api_docs.description import Answer, described
+from .request_body import read_model
+
+blueprint = Blueprint("buckets", __name__, url_prefix="/buckets")
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """All buckets, by name."""
+
+    buckets: list[BucketState]
+
+
+@blueprint.get("")
+@described({200: Answer("All buckets.", Buckets)})
+def index() -> ResponseReturnValue:
+    """Show all buckets."""
+    reader: BucketReader = current_app.extensions["bucket_reader"]
+    return asdict(Buckets(reader.read_all()))
+
+
+@blueprint.get("/<name>")
+@described({200: Answer("The bucket.", BucketState), 404: "There is no such bucket."})
+def show(name: str) -> ResponseReturnValue:
+    """Show one bucket."""
+    reader: BucketReader = current_app.extensions["bucket_reader"]
+    bucket = reader.read(name)
+    if bucket is None:
+        _not_found(name)
+    return bucket.to_json()
+
+
+@blueprint.patch("/<name>")
+@described({200: Answer("The bucket as it is now.", BucketState)}, body=Words, for_admin=True)
+def change(name: str) -> ResponseReturnValue:
+    """Let the admin's numbers count, from the next leak on."""
+    require_admin()
+    words = read_model(Words)
+    control = BucketControl(current_app.extensions["redis"], f"admin at {request.remote_addr}")
+    try:
+        control.set(name, words)
+    except UnknownBucketError:
+        _not_found(name)
+    return show(name)
+
+
+def _not_found(name: str) -> NoReturn:
+    abort(404, f"there is no bucket {name!r}")

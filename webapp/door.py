@@ -1,0 +1,164 @@
+"""The door: a request passes the rate limits of its client before anything else happens.
+
+Door(app, rules="rate_limits.json", redis_url="redis://localhost:6379/0")
+"""
+
+import signal
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
+from os import PathLike
+from typing import Any
+
+import flask
+from flask import Flask, Request, Response
+
+from jobs.redis_connection import connect
+
+from .client_address import Network, parse_network
+from .client_identity import GLOBAL, Client, ClientIdentity
+from .named_limits import named_limits, rate_limit, warn_of_unfit_limits
+from .rate_limit_headers import rate_limit_headers
+from .rate_limits.clock import Clock
+from .rate_limits.decision import Decision, Verdict
+from .rate_limits.limiter import Limiter
+from .rate_limits.outcomes import BAN, outcomes
+from .rate_limits.refusal_counts import RefusalCounts, write_refusals
+from .rate_limits.rules import Rules
+from .rate_limits.rules_file import FixedRules, RulesFile
+from .refusal import refusal
+
+__all__ = ["Door", "rate_limit"]
+
+DECISION = "spigot.door.decision"
+REPORT_TIMEOUT = 1.0
+EXEMPT = ("/livez", "/readyz", "/api/status", "/metrics")
+
+
+class Door:
+    """A Flask extension that limits how often each client may come in.
+
+    Put it on the app before other extensions: what they do before a request is done only for
+    requests that were admitted.
+
+    Args:
+        app: None: call ``init_app`` later.
+        rules: The file ``rate_limits.json``, which is read again when it changes; or what stands
+            in it.
+        redis_url: The server that all web processes share.
+        key_prefix: Sets applications apart that use one server: what a client has left of a rule
+            is kept under a name that begins with it. Bans and the list of who is refused most are
+            for all of them.
+        trusted_proxies: Networks (CIDR) whose ``X-Forwarded-For`` is believed.
+        ipv6_prefix: Bits of an IPv6 address that make a client, 1 to 128.
+        deadline: Seconds that the server may take before a rule's ``on_error`` decides.
+        web_processes: Processes that share each limit while the server is away, >= 1.
+        is_admin: Tells of the present request whether it has the admin's credentials; it is not
+            limited then.
+        exempt: Paths that are limited only by rules that write them out. So are static files.
+        on_decision: Called after each decision with the outcome by rule (``outcomes.py`` lists
+            them) and the seconds that it took.
+        clock: Only tests pass another than the real one.
+
+    Raises:
+        RulesError: The rules cannot be used; the message says which rule and field.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        rules: str | PathLike[str] | Mapping[str, Any],
+        redis_url: str,
+        key_prefix: str = "",
+        trusted_proxies: Iterable[Network | str] = (),
+        ipv6_prefix: int = 64,
+        deadline: float = 0.1,
+        web_processes: int = 1,
+        is_admin: Callable[[], bool] | None = None,
+        exempt: Collection[str] = EXEMPT,
+        on_decision: Callable[[Mapping[str, str], float], None] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        # RESP3 would let redis-py stretch its timeouts on a notice of the server's.
+        redis = connect(redis_url, timeout=deadline, protocol=2)
+        self._limiter = Limiter(
+            redis, web_processes=web_processes, clock=clock, key_prefix=key_prefix
+        )
+        self._rules: FixedRules | RulesFile
+        if isinstance(rules, Mapping):
+            self._rules = FixedRules(rules)
+        else:
+            self._rules = RulesFile(rules, clock.monotonic_us)
+        proxies = [parse_network(str(network)) for network in trusted_proxies]
+        self._identity = ClientIdentity(proxies, ipv6_prefix)
+        self._is_admin = is_admin
+        self._exempt = frozenset(exempt)
+        self._on_decision = on_decision
+        patient = connect(redis_url, timeout=REPORT_TIMEOUT)
+        self._refusals = RefusalCounts(partial(write_refusals, patient))
+        self._warned_of: Rules | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Put the door on an app."""
+        app.extensions["door"] = self
+        app.before_request(partial(self._admit, app))
+        app.after_request(self._tell)
+
+    def rule_names(self) -> list[str]:
+        """Return the names of the rules in force."""
+        return list(self._rules.in_force().by_name)
+
+    def client_name(self) -> str:
+        """Return the name under which the present request's client is counted by its address."""
+        return self._identity.of(flask.request.remote_addr, flask.request.headers).ip
+
+    def reload_on_sighup(self) -> None:
+        """Look at the rules file after SIGHUP, in this process; call it in the main thread."""
+        signal.signal(signal.SIGHUP, lambda number, frame: self._rules.check_now())
+
+    def _admit(self, app: Flask) -> Response | None:
+        started = time.perf_counter()
+        request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
+        rules = self._rules.in_force()
+        if rules is not self._warned_of:
+            self._warned_of = rules
+            warn_of_unfit_limits(app.view_functions, rules)
+        exempt = self._exempt_place(request)
+        named = named_limits(app.view_functions.get(request.endpoint or ""))
+        charges = rules.charges(request.method, request.path, named, exempt)
+        if (exempt and not charges) or (self._is_admin and self._is_admin()):
+            return None
+        client = self._identity.of(request.remote_addr, request.headers, rules.headers)
+        decision = self._limiter.decide(charges, client)
+        request.environ[DECISION] = decision
+        self._count(decision, client)
+        if self._on_decision:
+            self._on_decision(outcomes(decision), time.perf_counter() - started)
+        return None if decision.verdict is Verdict.ADMITTED else refusal(decision)
+
+    def _exempt_place(self, request: Request) -> str:
+        """Return what a rule must write out to limit a request; empty: nothing."""
+        if request.path in self._exempt:
+            return request.path
+        if request.url_rule and f".{request.endpoint}".endswith(".static"):
+            return request.url_rule.rule.partition("<")[0]
+        return ""
+
+    def _count(self, decision: Decision, client: Client) -> None:
+        if decision.verdict is Verdict.BANNED:
+            self._refusals.add(client.ip, BAN)
+        elif decision.verdict is not Verdict.UNDECIDED:
+            for check in decision.violated:
+                who = client.ip if check.client == GLOBAL else check.client
+                self._refusals.add(who, check.rule.name)
+
+    @staticmethod
+    def _tell(response: Response) -> Response:
+        decision: Decision | None = flask.request.environ.get(DECISION)
+        for name, value in rate_limit_headers(decision) if decision else ():
+            response.headers.add(name, value)
+        return response

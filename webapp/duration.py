@@ -1,0 +1,19 @@
+"""A duration as people write it: ``90s``, ``30m``, ``1h``, ``7d``."""
+
+import re
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+LONGEST = 3650 * SECONDS["d"]
+
+
+def parse_duration(text: str) -> int:
+    """Return the seconds that ``text`` stands for, up to ten years.
+
+    Raises:
+        ValueError: The text is no duration.
+    """
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    seconds = int(found[1]) * SECONDS[found[2]] if found else 0
+    if not 1 <= seconds <= LONGEST:
+        raise ValueError(f"{text!r} is no duration; write it like 90s, 30m, 1h or 7d")
+    return seconds

@@ -1,0 +1,42 @@
+"""Bans: clients that an operator shuts out for a while, whatever their quota."""
+
+from redis import Redis
+
+from jobs.lua_script import load_script
+
+from . import keys
+
+
+def ban(redis: Redis, client: str, seconds: float) -> float:
+    """Shut a client out.
+
+    Args:
+        redis: Connection to the door's server.
+        client: The name that its requests are counted under.
+        seconds: How long from now, at least a microsecond.
+
+    Returns:
+        Unix time at which the ban ends.
+    """
+    run = load_script(redis, __package__, "ban.lua")
+    ends_us = run(keys=[keys.ban(client), keys.bans()], args=[client, int(seconds * 1_000_000)])
+    return float(ends_us / 1_000_000)
+
+
+def unban(redis: Redis, client: str) -> bool:
+    """Let a client in again; return whether it was banned."""
+    with redis.pipeline() as pipeline:
+        pipeline.delete(keys.ban(client))
+        pipeline.zrem(keys.bans(), client)
+        deleted, _ = pipeline.execute()
+    return bool(deleted)
+
+
+def banned(redis: Redis) -> dict[str, float]:
+    """Return the Unix times at which bans end, by client."""
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.time()
+        pipeline.zrange(keys.bans(), 0, -1, withscores=True)
+        (seconds, microseconds), bans = pipeline.execute()
+    now_us = seconds * 1_000_000 + microseconds
+    return {client.decode(): us / 1_000_000 for client, us in bans if us > now_us}

@@ -1,0 +1,56 @@
+"""The rules of the door, all of them, and which of them a request must pass."""
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+
+from .charge import Charge
+from .rule import Rule
+
+DEFAULT = "default"
+
+NamedLimits = tuple[tuple[str, int | None], ...]
+"""Names of rules that a view gives, each with a cost; None: the rule's own."""
+
+
+class Rules:
+    """The rules by name, in the order of the file.
+
+    Attributes:
+        by_name: The rules.
+        headers: What clients are counted by besides their IP, such as ``header:x-api-key``.
+    """
+
+    def __init__(self, by_name: Mapping[str, Rule]) -> None:
+        self.by_name = by_name
+        parts = {part for rule in by_name.values() for part in rule.key}
+        self.headers = tuple(part for part in parts if part.startswith("header:"))
+        self._charge = cache(Charge)  # the same cost of the same rule is the same object
+        self._charges_of_path = lru_cache(maxsize=1024)(self._charges)
+
+    def charges(
+        self, method: str, path: str, named: NamedLimits = (), exempt: str = ""
+    ) -> tuple[Charge, ...]:
+        """Return what a request costs the rules that it must pass.
+
+        Args:
+            method: Such as ``POST``.
+            path: Without query.
+            named: What its view names. A name that no rule has selects nothing.
+            exempt: Beginning of the path that exempts the request from all rules but those that
+                write it out; empty: it is not exempt.
+        """
+        return self._charges_of_path(method, path, named, exempt)
+
+    def _charges(
+        self, method: str, path: str, named: NamedLimits, exempt: str
+    ) -> tuple[Charge, ...]:
+        costs = dict(named)
+        rules = [
+            rule
+            for rule in self.by_name.values()
+            if rule.name in costs or rule.covers(method, path, exempt)
+        ]
+        default = self.by_name.get(DEFAULT)
+        if default and default not in rules and not exempt and not any(r.enforced for r in rules):
+            rules.append(default)
+        return tuple(self._charge(rule, costs.get(rule.name) or rule.cost) for rule in rules)
