@@ -1,0 +1,1 @@
+"""The command ``spigot``: gathers the commands of web, jobs and workers, and runs them all."""

@@ -1,0 +1,78 @@
+"""The command ``spigot``: gathers the commands of all packages."""
+
+import sys
+from typing import Any
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from jobs.errors import OperatorError
+
+from .lazy_group import LazyGroup
+
+COMMANDS = {
+    # name: (where it is, what `spigot --help` says of it)
+    "bucket": ("jobs.commands:bucket", "Show and steer buckets."),
+    "doctor": ("spigot.doctor:doctor", "Check server, files, workers and log."),
+    "job": ("jobs.commands:job", "Submit, show, watch, list, cancel and requeue jobs."),
+    "limits": ("webapp.limits_commands:limits", "Show rate limits; ban and reset clients."),
+    "up": ("spigot.up:up", "Run everything on this machine."),
+    "web": ("webapp.commands:web", "Serve the API."),
+    "worker": ("worker.commands:worker", "Run jobs, each bucket at its rate."),
+}
+
+
+class UsageLine(click.ClickException):
+    """A wrong use of a command, told in one line as every failure is."""
+
+    exit_code = click.UsageError.exit_code
+
+    def __init__(self, error: click.UsageError) -> None:
+        asked = error.ctx.command_path if error.ctx else "spigot"
+        super().__init__(f"{error.format_message()} (see `{asked} --help`)")
+
+
+class RootGroup(LazyGroup):
+    """The root command."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            raise UsageLine(error) from error
+
+
+@click.group(cls=RootGroup, lazy_commands=COMMANDS, epilog="Example: spigot up --port 9000")
+@click.version_option(package_name="spigot", message="spigot %(version)s")
+def cli() -> None:
+    """A rate-aware job system: fair at the door, steady at the tap, nothing lost."""
+
+
+def main() -> None:
+    """Run the command line; what the user can put right is told in one line."""
+    try:
+        cli(prog_name="spigot")
+    except OperatorError as error:
+        _exit_with(str(error))
+    except Exception as error:
+        if not _says_that_the_server_is_away(error):
+            raise
+        _exit_with(f"the server does not answer: {error}")
+
+
+def _says_that_the_server_is_away(error: Exception) -> bool:
+    from jobs.redis_connection import is_away  # only now: a command may do without redis
+
+    return is_away(error)
+
+
+def _exit_with(message: str) -> None:
+    click.ClickException(message).show()
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
