@@ -1,0 +1,110 @@
+"""A limiter in front of an application: several instances, one server, one quota a client."""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from time import monotonic
+
+import pytest
+
+import webapp
+from examples.gateway import create_app
+from tests.stack import ROOT
+from webapp.door import Door
+
+CLIENT = "203.0.113.5"
+PROXY = {"REMOTE_ADDR": "10.1.1.1"}
+
+
+@pytest.fixture
+def new_instance(redis, redis_url, monkeypatch, tmp_path):
+    """Return a function that builds an instance of the gateway, behind a proxy."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("SPIGOT_TRUSTED_PROXIES", "10.1.1.0/24")
+    monkeypatch.setattr("examples.gateway.Door", partial(Door, deadline=10))  # we count exactly
+    return lambda: create_app().test_client()
+
+
+def ask(instance, path="/", client=CLIENT):
+    return instance.get(path, headers={"X-Forwarded-For": client}, environ_base=PROXY)
+
+
+def test_instances_share_the_quota_of_a_client(new_instance):
+    instances = [new_instance() for _ in range(3)]
+    began = monotonic()
+
+    answers = [ask(instances[number % 3]) for number in range(60)]
+
+    admitted = sum(answer.status_code == 200 for answer in answers)
+    assert 20 <= admitted <= 20 + 5 * (monotonic() - began)
+
+
+def test_requests_that_come_together_spend_no_token_twice(new_instance):
+    instances = [new_instance() for _ in range(4)]
+    began = monotonic()
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda number: ask(instances[number % 4]), range(100)))
+
+    admitted = sum(answer.status_code == 200 for answer in answers)
+    assert 20 <= admitted <= 20 + 5 * (monotonic() - began)
+
+
+def test_a_refusal_tells_what_is_left_and_when_to_come_back(new_instance):
+    instance = new_instance()
+    answers = [ask(instance) for _ in range(40)]
+
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["X-RateLimit-Limit"] == "20"
+    assert refused.headers["X-RateLimit-Remaining"] == "0"
+    assert refused.headers["Retry-After"] == "1"
+    assert refused.json["violated-policies"] == ["default"]
+
+
+def test_the_special_path_has_a_rule_of_its_own(new_instance):
+    instance = new_instance()
+    for _ in range(30):
+        ask(instance)
+
+    answer = ask(instance, "/special_path")
+
+    assert answer.status_code == 200
+    assert answer.headers["RateLimit-Policy"] == '"special_path";q=50;w=5'
+    assert answer.headers["X-RateLimit-Remaining"] == "49"
+
+
+def test_a_client_is_the_address_that_the_trusted_proxy_saw(new_instance):
+    instance = new_instance()
+    for _ in range(30):
+        ask(instance)
+
+    assert ask(instance).status_code == 429
+    assert ask(instance, client="203.0.113.6").status_code == 200
+    assert ask(instance, client=f"203.0.113.6, {CLIENT}").status_code == 429
+
+
+def test_a_stranger_cannot_pass_for_another_client(new_instance):
+    instance = new_instance()
+    answers = [
+        instance.get("/", headers={"X-Forwarded-For": f"203.0.113.{number}"})
+        for number in range(40)
+    ]
+
+    assert 429 in [answer.status_code for answer in answers]
+
+
+def test_the_question_whether_it_lives_is_not_limited(new_instance):
+    instance = new_instance()
+
+    assert {ask(instance, "/livez").status_code for _ in range(60)} == {200}
+    assert ask(instance).headers["X-RateLimit-Remaining"] == "19"
+
+
+def test_its_rules_are_not_those_of_spigot_on_the_same_server(new_instance, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    instance, spigot = new_instance(), webapp.create_app().test_client()
+    for _ in range(30):
+        ask(instance)
+
+    assert ask(spigot, "/buckets").headers["X-RateLimit-Remaining"] == "199"
+    assert ask(instance).status_code == 429

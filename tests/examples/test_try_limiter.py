@@ -1,0 +1,55 @@
+"""The script that lets people watch the limiter work."""
+
+import re
+import threading
+
+import pytest
+from click.testing import CliRunner
+from werkzeug.serving import make_server
+
+from examples.gateway import create_app
+from examples.try_limiter import main
+
+
+@pytest.fixture
+def gateway(redis, redis_url, monkeypatch, tmp_path):
+    """URL of a gateway that serves."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    server = make_server("127.0.0.1", 0, create_app(), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_prints_each_answer_of_a_burst_with_its_headers(gateway):
+    result = CliRunner().invoke(main, [f"{gateway}/", "--requests", "40"])
+
+    lines = result.output.splitlines()
+    assert result.exit_code == 0
+    assert len(lines) == 41
+    assert lines[0] == (
+        '  1  200  RateLimit: "default";r=19;t=1  '
+        "X-RateLimit-Limit: 20  X-RateLimit-Remaining: 19  X-RateLimit-Reset: 1"
+    )
+    assert re.fullmatch(r" 40 +429 .*X-RateLimit-Remaining: 0 .*Retry-After: 1", lines[39])
+    assert re.fullmatch(r"\d+ x 200, \d+ x 429", lines[40])
+
+
+def test_says_in_one_line_that_nobody_answers():
+    result = CliRunner().invoke(main, ["http://127.0.0.1:1/"])
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: http://127.0.0.1:1/ does not answer: ")
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1/", "http://"])
+def test_says_in_one_line_that_an_address_is_none(url):
+    result = CliRunner().invoke(main, [url])
+
+    assert result.exit_code == 2
+    assert "http://" in result.output

@@ -1,0 +1,134 @@
+import getpass
+import json
+from socket import gethostname
+from time import time
+
+import pytest
+
+from jobs import keys
+from jobs.bucket_publishing import BucketPublisher
+from jobs.job_state import utc_text
+from tests.command_line import run_spigot
+from tests.jobs.conftest import NUMBERS
+from tests.redis_content import content
+
+NEXT_YEAR_US = round(time() + 31_536_000) * 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def published(program_environment, redis):
+    BucketPublisher(redis).publish(NUMBERS)
+
+
+def run(*arguments):
+    return run_spigot("bucket", *arguments)
+
+
+def test_list_shows_a_line_for_each_bucket():
+    head, default, narrow = run("list").stdout.splitlines()
+
+    assert head.split() == [
+        "BUCKET",
+        "RATE",
+        "WAITING",
+        "CAPACITY",
+        "DELAYED",
+        "RUNNING",
+        "WORKERS",
+        "STATE",
+    ]
+    assert default.split() == ["default", "10/s", "0", "3", "0", "0", "0", "open"]
+    assert narrow.split() == ["narrow", "60/m", "burst", "3", "0", "2", "0", "0", "0", "open"]
+    assert head.index("WAITING") == narrow.index("0  ", narrow.index("burst 3") + 7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"paused": 1, "draining": 1, "held_until_us": NEXT_YEAR_US}, "paused"),
+        ({"draining": 1}, "draining"),
+        ({"held_until_us": NEXT_YEAR_US}, f"held until {utc_text(NEXT_YEAR_US)}"),
+        ({"held_until_us": 1}, "open"),
+    ],
+)
+def test_list_shows_the_state(redis, fields, state):
+    redis.hset(keys.bucket("default"), mapping=fields)
+
+    assert run("list").stdout.splitlines()[1].endswith(f"  {state}")
+
+
+def test_list_prints_what_the_api_answers():
+    printed = json.loads(run("list", "--json").stdout)
+
+    assert [bucket["name"] for bucket in printed["buckets"]] == ["default", "narrow"]
+    assert printed["buckets"][1]["interval"] == 1
+
+
+def test_list_of_an_empty_server_is_empty(redis):
+    redis.flushall()
+
+    assert len(run("list").stdout.splitlines()) == 1
+    assert json.loads(run("list", "--json").stdout) == {"buckets": []}
+    assert content(redis) == {}
+
+
+def test_show_prints_a_line_for_each_field_and_who_set_it(redis):
+    redis.hdel(keys.bucket("default"), "file_capacity")
+    run("pause", "default")
+
+    lines = [line.split(maxsplit=1) for line in run("show", "default").stdout.splitlines()]
+
+    assert ["rate", "10/s  (buckets.json)"] in lines
+    assert ["capacity", "3  (default: buckets.json is silent)"] in lines
+    assert ["paused", "yes  (set by an operator)"] in lines
+    assert ["draining", "no"] in lines
+    assert ["burst", "1"] in lines
+
+
+def test_show_ends_with_the_last_changes():
+    for number in range(1, 13):
+        run("capacity", "narrow", str(10 + number))
+
+    lines = run("show", "narrow").stdout.splitlines()[-10:]
+
+    assert lines[0].endswith(f"{getpass.getuser()}@{gethostname()}: capacity 21 → 22")
+    assert lines[9].endswith("capacity 12 → 13")
+
+
+def test_show_prints_json():
+    run("capacity", "narrow", "11")
+
+    printed = json.loads(run("show", "narrow", "--json").stdout)
+
+    assert printed["rate"] == "60/m burst 3"
+    assert printed["sources"]["capacity"] == "operator"
+    assert printed["changes"][0]["changes"] == {"capacity": ["2", "11"]}
+
+
+def test_a_bucket_that_does_not_exist_fails_in_one_line():
+    result = run("show", "other")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == ("Error: there is no bucket 'other'; `spigot bucket list` shows all\n")
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("show", "default")])
+def test_a_server_that_is_away_fails_in_one_line(monkeypatch, arguments):
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+
+    result = run(*arguments)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: the server does not answer: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list", "show", "rate", "capacity", "max-running", "pause", "resume", "drain", "purge",
+        "reset",
+    ],
+)  # fmt: skip
+def test_help_shows_an_example(command):
+    assert f"spigot bucket {command}" in run(command, "--help").stdout.partition("Example:")[2]

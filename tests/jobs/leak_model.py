@@ -1,0 +1,148 @@
+"""A leaky bucket in plain Python, to hold the scripts against."""
+
+from dataclasses import dataclass, field
+from math import ceil, inf
+
+from jobs import keys
+
+CLAIM_AHEAD_US = 50_000
+POLL_MS, SERVER_LATE_MS = 800, 100
+
+
+@dataclass
+class Entry:
+    """What stands in a queue.
+
+    Attributes:
+        returned_us: The slot that it came back from, if it was given back.
+        is_job: False if there is no job of that id.
+    """
+
+    id: str
+    returned_us: int | None = None
+    is_job: bool = True
+
+
+@dataclass
+class Started:
+    """A claim."""
+
+    id: str
+    queue: str
+    slot_us: int
+    attempt: int
+
+
+@dataclass
+class Waits:
+    """No claim; somebody must look again by ``by_ms``."""
+
+    by_ms: float
+    waiting: int
+
+
+@dataclass
+class BucketModel:
+    """One bucket; all times are microseconds that the caller tells."""
+
+    interval_us: int
+    burst: int = 1
+    max_running: int = 0
+    paused: bool = False
+    suspended: bool = False
+    held_until_us: int = 0
+    last_slot_us: int = 0
+    ahead_us: int = 0
+    paced_us: int = 1
+    queues: dict[str, list[Entry]] = field(default_factory=dict)
+    delayed: dict[str, tuple[int, str]] = field(default_factory=dict)
+    scheduled: dict[str, tuple[int, str]] = field(default_factory=dict)
+    running: dict[str, Started] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.queues = {name: [] for name in keys.queue_names("default")}
+
+    def put(self, id: str, queue: str, *, is_job: bool = True) -> None:
+        self.queues[queue].append(Entry(id, is_job=is_job))
+
+    def ask(self, token: str, now_us: int) -> Started | Waits:
+        self._notice_clock(now_us)
+        self._promote(now_us)
+        waiting = sum(map(len, self.queues.values()))
+        full = 0 < self.max_running <= len(self.running)
+        if self.paused or self.suspended or full or not waiting:
+            return self._poll(now_us)
+        slot_us, ahead_us = self._next_slot(now_us)
+        if slot_us - now_us > CLAIM_AHEAD_US:
+            return Waits(min(self._due_ms(), (slot_us - CLAIM_AHEAD_US) // 1000 + 1), waiting)
+        entry, queue = self._pop()
+        if entry is None:
+            return self._poll(now_us)
+        self.last_slot_us, self.ahead_us, self.paced_us = slot_us, ahead_us, self.interval_us
+        self.attempts[entry.id] = self.attempts.get(entry.id, 0) + 1
+        self.running[token] = Started(entry.id, queue, slot_us, self.attempts[entry.id])
+        return self.running[token]
+
+    def finish(self, token: str) -> None:
+        del self.running[token]
+
+    def give_back(self, token: str, *, started: bool, hold_us: int = 0, now_us: int = 0) -> None:
+        """Put the job at the head, behind those that came back from earlier slots."""
+        claim = self.running.pop(token)
+        self.held_until_us = max(self.held_until_us, now_us + hold_us if hold_us else 0)
+        self.attempts[claim.id] -= not started
+        queue = self.queues[claim.queue]
+        index = 0
+        while index < len(queue) and (queue[index].returned_us or inf) < claim.slot_us:
+            index += 1
+        queue.insert(index, Entry(claim.id, returned_us=claim.slot_us))
+
+    def retry(self, token: str, delay_us: int, now_us: int) -> None:
+        claim = self.running.pop(token)
+        if delay_us:
+            self.delayed[claim.id] = (ceil((now_us + delay_us) / 1000), claim.queue)
+        else:
+            self.put(claim.id, claim.queue)
+
+    def _notice_clock(self, now_us: int) -> None:
+        self.last_slot_us = min(self.last_slot_us, now_us + CLAIM_AHEAD_US)
+
+    def _promote(self, now_us: int) -> None:
+        for jobs in (self.delayed, self.scheduled):
+            by_queue = jobs is self.scheduled
+            for id, (due_ms, queue) in sorted(
+                jobs.items(),
+                key=lambda job: (list(self.queues).index(job[1][1]) * by_queue, job[1][0], job[0]),
+            ):
+                if due_ms <= now_us // 1000:
+                    del jobs[id]
+                    self.put(id, queue)
+
+    def _next_slot(self, now_us: int) -> tuple[int, int]:
+        ahead_us = self.ahead_us
+        if self.paced_us != self.interval_us:  # as many intervals ahead as before
+            ahead_us = ceil(ahead_us * self.interval_us / self.paced_us)
+        tolerance_us = (self.burst - 1) * self.interval_us
+        ahead_us = min(ahead_us, tolerance_us)
+        arrival_us = max(now_us, self.last_slot_us + ahead_us + self.interval_us)
+        slot_us = max(now_us, self.last_slot_us, arrival_us - tolerance_us, self.held_until_us)
+        return slot_us, max(0, arrival_us - slot_us)
+
+    def _pop(self) -> tuple[Entry | None, str]:
+        for name, queue in self.queues.items():
+            while queue:
+                entry = queue.pop(0)
+                if entry.is_job:
+                    return entry, name
+        return None, ""
+
+    def _poll(self, now_us: int) -> Waits:
+        waiting = sum(map(len, self.queues.values()))
+        by_ms = now_us // 1000 + POLL_MS + 2 * SERVER_LATE_MS
+        return Waits(min(self._due_ms(), by_ms), waiting)
+
+    def _due_ms(self) -> float:
+        return min(
+            (due for due, _ in [*self.delayed.values(), *self.scheduled.values()]), default=inf
+        )

@@ -1,0 +1,107 @@
+import subprocess
+import sys
+
+import pytest
+from redis.exceptions import RedisError
+
+from jobs import BucketFull, InvalidPayload, UnknownJobType, enqueue, enqueueing, keys
+from jobs.job_state import JobReader
+from jobs.server_url import NoServerError
+from tests.round_trips import counted_round_trips
+from tests.sample_app import Order
+
+
+@pytest.fixture(autouse=True)
+def program(program_environment):
+    """These tests run as a program would that uses the sample application."""
+
+
+def test_a_job_is_enqueued_and_returned(redis):
+    job = enqueue("add", {"x": 1}, priority="high")
+
+    assert (job.status, job.priority, job.position) == ("queued", "high", 1)
+    assert redis.lrange(keys.queue("default-high"), 0, -1) == [job.id.encode()]
+
+
+def test_the_priority_is_default_if_none_is_said():
+    assert enqueue("add", {"x": 1}).priority == "default"
+
+
+def test_a_model_may_be_given_as_it_is(redis):
+    job = enqueue("order", Order(**{"from": "Ada"}))
+
+    assert JobReader(redis).read(job.id).type == "order"
+
+
+def test_settings_and_connection_are_kept():
+    enqueue("add", {"x": 1})
+
+    with counted_round_trips() as sent:
+        enqueue("add", {"x": 1})
+
+    assert len(sent) == 1
+
+
+def test_a_full_bucket_says_when_to_come_back():
+    for _ in range(3):
+        enqueue("add", {"x": 1})
+
+    with pytest.raises(
+        BucketFull, match=r"bucket 'default' is full: try again in 0.001 s"
+    ) as raised:
+        enqueue("add", {"x": 1})
+
+    assert (raised.value.bucket, raised.value.retry_after) == ("default", 0.001)
+
+
+def test_a_drained_bucket_says_so(redis):
+    enqueue("add", {"x": 1})
+    redis.hset(keys.bucket("default"), "draining", 1)
+
+    with pytest.raises(BucketFull, match="is being drained and takes no new jobs") as raised:
+        enqueue("add", {"x": 1})
+
+    assert raised.value.retry_after == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error"),
+    [
+        (("subtract",), {}, UnknownJobType),
+        (("add",), {}, InvalidPayload),
+        (("add", {"x": "many"}), {}, InvalidPayload),
+        (("add", [1]), {}, InvalidPayload),
+        (("add", {"x": 1}), {"priority": "urgent"}, ValueError),
+    ],
+)
+def test_bad_input_is_refused(redis, arguments, options, error):
+    with pytest.raises(error):
+        enqueue(*arguments, **options)
+
+    assert not redis.exists(keys.queue("default"))
+
+
+def test_no_server_is_a_clear_error(monkeypatch):
+    monkeypatch.delenv("REDIS_URL")
+
+    with pytest.raises(NoServerError, match="set REDIS_URL"):
+        enqueue("add", {"x": 1})
+
+
+def test_a_server_that_is_away_is_an_error_and_works_later(monkeypatch, redis_url):
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    with pytest.raises(RedisError):
+        enqueue("add", {"x": 1})
+
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    enqueueing._queue.cache_clear()
+    assert enqueue("add", {"x": 1}).position == 1
+
+
+def test_importing_jobs_is_cheap():
+    heavy = "{'redis', 'rq', 'flask', 'click', 'pydantic_settings'}"
+    script = f"import sys, jobs; print(sorted({heavy} & set(sys.modules)))"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")

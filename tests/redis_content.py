@@ -1,0 +1,27 @@
+"""Everything that a server holds of jobs and buckets, to see that something changed nothing."""
+
+from typing import Any
+
+from redis import Redis
+
+READERS = {
+    b"string": lambda redis, key: redis.get(key),
+    b"list": lambda redis, key: redis.lrange(key, 0, -1),
+    b"set": lambda redis, key: redis.smembers(key),
+    b"zset": lambda redis, key: redis.zrange(key, 0, -1, withscores=True),
+    b"hash": lambda redis, key: redis.hgetall(key),
+    b"stream": lambda redis, key: redis.xrange(key),
+}
+
+
+def content(redis: Redis) -> dict[bytes, tuple[Any, bool]]:
+    """Return the value of each key, and whether it expires.
+
+    The door's own states and the counters of the metrics are left out.
+    """
+    return {
+        key: (READERS[redis.type(key)](redis, key), redis.ttl(key) != -1)
+        for key in redis.scan_iter()
+        if not key.endswith(b":stats")
+        if not key.startswith(b"spigot:1:door:")
+    }

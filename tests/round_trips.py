@@ -1,0 +1,28 @@
+"""Counts what goes to the server, so that promises about cost do not depend on the clock."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from redis import Redis
+from redis.connection import AbstractConnection
+
+
+@contextmanager
+def counted_round_trips() -> Iterator[list[bytes]]:
+    """Collect each packet that this process sends to any Redis server."""
+    sent: list[bytes] = []
+    send = AbstractConnection.send_packed_command
+
+    def counted(connection, command, check_health=True):
+        parts = [command] if isinstance(command, (bytes, str)) else list(command)
+        sent.append(b"".join(part.encode() if isinstance(part, str) else part for part in parts))
+        return send(connection, command, check_health)
+
+    with patch.object(AbstractConnection, "send_packed_command", counted):
+        yield sent
+
+
+def commands_done(redis: Redis) -> int:
+    """Return how many commands the server did, those in scripts too."""
+    return sum(command["calls"] for command in redis.info("commandstats").values())

@@ -1,0 +1,256 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from pydantic import BaseModel, Field, create_model
+from pydantic_core import core_schema
+
+from jobs.job_catalog import JobCatalog
+from jobs.job_types import MARK, job_type
+from tests.webapp.problem_check import is_problem
+from webapp.api_docs.description import MARK as DESCRIBED
+from webapp.api_docs.docs_routes import ApiDocument
+from webapp.api_docs.openapi import openapi_document
+from webapp.api_docs.schemas import name_in
+
+OURS = ("bucket", "docs", "job", "live", "metrics", "status")
+
+
+class Address(BaseModel):
+    city: str
+
+
+class Parcel(BaseModel):
+    """What is sent."""
+
+    sender: str = Field(alias="from", examples=["Ada"])
+    to: Address
+    weight: float = 1
+
+
+class Strange:
+    """A type that only Python knows."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source, handler):
+        return core_schema.no_info_plain_validator_function(lambda value: value)
+
+
+class Odd(BaseModel):
+    thing: Strange
+
+
+@job_type("send parcel/now", payload=Parcel)
+def send(parcel: Parcel) -> None:
+    """Send a parcel.
+
+    Args:
+        parcel: Which.
+    """
+
+
+@job_type("tidy")
+def tidy(rooms: int = 1) -> None:
+    """Tidy up."""
+
+
+@job_type("odd", payload=Odd)
+def odd(odd: Odd) -> None:
+    """Do something odd."""
+
+
+@pytest.fixture
+def document(client) -> dict[str, Any]:
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    return answer.json
+
+
+@pytest.fixture
+def with_types(app) -> dict[str, Any]:
+    """The document of an app with the job types above."""
+    return openapi_document(app, JobCatalog(getattr(f, MARK) for f in (send, tidy, odd)))
+
+
+def references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from ([value["$ref"]] if "$ref" in value else [])
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def requests(document) -> dict[str, Any]:
+    several = document["components"]["schemas"]["JobRequest"]["oneOf"]
+    return {request["title"]: request for request in several}
+
+
+def test_every_route_of_ours_is_described(app: Flask):
+    undescribed = {
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint.startswith(OURS)
+        and not hasattr(app.view_functions[rule.endpoint], DESCRIBED)
+    }
+
+    assert undescribed == set()
+
+
+def test_all_that_is_referred_to_is_there(with_types):
+    for reference in references(with_types):
+        place = with_types
+        for step in reference.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_operations_have_names_of_their_own_and_a_summary(document):
+    operations = [o for methods in document["paths"].values() for o in methods.values()]
+
+    names = [operation["operationId"] for operation in operations]
+    assert len(set(names)) == len(names)
+    assert all(operation["summary"] for operation in operations)
+    links = {
+        link["operationId"]
+        for operation in operations
+        for answer in operation["responses"].values()
+        for link in answer.get("links", {}).values()
+    }
+    assert links == {"job.show", "job.events", "job.cancel"}
+
+
+def test_a_job_is_described_as_it_is_shown(client, document):
+    job = client.post("/jobs", json={"type": "add", "payload": {"x": 1}}).json
+
+    schema = document["components"]["schemas"]["Job"]
+    assert set(schema["properties"]) == set(schema["required"]) == set(job)
+    assert (
+        schema["description"]
+        == "One job at one moment; the fields are those of the HTTP interface."
+    )
+    assert schema["properties"]["position"]["description"].startswith("1 for the next job")
+    assert "cancelled" in schema["properties"]["status"]["enum"]
+
+
+@pytest.mark.parametrize(("path", "name"), [("/buckets", "Buckets"), ("/api/status", "Status")])
+def test_buckets_are_described_as_they_are_shown(client, document, path, name):
+    shown = client.get(path).json
+    schemas = document["components"]["schemas"]
+
+    assert set(schemas[name]["properties"]) == set(shown)
+    assert set(schemas["Bucket"]["required"]) == set(shown["buckets"][0])
+
+
+def test_a_problem_is_described_as_it_is_shown(client, document):
+    problem = client.get("/jobs/nobody")
+
+    assert is_problem(problem, 404)
+    assert set(document["components"]["schemas"]["Problem"]["properties"]) == set(problem.json)
+
+
+def test_what_is_asked_with_every_request_is_in_every_answer(document):
+    for path, methods in document["paths"].items():
+        limited = path not in ("/livez", "/readyz", "/api/status", "/metrics")
+        for operation in methods.values():
+            assert ("429" in operation["responses"]) == limited, path
+            for answer in operation["responses"].values():
+                assert ("RateLimit" in answer["headers"]) == limited, path
+                assert "X-Request-ID" in answer["headers"]
+
+
+def test_only_the_admin_may_change_a_bucket(document):
+    methods = document["paths"]["/buckets/{name}"]
+
+    assert methods["patch"]["security"] == [{"admin": []}]
+    assert {"401", "404", "415", "422"} < set(methods["patch"]["responses"])
+    assert "security" not in methods["get"]
+    assert document["components"]["securitySchemes"]["admin"]["scheme"] == "basic"
+
+
+def test_what_a_change_leaves_out_has_no_default(document):
+    change = document["components"]["schemas"]["BucketChange"]
+
+    assert "required" not in change
+    assert not any("default" in field for field in change["properties"].values())
+    assert change["properties"]["rate"]["type"] == "string"
+
+
+def test_each_job_type_is_a_request_of_its_own(with_types):
+    found = requests(with_types)
+
+    assert list(found) == ["odd", "send parcel/now", "tidy"]
+    send = found["send parcel/now"]
+    assert send["properties"]["type"] == {"const": "send parcel/now"}
+    assert send["description"] == "Send a parcel."
+    assert send["required"] == ["type", "payload"]
+    assert found["tidy"]["required"] == ["type"]
+
+
+def test_a_payload_is_described_by_its_model(with_types):
+    schemas = with_types["components"]["schemas"]
+    reference = requests(with_types)["send parcel/now"]["properties"]["payload"]["$ref"]
+
+    payload = schemas[reference.rpartition("/")[2]]
+
+    assert set(payload["properties"]) == {"from", "to", "weight"}
+    assert payload["properties"]["to"]["$ref"] == "#/components/schemas/Address"
+    assert payload["required"] == ["from", "to"]
+
+
+def test_a_payload_without_words_in_json_schema_is_any_object(with_types):
+    payload = requests(with_types)["odd"]["properties"]["payload"]
+
+    assert payload == {"additionalProperties": True, "type": "object"}
+
+
+def test_the_example_of_a_request_is_taken_in(client, document):
+    content = document["paths"]["/jobs"]["post"]["requestBody"]["content"]["application/json"]
+
+    assert client.post("/jobs", json=content["example"]).status_code == 202
+
+
+def test_examples_have_the_fields_of_their_schemas(document):
+    schemas = document["components"]["schemas"]
+    for path, method, status, name in [
+        ("/jobs", "post", "202", "Job"),
+        ("/buckets/{name}", "get", "200", "Bucket"),
+    ]:
+        answer = document["paths"][path][method]["responses"][status]
+        example = answer["content"]["application/json"]["example"]
+        assert set(example) == set(schemas[name]["required"])
+
+
+def test_an_app_without_job_types_is_described_too(app):
+    document = openapi_document(app, JobCatalog())
+
+    (request,) = document["components"]["schemas"]["JobRequest"]["oneOf"]
+    assert request["properties"]["type"]["type"] == "string"
+
+
+@pytest.mark.parametrize("name", ["Job", "JobState", "JobRequest", "Problem", "Bucket"])
+def test_an_applications_model_may_have_any_name(app, client, name):
+    model = create_model(name, here=(int, ...))
+
+    @job_type("same", payload=model)
+    def same(payload: model) -> None:
+        pass
+
+    catalog = JobCatalog([getattr(same, MARK)])
+    app.extensions["api_document"] = ApiDocument(app, catalog)
+    document = client.get("/openapi.json").json
+
+    schemas = document["components"]["schemas"]
+    shown = document["paths"]["/jobs/{job_id}"]["get"]["responses"]["200"]
+    job = schemas[name_in(shown["content"]["application/json"]["schema"])]
+    request = document["paths"]["/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    (wanted,) = schemas[name_in(request["schema"])]["oneOf"]
+    payload = schemas[name_in(wanted["properties"]["payload"])]
+    assert "estimated_start_at" in job["properties"]
+    assert list(payload["properties"]) == ["here"]
+    assert client.get("/docs").status_code == 200
+
+
+def test_the_document_is_made_of_json_alone(with_types):
+    assert json.loads(json.dumps(with_types)) == with_types

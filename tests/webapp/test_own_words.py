@@ -1,0 +1,58 @@
+"""Views of applications tell their clients of jobs in words of their own."""
+
+import pytest
+
+from tests.webapp.problem_check import is_problem
+from webapp.job_routes import submit
+from webapp.one_job_routes import show_job
+
+
+def words(job):
+    return {"ticket": job.id, "state": job.status.upper()}
+
+
+@pytest.fixture
+def client(app):
+    """A client of an application that adds to the sample."""
+
+    @app.post("/tickets/<text>")
+    def create(text):
+        return submit("shout", {"text": text}, words=words)
+
+    @app.get("/tickets/<ticket>")
+    def show(ticket):
+        return show_job(ticket, words)
+
+    return app.test_client()
+
+
+def test_an_accepted_job_is_told_in_them(client):
+    response = client.post("/tickets/a")
+
+    assert response.status_code == 202
+    assert response.json == {"ticket": response.json["ticket"], "state": "QUEUED"}
+    assert response.headers["Location"] == f"/jobs/{response.json['ticket']}"
+
+
+def test_a_repeated_request_is_told_of_the_first_job_in_them(client):
+    headers = {"Idempotency-Key": "once"}
+    first = client.post("/tickets/a", headers=headers)
+
+    again = client.post("/tickets/a", headers=headers)
+
+    assert (again.status_code, again.json) == (200, first.json)
+
+
+def test_a_job_is_shown_in_them(client):
+    ticket = client.post("/tickets/a").json["ticket"]
+
+    assert client.get(f"/tickets/{ticket}").json == {"ticket": ticket, "state": "QUEUED"}
+
+
+def test_refusals_stay_the_same(client):
+    ticket = client.post("/tickets/a").json["ticket"]
+    client.post("/tickets/b")
+
+    assert is_problem(client.post("/tickets/c"), 503)
+    assert is_problem(client.get("/tickets/unknown"), 404)
+    assert is_problem(client.get(f"/tickets/{ticket}?wait=long"), 400)

@@ -1,0 +1,84 @@
+import json
+import time
+from dataclasses import replace
+from math import inf
+
+import pytest
+from werkzeug.datastructures import Headers
+
+from tests.webapp.waiting.test_event_stream import JOB, after
+from webapp.one_job_routes import cancelled_answer, job_answer
+from webapp.waiting.late_answer import LateAnswer
+
+
+def wait(seconds: float = 5) -> LateAnswer:
+    talk = LateAnswer(JOB, seconds, job_answer)
+    assert talk.begin(Headers({"X-A": "b"})) == b""
+    return talk
+
+
+def parsed(text: bytes) -> tuple[int, dict[str, str], dict]:
+    head, _, body = text.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = dict(line.split(": ", 1) for line in lines)
+    assert int(headers["Content-Length"]) == len(body)
+    return int(status.split()[1]), headers, json.loads(body)
+
+
+def test_answers_when_the_job_has_ended():
+    talk = wait()
+    assert talk.on_job(after(2)) == b""
+
+    status, headers, job = parsed(talk.on_job(after(3, "finished")))
+    assert (status, job["status"]) == (200, "finished")
+    assert headers["X-A"] == "b"
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Connection"] == "close"
+    assert talk.ended
+
+
+def test_has_the_job_read_and_answers_when_the_time_is_over():
+    talk = wait(5)
+    assert 4 < talk.due - time.monotonic() <= 5
+
+    assert talk.on_time() == b""
+    assert (talk.wants_job, talk.due) == (True, inf)
+    status, _, job = parsed(talk.on_job(replace(JOB, position=7)))
+    assert (status, job["status"], job["position"]) == (200, "queued", 7)
+
+
+def test_a_server_that_is_away_may_be_back_before_the_time_is_over():
+    talk = wait()
+    assert talk.on_server_away() == b""
+    assert not talk.ended
+
+    talk.on_time()
+    status, headers, problem = parsed(talk.on_server_away())
+    assert (status, problem["status"]) == (503, 503)
+    assert headers["Content-Type"] == "application/problem+json"
+    assert int(headers["Retry-After"]) > 0
+
+
+def test_a_job_that_is_gone_is_404():
+    assert parsed(wait().on_job(None))[0] == 404
+
+
+def test_answers_with_what_is_known_before_the_process_ends():
+    talk = wait()
+    talk.on_job(after(2))
+
+    status, _, job = parsed(talk.on_stop())
+    assert (status, job["status"]) == (200, "started")
+    assert talk.ended
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [("cancelled", 200), ("finished", 409), ("failed", 409), ("started", 202)],
+)
+def test_of_a_cancelled_job_says_what_came_of_it(status, expected):
+    talk = LateAnswer(JOB, 2, cancelled_answer)
+    talk.begin(Headers())
+    talk.on_time()
+
+    assert parsed(talk.on_job(after(2, status)))[0] == expected

@@ -1,0 +1,100 @@
+"""Workers as processes, and the jobs that they are given."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+
+from jobs.bucket_config import BucketConfig
+from jobs.job_catalog import JobCatalog
+from jobs.job_queue import JobQueue
+from tests.servers import Server, own_server
+from tests.worker.nursery import APPS, Nursery, WorkerProcess
+
+QUEUES = ["default-high", "default", "default-low"]
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    nursery = Nursery()
+    yield nursery
+    nursery.close()
+
+
+@pytest.fixture(scope="session")
+def catalog() -> JobCatalog:
+    return JobCatalog.load(APPS)
+
+
+@pytest.fixture
+def numbers() -> dict[str, Any]:
+    """Numbers of the bucket that the workers serve."""
+    return {"rate": "200/s"}
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that the test may kill; it keeps its data."""
+    with own_server(durable=True) as server:
+        yield server
+
+
+StartWorker = Callable[..., WorkerProcess]
+
+
+@pytest.fixture
+def start_worker(
+    nursery: Nursery,
+    redis: Redis,
+    redis_url: str,
+    tmp_path: Path,
+    numbers: dict[str, Any],
+) -> Iterator[StartWorker]:
+    """Start a worker of the bucket ``default``; fields of ``Settings`` may be given."""
+    started: list[WorkerProcess] = []
+
+    buckets = tmp_path / "buckets.json"
+    buckets.write_text(json.dumps({"default": numbers}))
+
+    def start(
+        queues: list[str] = QUEUES,
+        work: dict[str, Any] | None = None,
+        simple: bool = False,
+        **settings: Any,
+    ) -> WorkerProcess:
+        fields = {
+            "redis_url": redis_url,
+            "data_dir": str(tmp_path),
+            "buckets": str(buckets),
+            "lease_seconds": 2,
+        }
+        worker = nursery.start(
+            fields | settings,
+            queues=queues,
+            simple=simple,
+            log_path=tmp_path / f"worker-{len(started)}.log",
+            **(work or {}),
+        )
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()
+        print(f"worker {worker.pid}:\n{worker.log}")
+
+
+@pytest.fixture
+def job_queue(redis: Redis, catalog: JobCatalog, numbers: dict[str, Any]) -> JobQueue:
+    config = BucketConfig.model_validate(numbers)
+    return JobQueue(redis, catalog, {"default": config}, keep_seconds=3600)
+
+
+@pytest.fixture
+def rq_queue(redis: Redis) -> Queue:
+    """RQ's own queue, as existing code uses it."""
+    return Queue("default", connection=redis, serializer="json")

@@ -1,0 +1,105 @@
+"""What a started job costs the server: no more in a large fleet than in a small one."""
+
+import threading
+import time
+
+import pytest
+
+from jobs import keys
+from tests.processes import wait_for
+from tests.round_trips import commands_done
+from tests.worker.books import read_lines
+from worker.attempts import Reaped, Renewed
+from worker.lease_keeper import IDLE_SECONDS, LeaseKeeper
+from worker.server_watch import ServerWatch
+from worker.stop_signals import StopSignals
+
+JOBS = 40
+RUNS = 2
+"""A machine that others keep busy makes workers late, and late ones ask once more."""
+
+
+@pytest.fixture
+def numbers():
+    return {"rate": "10/s", "capacity": 1000}
+
+
+@pytest.fixture
+def commands_per_job(redis, job_queue, start_worker, tmp_path):
+    """Return a function that measures what so many workers, all but two idle, cost a job."""
+    log = tmp_path / "results.jsonl"
+
+    def measure(workers: int) -> float:
+        fleet = [start_worker(simple=True, lease_seconds=15) for _ in range(workers)]
+        wait_for(lambda: redis.zcard(keys.workers("default")) == workers, 60)
+        costs = []
+        for _ in range(RUNS):
+            before, lines = commands_done(redis), len(read_lines(log))
+            for number in range(JOBS):
+                job_queue.enqueue("echo", {"value": number})
+            wait_for(lambda lines=lines: len(read_lines(log)) == lines + JOBS, 60)
+            costs.append((commands_done(redis) - before) / JOBS)
+        for worker in fleet:
+            worker.kill()
+        redis.delete(keys.workers("default"), keys.waiters("default"))
+        return min(costs)
+
+    return measure
+
+
+@pytest.mark.slow
+def test_does_not_grow_with_idle_workers(commands_per_job):
+    few, many = commands_per_job(2 + 2), commands_per_job(64 + 2)
+
+    assert many == pytest.approx(few, rel=0.1)
+
+
+class CountedAttempts:
+    """Stands for the server's side of ``Attempts``."""
+
+    tick_seconds = IDLE_SECONDS * 1.2
+
+    def __init__(self) -> None:
+        self.ticks = 0
+
+    def renew(self, tokens, rq_ttl):
+        return Renewed(set(), set())
+
+    def reap(self):
+        self.ticks += 1
+        return Reaped({}, [], 0)
+
+
+class TestLeaseKeeper:
+    @pytest.fixture
+    def attempts(self):
+        return CountedAttempts()
+
+    @pytest.fixture
+    def keeper(self, attempts):
+        stop = StopSignals(insist=lambda: None)
+        keeper = LeaseKeeper(
+            attempts, ServerWatch(stop), lease_seconds=60, rq_ttl=60, on_reaped=lambda found: None
+        )
+        keeper.start()
+        return keeper
+
+    def test_asks_nothing_once_the_worker_is_idle(self, keeper, attempts):
+        keeper.keep("token")
+        keeper.release("token")
+
+        threading.Event().wait(2 * attempts.tick_seconds)
+        assert attempts.ticks == 0
+
+        keeper.keep("token")
+        wait_for(lambda: attempts.ticks)
+        keeper.release("token")
+
+    def test_reaps_though_no_job_runs_long(self, keeper, attempts):
+        def run_a_short_job() -> bool:
+            keeper.keep("token")
+            time.sleep(0.01)
+            keeper.release("token")
+            return attempts.ticks > 1
+
+        wait_for(run_a_short_job)

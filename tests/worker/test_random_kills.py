@@ -1,0 +1,182 @@
+"""Two hundred kills at random moments under load, and then the books must balance.
+
+The seed is printed; ``KILL_SEED=… pytest -m slow tests/worker/test_random_kills.py`` makes the
+same choices again, though the machine's timing is another.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+from rq import Queue
+
+from jobs.job_cancelling import JobCanceller
+from tests.processes import wait_for
+from tests.worker.books import kept_lines, problems, problems_of_log, read_lines, status_of
+from tests.worker.nursery import WorkerProcess
+
+KILLS = 200
+RATE = 125
+WORKERS = 6
+WAITING = 40
+"""So many jobs wait at least, that workers are killed at work."""
+
+SETTINGS = {"lease_seconds": 1, "grace_seconds": 0.2}
+SAMPLE = "tests.worker.sample_jobs"
+ENDED = {"finished", "failed", "canceled"}
+
+
+@pytest.fixture
+def seed() -> int:
+    seed = int(os.environ.get("KILL_SEED") or random.randrange(1_000_000))
+    print(f"KILL_SEED={seed}")
+    return seed
+
+
+@pytest.fixture
+def numbers():
+    return {"rate": f"{RATE}/s", "capacity": 100_000}
+
+
+class Clients:
+    """Enqueue jobs of every kind, and cancel some.
+
+    Attributes:
+        accepted: Ids of the jobs.
+    """
+
+    def __init__(self, redis, job_queue, rng: random.Random) -> None:
+        self.accepted: list[str] = []
+        self._redis = redis
+        self._ours = job_queue
+        self._theirs = [
+            Queue(name, connection=redis, serializer="json") for name in ("default", "default-low")
+        ]
+        self._canceller = JobCanceller(redis, keep_seconds=600)
+        self._rng = rng
+
+    def keep_busy(self) -> None:
+        while sum(self._redis.llen(f"rq:queue:{queue.name}") for queue in self._theirs) < WAITING:
+            self._rng.choice([self._enqueue_ours, self._enqueue_ours, self._enqueue_theirs])()
+
+    def cancel_one(self) -> None:
+        self._canceller.cancel(self._rng.choice(self.accepted[-2 * WAITING :]))
+
+    def _enqueue_ours(self) -> None:
+        name = self._rng.choice(["echo", "note", "stumble", "refused", "die", "nap_a_little"])
+        payload = {"value": 1} if name == "echo" else {}
+        priority = self._rng.choice(["high", "default", "low"])
+        self.accepted.append(self._ours.enqueue(name, payload, priority).id)
+
+    def _enqueue_theirs(self) -> None:
+        queue = self._rng.choice(self._theirs)
+        match self._rng.choice(["plain", "in a second", "family"]):
+            case "plain":
+                name = self._rng.choice(["double", "fail"])
+                jobs = [queue.enqueue(f"{SAMPLE}.{name}", args=[2] if name == "double" else [])]
+            case "in a second":
+                jobs = [queue.enqueue_in(timedelta(seconds=1), f"{SAMPLE}.double", 3)]
+            case _:
+                parent = queue.enqueue(f"{SAMPLE}.double", 4)
+                jobs = [
+                    parent, *(queue.enqueue(f"{SAMPLE}.double", 5, depends_on=parent) for _ in "ab")
+                ]  # fmt: skip
+        self.accepted += [job.id for job in jobs]
+
+
+class Killer:
+    """Ends workers and work horses, of which each is replaced, and does other harm.
+
+    Attributes:
+        deeds: What was done how often.
+        stopped: The workers that were asked to stop.
+    """
+
+    def __init__(self, redis, start, rng: random.Random) -> None:
+        self.deeds: Counter[str] = Counter()
+        self.stopped: list[WorkerProcess] = []
+        self._redis = redis
+        self._start = start
+        self._rng = rng
+        self._workers = [start(**SETTINGS) for _ in range(WORKERS)]
+
+    @property
+    def kills(self) -> int:
+        return sum(self.deeds[deed] for deed in ("worker", "horse", "both", "stop"))
+
+    def strike(self) -> None:
+        """Do harm to one of the workers, chosen by chance, or to their connections."""
+        deed = self._rng.choice(["worker", "horse", "both", "stop"] * 4 + ["freeze", "cut"])
+        place = self._rng.randrange(WORKERS)
+        worker = self._workers[place]
+        match deed:
+            case "worker":
+                worker.kill()
+            case "horse" if not worker.kill_horses():
+                return  # it had none
+            case "both":
+                worker.kill_with_horse()
+            case "stop":
+                worker.send(signal.SIGTERM)
+                self.stopped.append(worker)
+            case "freeze":  # for longer than its lease
+                worker.send(signal.SIGSTOP)
+                threading.Timer(1.5, worker.send, [signal.SIGCONT]).start()
+            case "cut":
+                self._redis.script_flush()
+                self._redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        self.deeds[deed] += 1
+        if deed in ("worker", "both", "stop"):
+            self._workers[place] = self._start(**SETTINGS)
+
+    def stop_all(self) -> None:
+        for worker in self._workers:
+            worker.send(signal.SIGTERM)
+        self.stopped += self._workers
+
+
+def stopped_in_order(worker: WorkerProcess) -> bool:
+    """One that was asked when it had hardly begun heeds no signal yet, and has claimed nothing."""
+    return worker.wait() == 0 or (worker.wait() == -signal.SIGTERM and not worker.log)
+
+
+def has_ended(redis, job_id: str) -> bool:
+    """RQ never runs what depends on a job that failed or was cancelled."""
+    status = status_of(redis, job_id)
+    return status in ENDED or (status == "deferred" and bool(lost_parents(redis, job_id)))
+
+
+def lost_parents(redis, job_id: str) -> list[str]:
+    parents = redis.smembers(f"rq:job::{job_id}:dependencies")
+    return [p for p in parents if status_of(redis, p.decode()) in ("failed", "canceled")]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_the_books_balance_after_two_hundred_kills(seed, redis, job_queue, start_worker, tmp_path):
+    rng = random.Random(seed)
+    clients, killer = Clients(redis, job_queue, rng), Killer(redis, start_worker, rng)
+    while killer.kills < KILLS:
+        clients.keep_busy()
+        clients.cancel_one()
+        time.sleep(rng.random() * 0.2)
+        killer.strike()
+    print(f"{len(clients.accepted)} jobs, {dict(killer.deeds)}")
+
+    killer.stop_all()
+    assert not [worker.log for worker in killer.stopped if not stopped_in_order(worker)]
+    assert not list(problems(redis, "default", clients.accepted))
+
+    start_worker(**SETTINGS)
+    start_worker(**SETTINGS)
+    wait_for(lambda: all(has_ended(redis, id_) for id_ in clients.accepted), 120)
+    print(dict(Counter(status_of(redis, id_) for id_ in clients.accepted)))
+    assert not list(problems(redis, "default", clients.accepted))
+    lines = read_lines(tmp_path / "results.jsonl") + kept_lines(redis, "default")
+    ended = [id_ for id_ in clients.accepted if status_of(redis, id_) in ENDED]
+    assert not list(problems_of_log(redis, lines, ended, interval=1 / RATE))

@@ -1,0 +1,53 @@
+"""How late a function was called, as its work horse tells it."""
+
+import os
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.processes import wait_for
+from worker.outcome import Outcome, finished
+from worker.work_horse import WorkHorse
+
+
+@pytest.fixture
+def wake() -> int:
+    """A descriptor that never has anything to read."""
+    reader, writer = os.pipe()
+    yield reader
+    os.close(reader)
+    os.close(writer)
+
+
+def ended(wake: int, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
+    horse = WorkHorse(lambda: run, start_at)
+    wait_for(lambda: horse.wait(1, wake))
+    horse.bury()
+    return horse
+
+
+def test_tells_how_long_after_its_slot_it_started(wake):
+    horse = ended(wake, lambda: finished("done"), time.monotonic() - 0.25)
+
+    assert 250_000 <= horse.late_us < 10_000_000
+    assert horse.outcome == finished("done")
+
+
+def test_a_horse_that_dies_in_its_function_has_told(wake):
+    horse = ended(wake, lambda: os._exit(3), time.monotonic())
+
+    assert horse.started
+    assert horse.late_us >= 0
+    assert horse.outcome is None
+
+
+def test_a_horse_that_is_killed_before_its_slot_was_not_late(wake):
+    horse = WorkHorse(lambda: lambda: finished(None), time.monotonic() + 60)
+    horse.kill()
+    wait_for(lambda: horse.wait(1, wake))
+    horse.bury()
+
+    assert not horse.started
+    assert horse.late_us is None
+    assert horse.outcome is None
