@@ -112,7 +112,7 @@ local due_ms = promote(name, now_us)
 local waiting = waiting_in(queues)
 
 local function share(look_ms, slack_ms, deputy_ms)
-  if due_ms <= look_ms then look_ms, slack_ms = due_ms, 0 end
+  if due_ms <= look_ms + slack_ms then look_ms, slack_ms = due_ms, 0 end
   local mine_ms, exact = share_watch(bucket, worker, now_us, look_ms, slack_ms, deputy_ms)
   if not mine_ms then return { "sleep", 0, waiting } end
   return { exact and "wait" or "poll", math.max(1, mine_ms - ms(now_us)) * 1000, waiting }
