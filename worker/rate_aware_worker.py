@@ -2,8 +2,9 @@
 
 A job's life here, step by step:
 
-1. ``dequeue_job_and_maintain_ttl`` claims it from the bucket, a little ahead of its slot. From
-   this moment a lease says that it runs here.
+1. ``dequeue_job_and_maintain_ttl`` has the ``Claimer`` claim it from the bucket, a little ahead
+   of its slot. From this moment a lease says that it runs here. Until there is a job to claim,
+   ``IdleTime`` waits for the bell.
 2. ``execute_job`` has a work horse run the function in its slot (``HorseRunner``), while the
    lease keeper's thread renews the lease.
 3. ``AttemptEnd`` ends the attempt according to what the horse told: the job is finished or
@@ -23,7 +24,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from redis import Redis
 from redis.client import Pipeline
@@ -42,7 +42,6 @@ from jobs.leaky_bucket import (
     SLEEP_SECONDS,
     Claim,
     LeakyBucket,
-    UnpublishedBucketError,
     Wait,
 )
 from jobs.log_setup import set_up_logging
@@ -53,10 +52,12 @@ from .aftercare import Aftercare
 from .attempts import Attempts
 from .bell import STEP_SECONDS, Bell
 from .bucket_queues import Queues
+from .claimer import Claimer
 from .command_channel import CommandChannel
 from .executor import Executor
 from .function_call import ClaimedJob
 from .horse_runner import HorseRunner, Runner
+from .idle_time import IdleTime
 from .interruptible_redis import interruptible
 from .lease_keeper import LeaseKeeper
 from .push_watch import LOOK_SECONDS, PushWatch
@@ -73,13 +74,6 @@ MAIN_TIMEOUT = 3.0
 
 LAST_TIMEOUT = 0.5
 """The same while the worker stops: it must end in time, whatever the server does."""
-
-REAP_SECONDS = 1.5
-"""How often each of the workers that watch the bucket looks for silent ones."""
-
-REAPED_MS = 500
-"""How often all of them together do, though in a large fleet others watch from job to job. One look
-that is left out, and the pause until the next, must be shorter than ``LEAST_SILENT_MS``."""
 
 RQ_TTL = round(ALIVE_SECONDS) + 20
 """Seconds after its last sign of life until RQ forgets a worker."""
@@ -130,11 +124,8 @@ class RateAwareWorker(Worker):
         self._server = ServerWatch(self._stop)
         idle = interruptible(connection, self._stop, timeout=MAIN_TIMEOUT)
         self._bucket = LeakyBucket(idle, start.bucket, start.queues)
-        self._idle_attempts = self._attempts_on(idle)
         self._attempts = self._attempts_on(self.connection)
         self._record = RqRecord(self, idle, RQ_TTL)
-        bell_redis = interruptible(connection, self._stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
-        self._bell = Bell(bell_redis, start.bucket, self._stop)
         self._last_words = sibling(connection, timeout=LAST_TIMEOUT)
         self._last_attempts = self._attempts_on(self._last_words)
         self._result_log = ResultLog(
@@ -144,12 +135,11 @@ class RateAwareWorker(Worker):
         push_redis = sibling(connection, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
         self._push_watch = PushWatch(push_redis, start.bucket, start.queues)
         self._executor = self._make_executor()
+        self._claimer = self._make_claimer()
+        self._idle_time = self._make_idle_time(idle, connection)
         self._commands = CommandChannel(
             sibling(connection, timeout=MAIN_TIMEOUT), self.pubsub_channel_name, self.handle_payload
         )
-        self._next_token = uuid4().hex
-        self._claim_unanswered = False
-        self._reaped_at = 0.0
 
     # The loop
 
@@ -204,7 +194,7 @@ class RateAwareWorker(Worker):
     def _begin(self) -> None:
         """Show up in the bucket and in RQ, as soon as there is a server."""
         try:
-            for step in (self._publish_bucket, self._record.write, self.subscribe):
+            for step in (self._show_up, self.subscribe):
                 if not self._stop.requested:
                     self._server.insist(step, give_up=lambda: self._stop.requested)
         except NameTakenError as error:
@@ -239,7 +229,7 @@ class RateAwareWorker(Worker):
     ) -> tuple[Job, Queue] | None:
         idle_since = time.monotonic()
         while not self._stop.requested:
-            answer = self._server.insist(self._claim, give_up=lambda: self._stop.requested)
+            answer = self._server.insist(self._claimer.ask, give_up=lambda: self._stop.requested)
             if isinstance(answer, Claim):
                 if job := self._accept(answer):
                     return job, self._queue_of(answer)
@@ -249,39 +239,11 @@ class RateAwareWorker(Worker):
             if max_idle_time is not None and time.monotonic() - idle_since >= max_idle_time:
                 return None
             may_end = until_empty or max_idle_time is not None
-            self._wait(self._first_step(answer) if may_end else answer)
+            self._idle_time.spend(self._first_step(answer) if may_end else answer)
         return None
-
-    def _claim(self) -> Claim | Wait:
-        """Ask the bucket; asked again with the same token it gives the same answer.
-
-        Raises:
-            redis.RedisError: Ask again.
-            StopRequested: Do not; a job that was perhaps claimed is given back in the end.
-        """
-        logged = self._result_log.written()
-        self._claim_unanswered = True
-        try:
-            answer = self._bucket.claim(
-                self.name,
-                self._next_token,
-                lease_ms=self._lease_ms,
-                rq_ttl=RQ_TTL,
-                logged=logged,
-            )
-        except UnpublishedBucketError:  # somebody emptied the server
-            self._publish_bucket()
-            self._record.write()
-            answer = Wait(0.001, waiting=1)
-        except (RedisError, StopRequested):
-            self._result_log.written_again(logged)
-            raise
-        self._claim_unanswered = False
-        return answer
 
     def _accept(self, claim: Claim) -> ClaimedJob | None:
         """Return the job; one that cannot even be read has failed."""
-        self._next_token = uuid4().hex
         try:
             job = ClaimedJob.of(claim, self.connection)
         except Exception as error:
@@ -301,52 +263,14 @@ class RateAwareWorker(Worker):
             lambda: self.connection.zcard(leases), give_up=lambda: self._stop.requested
         )
 
-    def _look_around(self, answer: Wait) -> None:
-        """Do what is due between two jobs.
-
-        Raises:
-            StopRequested: It was not done; others will.
-        """
-        self._result_log.retry()
-        try:
-            self._record.stay()
-            if answer.watching and time.monotonic() - self._reaped_at >= REAP_SECONDS:
-                self._reaped_at = time.monotonic()
-                found = self._idle_attempts.reap(fresh_ms=REAPED_MS)
-                self._executor.take_over(found, self._attempts)
-            if self.should_run_maintenance_tasks:
-                self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-        except RedisError as error:
-            self._server.note_error(error)
+    def _maintain(self) -> None:
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
 
     @staticmethod
     def _first_step(answer: Wait) -> Wait:
         """Return a wait that is soon over, so that the bucket is asked again."""
         return replace(answer, seconds=min(answer.seconds, STEP_SECONDS))
-
-    def _wait(self, answer: Wait) -> None:
-        """Wait as the bucket answered, or until the bell rings; look around in between.
-
-        Raises:
-            StopRequested: The worker is to stop.
-        """
-        until = time.monotonic() + answer.seconds
-        try:
-            if answer.watching and not answer.waiting:
-                self._push_watch.watch()
-            while (left := until - time.monotonic()) > 0:
-                self._look_around(answer)
-                if not answer.watching:
-                    left = min(left, self._attempts.sleep_seconds)
-                if self._bell.rings(answer, left):
-                    return
-                if not answer.watching and not self._bucket.is_watched():
-                    return
-        except RedisError as error:
-            self._server.note_error(error)
-            self._stop.wait(0.1)
-        finally:
-            self._push_watch.rest()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run a claimed job in its slot and end the attempt.
@@ -410,10 +334,8 @@ class RateAwareWorker(Worker):
         self._result_log.retry()
         self.connection = self._last_words
         try:
-            if self._claim_unanswered:  # a job may have been claimed that nobody knows of
-                self._last_attempts.give_back(self._next_token, "", "")
             bucket = LeakyBucket(self._last_words, self._bucket.name)
-            bucket.leave(self.name, self._result_log.written())
+            self._claimer.sign_off(bucket, self._last_attempts)
             super().teardown()  # type: ignore[no-untyped-call]
         except RedisError as error:
             log.warning("worker %s could not sign off: %s", self.name, error)
@@ -471,6 +393,35 @@ class RateAwareWorker(Worker):
             stop=stop,
             grace_seconds=grace_seconds,
         )
+
+    def _make_claimer(self) -> Claimer:
+        return Claimer(
+            self._bucket,
+            self.name,
+            lease_ms=self._lease_ms,
+            rq_ttl=RQ_TTL,
+            result_log=self._result_log,
+            restore=self._show_up,
+        )
+
+    def _make_idle_time(self, idle: Redis, connection: Redis) -> IdleTime:
+        bell_redis = interruptible(connection, self._stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
+        return IdleTime(
+            bucket=self._bucket,
+            attempts=self._attempts_on(idle),
+            bell=Bell(bell_redis, self._bucket.name, self._stop),
+            push_watch=self._push_watch,
+            record=self._record,
+            result_log=self._result_log,
+            server=self._server,
+            stop=self._stop,
+            on_reaped=lambda found: self._executor.take_over(found, self._attempts),
+            maintain=self._maintain,
+        )
+
+    def _show_up(self) -> None:
+        self._publish_bucket()
+        self._record.write()
 
     def _publish_bucket(self) -> None:
         self._buckets.publish(self.connection, [self._bucket.name])

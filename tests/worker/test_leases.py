@@ -11,7 +11,7 @@ from tests.processes import is_alive, wait_for
 from tests.worker.books import problems, status_of, wait_for_lines
 from worker.attempts import LEAST_SILENT_MS
 from worker.bell import LATE_SECONDS, STEP_SECONDS
-from worker.rate_aware_worker import REAP_SECONDS, REAPED_MS
+from worker.idle_time import REAP_SECONDS, REAPED_MS
 
 LEASE = 1.0
 
