@@ -10,7 +10,7 @@ run: $(INSTALLED)
 	@exec $(VENV)/bin/spigot up
 
 test: $(INSTALLED)
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest --numprocesses auto --dist worksteal
 
 # Renews requirements.lock: the newest versions that pyproject.toml allows.
 lock:

@@ -7,12 +7,19 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spigot.server_program import find_server_program
 from tests.fleet import Fleet
 from tests.one_bucket import OneBucket
+
+# The same examples in each run: one that fails is the change's fault. A search for new ones is
+# `pytest --hypothesis-profile=search`.
+settings.register_profile("repeat", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("search", deadline=None, print_blob=True)
+settings.load_profile("repeat")
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ def test_a_task_that_will_be_tried_again_says_so(visitor):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_tasks_begin_while_there_are_tokens_and_then_as_they_come(tmp_path):
     """Twelve at once, from as many threads: ten begin, two wait, none fails."""
     with spigot_up(tmp_path, EXAMPLES_REQUEST_SECONDS="3") as stack:

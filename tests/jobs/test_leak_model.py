@@ -45,7 +45,7 @@ class LeakMachine(RuleBasedStateMachine):
         self.redis = redis
         self.bucket = OneBucket(redis, "20/s", capacity=10_000)
         self.model = BucketModel(interval_us=50_000)
-        self.count = 0
+        self.count = self.asked = 0
         self.slots: list[int] = []  # since the numbers or the clock were changed
 
     def new_id(self) -> str:
@@ -91,7 +91,8 @@ class LeakMachine(RuleBasedStateMachine):
 
     @rule(worker=st.sampled_from(WORKERS))
     def ask(self, worker: str) -> None:
-        token = f"token-{self.count}-{len(self.model.attempts)}-{sum(self.model.attempts.values())}"
+        self.asked += 1
+        token = f"token-{self.asked:05}"
         expected = self.model.ask(token, self.bucket.now_us)
 
         answer = self.bucket.ask(worker, token=token)
@@ -106,6 +107,12 @@ class LeakMachine(RuleBasedStateMachine):
             assert not isinstance(answer, Claim), (answer, expected)
             assert answer.waiting == expected.waiting
             assert self.next_look_ms() <= expected.by_ms
+
+    @rule(worker=st.sampled_from(WORKERS), times=st.integers(2, 5))
+    def ask_until_the_next_slots(self, worker: str, times: int) -> None:
+        for _ in range(times):
+            self.ask(worker)
+            self.go_on_to_the_next_look()
 
     def note_slot(self, slot_us: int) -> None:
         """Hold what the bucket promises, whatever the model says."""
@@ -207,7 +214,6 @@ def check(machine: Callable[[], LeakMachine], examples: int, steps: int) -> None
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -81,6 +81,7 @@ def test_processes_at_once_get_what_the_rules_give_and_not_one_more(redis, redis
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_clients_that_keep_asking_get_all_that_is_earned_to_the_unit(redis, redis_url):
     rules = {"default": {"capacity": 100_000, "refill_rate": 1000}}  # far from full at any time
     states = []

@@ -72,6 +72,7 @@ def test_completion_without_a_lease_changes_nothing_and_is_logged(
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_job_runs_again_soon_though_all_who_watched_died_too(
     redis, job_queue, start_worker, tmp_path
 ):

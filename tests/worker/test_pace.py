@@ -75,6 +75,7 @@ class TestTwentyASecond:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 class TestExactRate:
     @pytest.fixture(params=[("10/s", 1), ("10/s", 32), ("50/s", 4), ("100/s", 1), ("100/s", 32)])
     def case(self, request):

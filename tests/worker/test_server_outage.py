@@ -135,6 +135,7 @@ def test_an_idle_worker_stops_at_once_without_its_server(hurt, server, redis, st
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(("hurt", "heal"), [("hang", "go_on"), ("kill", "start")])
 def test_idle_workers_work_soon_after_the_servers_return(
     hurt, heal, server, redis, job_queue, start_worker

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from webapp.rate_limits import keys
@@ -8,13 +8,11 @@ from webapp.rate_limits.rules_text import build_rules
 PARTS = st.tuples(st.sampled_from(["bucket", "window"]), st.text(min_size=1), st.text(min_size=1))
 
 
-@settings(deadline=None)
 @given(PARTS, PARTS)
 def test_no_two_rules_or_clients_share_a_key(one, other):
     assert (keys.state(*one) == keys.state(*other)) == (one == other)
 
 
-@settings(deadline=None)
 @given(PARTS, st.text(min_size=1))
 def test_no_state_has_the_key_of_a_ban(state, client):
     assert keys.state(*state) != keys.ban(client)

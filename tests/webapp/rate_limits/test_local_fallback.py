@@ -1,7 +1,7 @@
 """What one process admits alone."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.webapp.rate_limits.asker import CLIENT
@@ -131,7 +131,6 @@ def test_what_is_admitted_alone_is_told_to_be_so():
     assert [alone.ask().failed_open for _ in range(2)] == [True, False]
 
 
-@settings(deadline=None)
 @given(
     written=st.one_of(BUCKETS, WINDOWS),
     requests=st.lists(st.tuples(STEPS, st.integers(1, 4)), max_size=30),
