@@ -2,6 +2,9 @@ import json
 
 import fakeredis
 import pytest
+from redis import Redis
+from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 
 from jobs.settings import load_settings
 from webapp import create_app
@@ -50,3 +53,15 @@ def app(server, settings):
 @pytest.fixture
 def client(app):
     return app.test_client()
+
+
+@pytest.fixture
+def work_off(redis_url):
+    """Return a function that lets a stock worker run what waits."""
+
+    def work():
+        with Redis.from_url(redis_url) as own:
+            worker = SimpleWorker(["default"], connection=own, serializer=JSONSerializer)
+            worker.work(burst=True, logging_level="CRITICAL")
+
+    return work

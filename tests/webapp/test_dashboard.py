@@ -35,18 +35,6 @@ def app(redis, redis_url, settings):
     return create_app(settings(redis_url=redis_url, admin_password=PASSWORD))
 
 
-@pytest.fixture
-def work_off(redis_url):
-    """Return a function that lets a stock worker run what waits."""
-
-    def work():
-        with Redis.from_url(redis_url) as own:
-            worker = SimpleWorker(["default"], connection=own, serializer=JSONSerializer)
-            worker.work(burst=True, logging_level="CRITICAL")
-
-    return work
-
-
 def add(client, x=1):
     return client.post("/jobs", json={"type": "add", "payload": {"x": x}}).json["id"]
 

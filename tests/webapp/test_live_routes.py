@@ -2,9 +2,6 @@ import time
 from collections import Counter
 
 import pytest
-from redis import Redis
-from rq import SimpleWorker
-from rq.serializers import JSONSerializer
 
 from jobs import keys
 from tests.round_trips import counted_round_trips
@@ -19,18 +16,6 @@ ADMIN = ("admin", "secret")
 @pytest.fixture
 def app(redis, redis_url, settings):
     return create_app(settings(redis_url=redis_url, admin_password="secret"))
-
-
-@pytest.fixture
-def work_off(redis_url):
-    """Return a function that lets a stock worker run what waits."""
-
-    def work():
-        with Redis.from_url(redis_url) as own:
-            worker = SimpleWorker(["default"], connection=own, serializer=JSONSerializer)
-            worker.work(burst=True, logging_level="CRITICAL")
-
-    return work
 
 
 def add(client, **payload):
