@@ -1,6 +1,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -51,8 +52,17 @@ def stops(tmp_path):
     return tmp_path / "stops"
 
 
+@pytest.fixture
+def on_hangup():
+    """Return a function that says what a hangup does to processes which are started later."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda handler: signal.signal(signal.SIGHUP, handler)
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_one_signal_stops_all_in_the_reverse_order(stops, stop_signal):
+def test_one_signal_stops_all_in_the_reverse_order(stops, stop_signal, on_hangup):
+    on_hangup(signal.SIG_DFL)
     with run_script(FAMILY, stops) as supervisor:
         children = started(supervisor)
         supervisor.send_signal(stop_signal)
@@ -60,6 +70,19 @@ def test_one_signal_stops_all_in_the_reverse_order(stops, stop_signal):
         assert supervisor.wait(20) == 0
         assert stops.read_text().split() == ["web", "workers", "server"]
         assert not any(map(is_alive, children.values()))
+
+
+def test_a_hangup_is_ignored_under_nohup(stops, on_hangup):
+    on_hangup(signal.SIG_IGN)
+    with run_script(FAMILY, stops) as supervisor:
+        started(supervisor)
+        supervisor.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            supervisor.wait(0.5)
+
+        supervisor.send_signal(signal.SIGTERM)
+
+        assert supervisor.wait(20) == 0
 
 
 def test_a_child_that_all_need_ends_all_in_order(stops):
