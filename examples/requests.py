@@ -3,6 +3,9 @@
 ``POST /tasks/process/<x>`` takes a task in at once. Ten tasks begin at once, further ones as
 tokens come, two every ten seconds: that is a bucket of rate ``12/m burst 10``. A task without a
 token waits in the queue; nothing polls, nothing refills, and nothing can be spent twice.
+
+``GET /tasks/status/<task_id>`` tells where a task is: ``PENDING``, ``STARTED``, ``RETRY``,
+``SUCCESS`` with its result, or ``FAILURE`` with the line of its error.
 """
 
 from time import sleep
