@@ -20,7 +20,7 @@ from jobs.bucket_config import load_bucket_configs
 from jobs.bucket_publishing import BucketPublisher
 from jobs.job_catalog import JobCatalog
 from jobs.job_queue import JobQueue
-from tests.processes import wait_for
+from tests.processes import wait_for, whole_lines
 
 ROOT = Path(__file__).parents[1]
 APP = "tests.errands"
@@ -140,12 +140,12 @@ class Fleet:
     def log(self) -> list[dict[str, Any]]:
         """Return the lines of the result log."""
         path = self.folder / "results.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in whole_lines(path)]
 
     def notes(self, name: str) -> list[float]:
         """Return the times at which jobs left a note of that name, Unix seconds."""
         path = self.folder / f"{name}.note"
-        return [float(line.split()[0]) for line in path.read_text().splitlines()]
+        return [float(line.split()[0]) for line in whole_lines(path)]
 
     def lines_of(self, job_id: str) -> list[dict[str, Any]]:
         return [line for line in self.log() if line["id"] == job_id]

@@ -47,6 +47,11 @@ def run_script(
             process.kill()
 
 
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a file that others write meanwhile, without one that lacks its end."""
+    return path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
+
+
 def descendants(pid: int) -> set[int]:
     """Return the living children of ``pid``, their children, and so on."""
     parents = {}

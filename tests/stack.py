@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.listening_socket import free_port
-from tests.processes import wait_for
+from tests.processes import wait_for, whole_lines
 from tests.visitors import Visitor
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ class Stack:
     def result_log(self) -> list[dict[str, Any]]:
         """Return the lines of the result log."""
         path = self.folder / "data" / "results.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [json.loads(line) for line in whole_lines(path)]
 
 
 @contextmanager

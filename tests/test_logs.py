@@ -14,14 +14,14 @@ import pytest
 from redis import Redis
 
 from tests.fleet import Fleet
-from tests.processes import wait_for
+from tests.processes import wait_for, whole_lines
 from tests.servers import own_server
 
 SECRETS = ("s3cret-server", "s3cret-admin", "s3cret-key", "s3cret-query")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in whole_lines(path)]
 
 
 def ask(web, method: str, path: str, body: Any = None, **headers: str) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from redis import Redis
 
 from jobs import keys
-from tests.processes import wait_for
+from tests.processes import wait_for, whole_lines
 
 TERMINAL = {
     "finished": {"finished"},
@@ -20,14 +20,9 @@ TERMINAL = {
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the result log, rotated files too; each line must be whole."""
+    """Return the result log, rotated files too; each line that has its end must be whole."""
     files = [*sorted(path.parent.glob(f"{path.stem}.*{path.suffix}")), path]
-    return [
-        json.loads(line)
-        for file in files
-        if file.exists()
-        for line in file.read_text().splitlines()
-    ]
+    return [json.loads(line) for file in files for line in whole_lines(file)]
 
 
 def kept_lines(redis: Redis, bucket: str) -> list[dict[str, Any]]:
