@@ -1,7 +1,8 @@
 """The names of everything that jobs, buckets and leases are kept under in Redis.
 
 Keys that begin with ``spigot:1:`` are ours (1 is the version of their schema); those that begin
-with ``rq:`` belong to RQ and are written as RQ 2.12 writes them.
+with ``rq:`` belong to RQ and are written as RQ 2.12 writes them. ``docs/redis-keys.md`` tells
+their fields, who writes them and when they go.
 """
 
 import re
@@ -17,7 +18,7 @@ JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def bucket(name: str) -> str:
-    """Hash: the bucket's numbers, switches and last slot (``leak.lua`` lists the fields)."""
+    """Hash: the bucket's numbers, switches and last slot."""
     return f"{PREFIX}bucket:{name}"
 
 
@@ -37,7 +38,7 @@ def leases(name: str) -> str:
 
 
 def lease(token: str) -> str:
-    """Hash: what one attempt is about (``leak.lua`` writes it, completion removes it)."""
+    """Hash: what one attempt is about (``leak.lua`` writes it)."""
     return f"{PREFIX}lease:{token}"
 
 
