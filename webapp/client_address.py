@@ -1,5 +1,6 @@
 """The address that a request comes from, seen past our own proxies."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import (
@@ -10,37 +11,65 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-LONGEST = 64
-"""Characters of the longest text that is looked at: an IPv6 address and a zone."""
+LONGEST = 80
+"""Characters of the longest text that is looked at: an IPv6 address, a zone, a port."""
+
+HOP = re.compile(r"(?:\[([^\[\]]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
+"""An address in brackets or with a port. Source: RFC 7239, section 6; RFC 3986, section 3.2.2."""
+
+MAX_PORT = 65_535
 
 
-def client_address(
-    peer: str | None, forwarded_for: str, trusted_proxies: Iterable[Network]
-) -> Address | None:
-    """Return the address nearest to us that is none of our proxies.
+class Seen(NamedTuple):
+    """How far a request can be followed back.
+
+    Attributes:
+        address: The address nearest to us that is none of our proxies; None: the peer has none.
+        unread: What our proxies wrote of whoever is behind ``address``, if that is no address.
+    """
+
+    address: Address | None
+    unread: str = ""
+
+
+def follow_back(peer: str | None, forwarded_for: str, trusted_proxies: Iterable[Network]) -> Seen:
+    """Follow a request back past our proxies.
 
     Args:
         peer: The other end of the socket.
         forwarded_for: The header ``X-Forwarded-For``. Anyone may write it, and each proxy appends
             the peer that it saw, so only what our own proxies appended is believed.
         trusted_proxies: Networks of our proxies.
-
-    Returns:
-        None if the peer has no address, such as one on a Unix socket.
     """
     address = parse_address(peer or "")
     rest = forwarded_for
     while rest and is_within(address, trusted_proxies):
-        rest, _, entry = rest.rpartition(",")
-        hop = parse_address(entry.strip())
+        before, _, entry = rest.rpartition(",")
+        hop = parse_hop(entry.strip(" \t"))
         if hop is None:
-            break
-        address = hop
-    return address
+            return Seen(address, unread=rest)
+        rest, address = before, hop
+    return Seen(address)
+
+
+def parse_hop(text: str) -> Address | None:
+    """Read an address as proxies write it: bare, in brackets, with a port, in quotes.
+
+    Returns:
+        None if the text is none, such as the words ``unknown`` and ``_hidden`` of RFC 7239.
+    """
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    found = HOP.fullmatch(text) if len(text) <= LONGEST else None
+    if found is None:
+        return parse_address(text)
+    bracketed, plain, port = found.groups()
+    return parse_address(bracketed or plain) if int(port or 0) <= MAX_PORT else None
 
 
 def parse_address(text: str) -> Address | None:

@@ -12,7 +12,7 @@ from ipaddress import ip_network
 
 from werkzeug.datastructures import Headers
 
-from .client_address import Address, Network, client_address, parse_address
+from .client_address import Address, Network, Seen, follow_back, parse_address
 
 GLOBAL = "global"
 UNKNOWN = "unknown"
@@ -70,11 +70,28 @@ class ClientIdentity:
             headers: Of the request.
             keys: Headers that rules count by, such as ``header:x-api-key``.
         """
-        forwarded_for = headers.get("X-Forwarded-For", "") if self._trusted_proxies else ""
-        address = client_address(peer, forwarded_for, self._trusted_proxies)
+        address = self._follow_back(peer, headers).address
         sent = [(key, headers.get(key.removeprefix("header:"), "")) for key in keys]
         named = tuple([(key, name_of_header(key, value)) for key, value in sent if value])
         return self._remembered(address, named)
+
+    def owner(self, peer: str | None, headers: Headers) -> str:
+        """Return the name of whom something belongs to that no other client may have.
+
+        Clients whose proxy hides their addresses are counted as one. They do not own as one: what
+        the proxy wrote instead of the address is in the name.
+
+        Args:
+            peer: The other end of the socket.
+            headers: Of the request.
+        """
+        seen = self._follow_back(peer, headers)
+        name = name_of_address(seen.address, self._ipv6_prefix)
+        return f"{name} for {seen.unread}" if seen.unread else name
+
+    def _follow_back(self, peer: str | None, headers: Headers) -> Seen:
+        forwarded_for = headers.get("X-Forwarded-For", "") if self._trusted_proxies else ""
+        return follow_back(peer, forwarded_for, self._trusted_proxies)
 
     def _client(self, address: Address | None, named: tuple[tuple[str, str], ...]) -> Client:
         return Client(address, name_of_address(address, self._ipv6_prefix), named)

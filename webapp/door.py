@@ -112,9 +112,9 @@ class Door:
         """Return the names of the rules in force."""
         return list(self._rules.in_force().by_name)
 
-    def client_name(self) -> str:
-        """Return the name under which the present request's client is counted by its address."""
-        return self._identity.of(flask.request.remote_addr, flask.request.headers).ip
+    def owner(self) -> str:
+        """Return the name of whom something belongs to that the present request asks for."""
+        return self._identity.owner(flask.request.remote_addr, flask.request.headers)
 
     def reload_on_sighup(self) -> None:
         """Look at the rules file after SIGHUP, in this process; call it in the main thread."""

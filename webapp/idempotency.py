@@ -41,7 +41,7 @@ def idempotency_key(*content: Any) -> IdempotencyKey | None:
 def _client() -> str:
     """Whose key it is: the keys of one client say nothing about those of another."""
     door: Door = current_app.extensions["door"]
-    return door.client_name()
+    return door.owner()
 
 
 def _digest(text: str) -> str:

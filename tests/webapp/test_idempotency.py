@@ -121,6 +121,39 @@ def test_the_routes_of_applications_heed_it(client):
     assert is_problem(client.post("/shout/ho", headers=KEY), 409)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("203.0.113.1:5001", "203.0.113.2:5001"),
+        ("[2001:db8:1::1]:443", "[2001:db8:2::1]:443"),
+        ("[2001:db8:1::1]", "[2001:db8:2::1]"),
+        ("_hidden-a", "_hidden-b"),
+        ("unknown", ""),
+        ("unknown", "127.0.0.1"),
+        ("203.0.113.1, unknown", "203.0.113.2, unknown"),
+    ],
+)
+def test_clients_of_one_proxy_share_no_key(server, settings, one, other):
+    client = create_app(settings(trusted_proxies="127.0.0.1")).test_client()
+    answers = [
+        client.post("/jobs", json=ADD, headers={**KEY, "X-Forwarded-For": forwarded})
+        for forwarded in (one, other, one)
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 202, 200]
+    assert answers[0].json["id"] == answers[2].json["id"] != answers[1].json["id"]
+
+
+def test_a_client_is_known_again_by_its_next_connection(server, settings):
+    client = create_app(settings(trusted_proxies="127.0.0.1")).test_client()
+    answers = [
+        client.post("/jobs", json=ADD, headers={**KEY, "X-Forwarded-For": forwarded})
+        for forwarded in ("203.0.113.1:5001", "203.0.113.1:5002", "203.0.113.1")
+    ]
+
+    assert [answer.status_code for answer in answers] == [202, 200, 200]
+
+
 def test_twenty_equal_requests_at_once_make_one_job(redis, redis_url, settings):
     app = create_app(settings(redis_url=redis_url))
     app.test_client().get("/buckets")
