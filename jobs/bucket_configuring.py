@@ -9,7 +9,7 @@ from typing import Any, Literal
 from redis import Redis
 
 from . import keys
-from .errors import OperatorError
+from .errors import OperatorError, PortableError
 from .lua_script import load_script
 from .rate import Rate
 
@@ -25,7 +25,7 @@ DERIVED = frozenset({"interval_us", "burst"})
 """Fields that say again what another says."""
 
 
-class UnknownBucketError(OperatorError):
+class UnknownBucketError(PortableError, OperatorError):
     """There is no bucket of that name."""
 
     def __init__(self, name: str) -> None:

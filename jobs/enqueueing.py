@@ -3,6 +3,8 @@
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from .errors import PortableError
+
 if TYPE_CHECKING:
     from .job_queue import JobQueue, Priority
     from .job_state import JobState
@@ -11,7 +13,7 @@ REPLY_SECONDS = 5.0
 """How long a program waits for the server."""
 
 
-class BucketFull(Exception):
+class BucketFull(PortableError):
     """The bucket takes no job now; nothing was enqueued. Enqueue it again after a while.
 
     Attributes:

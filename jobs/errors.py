@@ -1,4 +1,6 @@
-"""What all errors have in common that are not faults of Spigot."""
+"""What errors have in common: those that are no faults of Spigot, and those that travel."""
+
+from typing import Any
 
 
 class OperatorError(Exception):
@@ -7,3 +9,19 @@ class OperatorError(Exception):
     The message is one line that says what is wrong and what to do; a command prints it and
     exits with status 1, without a traceback.
     """
+
+
+class PortableError(Exception):
+    """An exception that can be pickled and copied, whatever its constructor takes.
+
+    Python makes a pickled exception anew from its message. One whose constructor takes something
+    else fails there, and breaks the ``ProcessPoolExecutor`` in which it was raised.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again without its constructor."""
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(error: type[PortableError], args: tuple[Any, ...]) -> PortableError:
+    return error.__new__(error, *args)

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import FunctionType, ModuleType
 
-from .errors import OperatorError
+from .errors import OperatorError, PortableError
 from .job_types import MARK, JobType
 
 
@@ -15,7 +15,7 @@ class CatalogError(OperatorError):
     """A module cannot be loaded, or two job types have one name; the start must stop."""
 
 
-class UnknownJobType(LookupError):
+class UnknownJobType(PortableError, LookupError):
     """No module of the catalog defines that job type.
 
     Attributes:

@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from .errors import PortableError
 from .retry_policy import RetryPolicy
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 MARK = "__spigot_job_type__"
 
 
-class InvalidPayload(ValueError):
+class InvalidPayload(PortableError, ValueError):
     """A payload is not what its job type takes.
 
     Attributes:

@@ -5,6 +5,7 @@ from math import isnan
 from typing import Protocol
 
 from .downstream_wait import wait_in
+from .errors import PortableError
 
 DEFAULT_SECONDS = 10.0
 """How long a bucket is held if the downstream does not say for how long."""
@@ -16,7 +17,7 @@ REFUSALS = (429, 503)
 """Too Many Requests (RFC 6585), Service Unavailable (RFC 9110)."""
 
 
-class RateLimited(Exception):
+class RateLimited(PortableError):
     """The downstream refused: hold the whole bucket, and run this job first afterwards.
 
     No retry is used and no failure is counted. It may be raised by a job type's function, by

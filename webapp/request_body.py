@@ -7,12 +7,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
 
+from jobs.errors import PortableError
 from jobs.job_types import wrong_fields
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-class InvalidBody(ValueError):
+class InvalidBody(PortableError, ValueError):
     """A body is JSON, but not what the route takes.
 
     Attributes:
