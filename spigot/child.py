@@ -13,9 +13,14 @@ from typing import Any
 from jobs.child_process import start_child
 from jobs.errors import OperatorError
 
+from .signals import Signals
+
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_SECONDS = 60.0
+
+HURRY_SECONDS = 2.0
+"""Time that each child has after a second signal, whatever it is busy with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +124,34 @@ class RunningChild:
         self._process = _start(self.child)
         return LOOK_AGAIN_SECONDS
 
-    def stop(self) -> None:
-        """Send SIGTERM, and after ``stop_seconds`` SIGKILL to the child and all of its group."""
-        if self._process.poll() is None:
-            logger.info("stopping %s", self.child.name)
+    def stop(self, signals: Signals) -> None:
+        """Send SIGTERM, and SIGKILL to the child and all of its group when its time is over.
+
+        Args:
+            signals: A second one to stop shortens the time to ``HURRY_SECONDS``.
+        """
+        if self._process.poll() is not None:
+            return
+        logger.info("stopping %s", self.child.name)
         self._process.terminate()
-        try:
-            self._process.wait(self.child.stop_seconds)
-        except subprocess.TimeoutExpired:
+        if not self._ends_within(self.child.stop_seconds, signals):
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-            logger.warning(
-                "%s did not stop within %g s and was killed",
-                self.child.name,
-                self.child.stop_seconds,
-            )
+            logger.warning("%s did not stop in time and was killed", self.child.name)
+
+    def _ends_within(self, seconds: float, signals: Signals) -> bool:
+        deadline = time.monotonic() + seconds
+        hurried = False
+        while self._process.poll() is None:
+            if signals.insisted and not hurried:
+                hurried = True
+                deadline = min(deadline, time.monotonic() + HURRY_SECONDS)
+                self._process.terminate()  # which insists in its turn
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            signals.wait(left)
+        return True
 
     def _plan_restart(self) -> float:
         now = time.monotonic()

@@ -3,10 +3,14 @@
 import select
 import signal
 import socket
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+DEBOUNCE_SECONDS = 1.0
+"""A terminal and a service manager may both send the signal of one stop."""
 
 
 class Signals:
@@ -16,10 +20,13 @@ class Signals:
 
     Attributes:
         stop_requested: Whether SIGINT, SIGTERM or SIGHUP has come (not SIGHUP under ``nohup``).
+        insisted: Whether one of them has come again, more than a second later.
     """
 
     def __init__(self) -> None:
         self.stop_requested = False
+        self.insisted = False
+        self._requested_at = 0.0
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
@@ -51,7 +58,10 @@ class Signals:
             self._reader.recv(4096)
 
     def _request_stop(self, signal_number: int, frame: FrameType | None) -> None:
-        self.stop_requested = True
+        if not self.stop_requested:
+            self.stop_requested, self._requested_at = True, time.monotonic()
+        elif time.monotonic() - self._requested_at > DEBOUNCE_SECONDS:
+            self.insisted = True
 
 
 def _is_ignored(signal_number: int) -> bool:

@@ -25,7 +25,8 @@ class Supervisor:
     """Keeps children running until it is told to stop.
 
     Used as a context manager, in the main thread. Leaving its block, for whatever reason, stops
-    the children in the reverse of the order in which they were started, one after the other.
+    the children in the reverse of the order in which they were started, one after the other; a
+    second signal hurries that.
     """
 
     def __init__(self) -> None:
@@ -43,7 +44,7 @@ class Supervisor:
         traceback: TracebackType | None,
     ) -> None:
         for child in reversed(self._children):
-            child.stop()
+            child.stop(self._signals)
         self._signals.__exit__(kind, error, traceback)
 
     def start(self, child: Child, backoff: Backoff | None = None) -> None:

@@ -35,8 +35,8 @@ SERVER_START_SECONDS = 600.0
 """A server that has many jobs to load takes its time."""
 START_SECONDS = 60.0
 WEB_STOP_SECONDS = 8.0
-GIVE_BACK_SECONDS = 5.0
-"""Time workers have to give jobs back, after the grace."""
+GIVE_BACK_SECONDS = 8.0
+"""Time the pool has after the grace: its workers give jobs back, and it kills those that do not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simpl
             keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs
         ).work(burst=until_empty)
 
-    if not WorkerPool(plan, work, restart=not until_empty).run():
+    pool = WorkerPool(plan, work, restart=not until_empty, grace_seconds=settings.grace_seconds)
+    if not pool.run():
         raise click.ClickException("a worker failed; its reason is above")
 
 

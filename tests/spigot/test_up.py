@@ -2,6 +2,7 @@ import json
 import os
 import re
 import signal
+import time
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
@@ -275,6 +276,26 @@ def test_the_real_web_and_workers_stop_within_seconds(notes):
         wait_for(lambda: len(descendants(up.pid)) >= WHOLE_FAMILY)
         children = descendants(up.pid)
         up.terminate()
+
+        assert up.wait(20) == 0
+        assert not any(map(is_alive, children))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signals", [1, 2])
+def test_a_real_worker_that_stands_still_does_not_keep_all_from_stopping(
+    notes, monkeypatch, signals
+):
+    monkeypatch.setenv("SPIGOT_GRACE_SECONDS", "0" if signals == 1 else "600")
+    with running(REAL_UP) as up:
+        wait_for(lambda: len(descendants(up.pid)) >= WHOLE_FAMILY)
+        children = descendants(up.pid)
+        workers = [pid for pid in children if " worker" in command(pid)]
+        os.kill(max(workers), signal.SIGSTOP)  # the latest: the pool is older than its workers
+        up.terminate()
+        if signals == 2:
+            time.sleep(1.2)
+            up.terminate()
 
         assert up.wait(20) == 0
         assert not any(map(is_alive, children))
