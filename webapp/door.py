@@ -17,7 +17,8 @@ from jobs.redis_connection import connect
 
 from .client_address import Network, parse_network
 from .client_identity import GLOBAL, Client, ClientIdentity
-from .named_limits import named_limits, rate_limit, warn_of_unfit_limits
+from .named_limits import rate_limit
+from .preflight import has_no_view, is_preflight
 from .rate_limit_headers import rate_limit_headers
 from .rate_limits.clock import Clock
 from .rate_limits.decision import Decision, Verdict
@@ -27,6 +28,7 @@ from .rate_limits.refusal_counts import RefusalCounts, write_refusals
 from .rate_limits.rules import Rules
 from .rate_limits.rules_file import FixedRules, RulesFile
 from .refusal import refusal
+from .view_limits import ViewLimits
 
 __all__ = ["Door", "rate_limit"]
 
@@ -105,7 +107,7 @@ class Door:
     def init_app(self, app: Flask) -> None:
         """Put the door on an app."""
         app.extensions["door"] = self
-        app.before_request(partial(self._admit, app))
+        app.before_request(partial(self._admit, ViewLimits(app)))
         app.after_request(self._tell)
 
     def rule_names(self) -> list[str]:
@@ -120,17 +122,19 @@ class Door:
         """Look at the rules file after SIGHUP, in this process; call it in the main thread."""
         signal.signal(signal.SIGHUP, lambda number, frame: self._rules.check_now())
 
-    def _admit(self, app: Flask) -> Response | None:
+    def _admit(self, views: ViewLimits) -> Response | None:
         started = time.perf_counter()
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
         rules = self._rules.in_force()
         if rules is not self._warned_of:
             self._warned_of = rules
-            warn_of_unfit_limits(app.view_functions, rules)
+            views.warn_of_unfit(rules)
+            views.warn_of_misplaced()
         exempt = self._exempt_place(request)
-        named = named_limits(app.view_functions.get(request.endpoint or ""))
-        charges = rules.charges(request.method, request.path, named, exempt)
-        if (exempt and not charges) or (self._is_admin and self._is_admin()):
+        preflight = is_preflight(request) and has_no_view(request)
+        named = views.of(request.endpoint, request.method)
+        charges = rules.charges(request.method, request.path, named, exempt, preflight=preflight)
+        if ((exempt or preflight) and not charges) or (self._is_admin and self._is_admin()):
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
         decision = self._limiter.decide(charges, client)

@@ -83,9 +83,23 @@ class Rule:
     allow: tuple[Network, ...] = ()
     deny: tuple[Network, ...] = ()
 
-    def covers(self, method: str, path: str, place: str = "") -> bool:
-        """Return whether it is about a request, and names its ``place``."""
-        return any(match.covers(method, path) and match.names(place) for match in self.match)
+    def covers(
+        self, method: str, path: str, place: str = "", *, writes_method: bool = False
+    ) -> bool:
+        """Return whether it is about a request, and names its ``place``.
+
+        Args:
+            method: Of the request.
+            path: Of the request.
+            place: Beginning of the path that must be written out.
+            writes_method: The method must be written out too.
+        """
+        return any(
+            match.covers(method, path)
+            and match.names(place)
+            and (match.method is not None or not writes_method)
+            for match in self.match
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the rule as commands show it."""

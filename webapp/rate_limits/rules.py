@@ -28,7 +28,13 @@ class Rules:
         self._charges_of_path = lru_cache(maxsize=1024)(self._charges)
 
     def charges(
-        self, method: str, path: str, named: NamedLimits = (), exempt: str = ""
+        self,
+        method: str,
+        path: str,
+        named: NamedLimits = (),
+        exempt: str = "",
+        *,
+        preflight: bool = False,
     ) -> tuple[Charge, ...]:
         """Return what a request costs the rules that it must pass.
 
@@ -38,19 +44,22 @@ class Rules:
             named: What its view names. A name that no rule has selects nothing.
             exempt: Beginning of the path that exempts the request from all rules but those that
                 write it out; empty: it is not exempt.
+            preflight: It is a preflight that runs no view: only rules that write its method out
+                apply.
         """
-        return self._charges_of_path(method, path, named, exempt)
+        return self._charges_of_path(method, path, () if preflight else named, exempt, preflight)
 
     def _charges(
-        self, method: str, path: str, named: NamedLimits, exempt: str
+        self, method: str, path: str, named: NamedLimits, exempt: str, preflight: bool
     ) -> tuple[Charge, ...]:
         costs = dict(named)
         rules = [
             rule
             for rule in self.by_name.values()
-            if rule.name in costs or rule.covers(method, path, exempt)
+            if rule.name in costs or rule.covers(method, path, exempt, writes_method=preflight)
         ]
         default = self.by_name.get(DEFAULT)
-        if default and default not in rules and not exempt and not any(r.enforced for r in rules):
+        free = exempt or preflight
+        if default and default not in rules and not free and not any(r.enforced for r in rules):
             rules.append(default)
         return tuple(self._charge(rule, costs.get(rule.name) or rule.cost) for rule in rules)
