@@ -99,6 +99,7 @@ def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMet
         app,
         rules=settings.rate_limits,
         redis_url=redis_url,
+        key_prefix="",
         trusted_proxies=settings.trusted_proxies,
         ipv6_prefix=settings.ipv6_prefix,
         deadline=settings.door_deadline,

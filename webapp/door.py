@@ -3,12 +3,13 @@
 Door(app, rules="rate_limits.json", redis_url="redis://localhost:6379/0")
 """
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, NamedTuple
 
 import flask
 from flask import Flask, Request, Response
@@ -20,6 +21,7 @@ from .client_identity import GLOBAL, Client, ClientIdentity
 from .named_limits import rate_limit
 from .preflight import has_no_view, is_preflight
 from .rate_limit_headers import rate_limit_headers
+from .rate_limits import keys
 from .rate_limits.clock import Clock
 from .rate_limits.decision import Decision, Verdict
 from .rate_limits.limiter import Limiter
@@ -32,9 +34,19 @@ from .view_limits import ViewLimits
 
 __all__ = ["Door", "rate_limit"]
 
+log = logging.getLogger(__name__)
+
 DECISION = "spigot.door.decision"
 REPORT_TIMEOUT = 1.0
 EXEMPT = ("/livez", "/readyz", "/api/status", "/metrics")
+
+
+class Guarded(NamedTuple):
+    """What one app behind a door has of its own."""
+
+    views: ViewLimits
+    limiter: Limiter
+    refusals: RefusalCounts
 
 
 class Door:
@@ -48,9 +60,9 @@ class Door:
         rules: The file ``rate_limits.json``, which is read again when it changes; or what stands
             in it.
         redis_url: The server that all web processes share.
-        key_prefix: Sets applications apart that use one server: what a client has left of a rule
-            is kept under a name that begins with it. Bans and the list of who is refused most are
-            for all of them.
+        key_prefix: Sets applications apart that use one server: all names there begin with it and
+            a colon. Processes of one application share it. None: the app's name; empty: that of
+            Spigot's own web.
         trusted_proxies: Networks (CIDR) whose ``X-Forwarded-For`` is believed.
         ipv6_prefix: Bits of an IPv6 address that make a client, 1 to 128.
         deadline: Seconds that the server may take before a rule's ``on_error`` decides.
@@ -72,7 +84,7 @@ class Door:
         *,
         rules: str | PathLike[str] | Mapping[str, Any],
         redis_url: str,
-        key_prefix: str = "",
+        key_prefix: str | None = None,
         trusted_proxies: Iterable[Network | str] = (),
         ipv6_prefix: int = 64,
         deadline: float = 0.1,
@@ -85,9 +97,8 @@ class Door:
         clock = clock or Clock()
         # RESP3 would let redis-py stretch its timeouts on a notice of the server's.
         redis = connect(redis_url, timeout=deadline, protocol=2)
-        self._limiter = Limiter(
-            redis, web_processes=web_processes, clock=clock, key_prefix=key_prefix
-        )
+        self._limiter = partial(Limiter, redis, web_processes=web_processes, clock=clock)
+        self._key_prefix = key_prefix
         self._rules: FixedRules | RulesFile
         if isinstance(rules, Mapping):
             self._rules = FixedRules(rules)
@@ -98,8 +109,7 @@ class Door:
         self._is_admin = is_admin
         self._exempt = frozenset(exempt)
         self._on_decision = on_decision
-        patient = connect(redis_url, timeout=REPORT_TIMEOUT)
-        self._refusals = RefusalCounts(partial(write_refusals, patient))
+        self._patient = connect(redis_url, timeout=REPORT_TIMEOUT)
         self._warned_of: Rules | None = None
         if app is not None:
             self.init_app(app)
@@ -107,7 +117,15 @@ class Door:
     def init_app(self, app: Flask) -> None:
         """Put the door on an app."""
         app.extensions["door"] = self
-        app.before_request(partial(self._admit, ViewLimits(app)))
+        prefix = keys.prefix_of(app.name if self._key_prefix is None else self._key_prefix)
+        if self._key_prefix is None:
+            log.info("clients of app %r are counted under the prefix %r", app.name, prefix)
+        guarded = Guarded(
+            ViewLimits(app),
+            self._limiter(key_prefix=prefix),
+            RefusalCounts(partial(write_refusals, self._patient, prefix=prefix)),
+        )
+        app.before_request(partial(self._admit, guarded))
         app.after_request(self._tell)
 
     def rule_names(self) -> list[str]:
@@ -122,24 +140,24 @@ class Door:
         """Look at the rules file after SIGHUP, in this process; call it in the main thread."""
         signal.signal(signal.SIGHUP, lambda number, frame: self._rules.check_now())
 
-    def _admit(self, views: ViewLimits) -> Response | None:
+    def _admit(self, app: Guarded) -> Response | None:
         started = time.perf_counter()
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
         rules = self._rules.in_force()
         if rules is not self._warned_of:
             self._warned_of = rules
-            views.warn_of_unfit(rules)
-            views.warn_of_misplaced()
+            app.views.warn_of_unfit(rules)
+            app.views.warn_of_misplaced()
         exempt = self._exempt_place(request)
         preflight = is_preflight(request) and has_no_view(request)
-        named = views.of(request.endpoint, request.method)
+        named = app.views.of(request.endpoint, request.method)
         charges = rules.charges(request.method, request.path, named, exempt, preflight=preflight)
         if ((exempt or preflight) and not charges) or (self._is_admin and self._is_admin()):
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
-        decision = self._limiter.decide(charges, client)
+        decision = app.limiter.decide(charges, client)
         request.environ[DECISION] = decision
-        self._count(decision, client)
+        _count(app.refusals, decision, client)
         if self._on_decision:
             self._on_decision(outcomes(decision), time.perf_counter() - started)
         return None if decision.verdict is Verdict.ADMITTED else refusal(decision)
@@ -152,17 +170,18 @@ class Door:
             return request.url_rule.rule.partition("<")[0]
         return ""
 
-    def _count(self, decision: Decision, client: Client) -> None:
-        if decision.verdict is Verdict.BANNED:
-            self._refusals.add(client.ip, BAN)
-        elif decision.verdict is not Verdict.UNDECIDED:
-            for check in decision.violated:
-                who = client.ip if check.client == GLOBAL else check.client
-                self._refusals.add(who, check.rule.name)
-
     @staticmethod
     def _tell(response: Response) -> Response:
         decision: Decision | None = flask.request.environ.get(DECISION)
         for name, value in rate_limit_headers(decision) if decision else ():
             response.headers.add(name, value)
         return response
+
+
+def _count(refusals: RefusalCounts, decision: Decision, client: Client) -> None:
+    if decision.verdict is Verdict.BANNED:
+        refusals.add(client.ip, BAN)
+    elif decision.verdict is not Verdict.UNDECIDED:
+        for check in decision.violated:
+            who = client.ip if check.client == GLOBAL else check.client
+            refusals.add(who, check.rule.name)

@@ -16,7 +16,7 @@ from jobs.settings import Settings, load_settings
 
 from .client_identity import GLOBAL, parse_client
 from .duration import parse_duration
-from .rate_limits import bans, client_states
+from .rate_limits import bans, client_states, keys
 from .rate_limits.decision import Standing
 from .rate_limits.refusal_counts import most_refused
 from .rate_limits.rule import Rule
@@ -25,6 +25,15 @@ from .rate_limits.rules_file import read_rules
 
 REPLY_SECONDS = 5.0
 STANDING_HEAD = ("RULE", "COUNTED AS", "REMAINING", "OF", "MORE IN")
+
+of_application = click.option(
+    "--prefix",
+    default="",
+    callback=lambda context, option, text: keys.prefix_of(text),
+    help="Of another application: its name, or the key_prefix of its Door; Spigot's own web.",
+)
+"""The option of all commands about clients."""
+
 RULE_HEAD = ("RULE", "NUMBERS", "MATCH", "KEY", "COST", "MODE", "ON ERROR")
 
 
@@ -33,6 +42,8 @@ def limits() -> None:
     """See the rate limits at the door; reset, ban and unban clients.
 
     A CLIENT is an IP address (an IPv6 address stands for its prefix) or header:NAME=VALUE.
+    Clients of another application with a Door are found by --prefix, under the rules of the file
+    that SPIGOT_RATE_LIMITS names.
     """
 
 
@@ -61,14 +72,15 @@ def check(file: Path, as_json: bool) -> None:
 
 @limits.command(epilog="Example: spigot limits show 192.0.2.7")
 @click.argument("client")
+@of_application
 @as_json
-def show(client: str, as_json: bool) -> None:
+def show(client: str, prefix: str, as_json: bool) -> None:
     """Show what CLIENT has left, and whether it is banned."""
     settings = load_settings()
     name, redis = _name(client, settings), _server(settings)
     rules = read_rules(settings.rate_limits)
-    standings = [_standing(each) for each in client_states.standings(redis, rules, name)]
-    about = {"client": name, "banned_until_at": _rfc3339(bans.banned(redis).get(name))}
+    standings = [_standing(each) for each in client_states.standings(redis, rules, name, prefix)]
+    about = {"client": name, "banned_until_at": _rfc3339(bans.banned(redis, prefix).get(name))}
     if as_json:
         print_json({**about, "rules": standings})
     else:
@@ -78,46 +90,52 @@ def show(client: str, as_json: bool) -> None:
 
 @limits.command(epilog="Example: spigot limits reset 192.0.2.7")
 @click.argument("client")
+@of_application
 @as_json
-def reset(client: str, as_json: bool) -> None:
+def reset(client: str, prefix: str, as_json: bool) -> None:
     """Give CLIENT back what it has spent of every rule."""
     settings = load_settings()
     name = _name(client, settings)
     rules = read_rules(settings.rate_limits)
-    count = client_states.reset(_server(settings), rules, name)
+    count = client_states.reset(_server(settings), rules, name, prefix)
     _tell({"client": name, "reset": count}, f"{name}: {count} limits are as new", as_json)
 
 
 @limits.command(epilog="Example: spigot limits ban 192.0.2.7 --for 30m")
 @click.argument("client")
 @click.option("--for", "duration", default="1h", help="Such as 90s, 30m or 7d; 1h.")
+@of_application
 @as_json
-def ban(client: str, duration: str, as_json: bool) -> None:
+def ban(client: str, duration: str, prefix: str, as_json: bool) -> None:
     """Shut CLIENT out for a while."""
     settings = load_settings()
     name = _name(client, settings)
     _check_that_a_ban_acts(name, settings)
-    until = _rfc3339(bans.ban(_server(settings), name, _seconds(duration)))
+    until = _rfc3339(bans.ban(_server(settings), name, _seconds(duration), prefix))
     _tell({"client": name, "banned_until_at": until}, f"{name} is banned until {until}", as_json)
 
 
 @limits.command(epilog="Example: spigot limits unban 192.0.2.7")
 @click.argument("client")
+@of_application
 @as_json
-def unban(client: str, as_json: bool) -> None:
+def unban(client: str, prefix: str, as_json: bool) -> None:
     """Let CLIENT in again before its ban ends."""
     settings = load_settings()
     name = _name(client, settings)
-    was_banned = bans.unban(_server(settings), name)
+    was_banned = bans.unban(_server(settings), name, prefix)
     text = f"{name} is no longer banned" if was_banned else f"{name} was not banned"
     _tell({"client": name, "was_banned": was_banned}, text, as_json)
 
 
 @limits.command(name="bans", epilog="Example: spigot limits bans --json")
+@of_application
 @as_json
-def list_bans(as_json: bool) -> None:
+def list_bans(prefix: str, as_json: bool) -> None:
     """List who is banned, and until when."""
-    until = {name: _rfc3339(end) for name, end in bans.banned(_server(load_settings())).items()}
+    until = {
+        name: _rfc3339(end) for name, end in bans.banned(_server(load_settings()), prefix).items()
+    }
     if as_json:
         print_json({"bans": [{"client": n, "banned_until_at": at} for n, at in until.items()]})
     else:
@@ -126,10 +144,11 @@ def list_bans(as_json: bool) -> None:
 
 @limits.command(epilog="Example: spigot limits top --count 5")
 @click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many; 10.")
+@of_application
 @as_json
-def top(count: int, as_json: bool) -> None:
+def top(count: int, prefix: str, as_json: bool) -> None:
     """Show who was refused most in the last hour, and by which rule."""
-    refused = [asdict(each) for each in most_refused(_server(load_settings()), count)]
+    refused = [asdict(each) for each in most_refused(_server(load_settings()), count, prefix)]
     if as_json:
         print_json({"refused": refused})
     else:

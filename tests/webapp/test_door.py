@@ -73,7 +73,7 @@ class Doors:
 
     def client(self, rules, **options):
         app = build_app()
-        options = {"redis_url": self._url, "clock": self.clock, **options}
+        options = {"redis_url": self._url, "clock": self.clock, "key_prefix": "", **options}
         self.door = Door(app, rules=rules, **options)
         return app.test_client()
 
@@ -427,12 +427,3 @@ def test_sighup_looks_at_the_file_at_once(doors, path):
         assert statuses(client, "/", 3) == [200] * 3
     finally:
         signal.signal(signal.SIGHUP, before)
-
-
-def test_applications_on_one_server_are_set_apart_by_a_key_prefix(doors):
-    rules = {"default": TWO}
-    one, same, other = (doors.client(rules, key_prefix=prefix) for prefix in ("a:", "a:", ""))
-
-    assert statuses(one, "/", 3) == [200, 200, 429]
-    assert statuses(same, "/", 1) == [429]
-    assert statuses(other, "/", 2) == [200, 200]

@@ -7,36 +7,38 @@ from jobs.lua_script import load_script
 from . import keys
 
 
-def ban(redis: Redis, client: str, seconds: float) -> float:
+def ban(redis: Redis, client: str, seconds: float, prefix: str = "") -> float:
     """Shut a client out.
 
     Args:
         redis: Connection to the door's server.
         client: The name that its requests are counted under.
         seconds: How long from now, at least a microsecond.
+        prefix: In front of all names of the application (``keys.prefix_of``).
 
     Returns:
         Unix time at which the ban ends.
     """
     run = load_script(redis, __package__, "ban.lua")
-    ends_us = run(keys=[keys.ban(client), keys.bans()], args=[client, int(seconds * 1_000_000)])
+    ban_keys = [keys.ban(client, prefix), keys.bans(prefix)]
+    ends_us = run(keys=ban_keys, args=[client, int(seconds * 1_000_000)])
     return float(ends_us / 1_000_000)
 
 
-def unban(redis: Redis, client: str) -> bool:
+def unban(redis: Redis, client: str, prefix: str = "") -> bool:
     """Let a client in again; return whether it was banned."""
     with redis.pipeline() as pipeline:
-        pipeline.delete(keys.ban(client))
-        pipeline.zrem(keys.bans(), client)
+        pipeline.delete(keys.ban(client, prefix))
+        pipeline.zrem(keys.bans(prefix), client)
         deleted, _ = pipeline.execute()
     return bool(deleted)
 
 
-def banned(redis: Redis) -> dict[str, float]:
+def banned(redis: Redis, prefix: str = "") -> dict[str, float]:
     """Return the Unix times at which bans end, by client."""
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
-        pipeline.zrange(keys.bans(), 0, -1, withscores=True)
+        pipeline.zrange(keys.bans(prefix), 0, -1, withscores=True)
         (seconds, microseconds), bans = pipeline.execute()
     now_us = seconds * 1_000_000 + microseconds
     return {client.decode(): us / 1_000_000 for client, us in bans if us > now_us}

@@ -26,6 +26,7 @@ class DecideScript:
         checks: Sequence[Check],
         names: Sequence[str] = (),
         *,
+        prefix: str = "",
         spend: bool = True,
         now_us: int | None = None,
     ) -> Packed:
@@ -34,10 +35,11 @@ class DecideScript:
         Args:
             checks: What the request asks of each rule.
             names: Names of the client that a ban may be on.
+            prefix: In front of the bans' names; the checks have it in theirs.
             spend: False only looks.
             now_us: Unix time; None: the clock of the server when it runs.
         """
-        return self._script.pack(*script_input(checks, names, spend=spend, now_us=now_us))
+        return self._script.pack(*script_input(checks, names, prefix, spend=spend, now_us=now_us))
 
     def run(self, call: Packed, checks: Sequence[Check]) -> Decision:
         """Spend from every rule, or from none if one refuses.
@@ -51,6 +53,7 @@ class DecideScript:
 def script_input(
     checks: Sequence[Check],
     names: Sequence[str],
+    prefix: str = "",
     *,
     spend: bool = True,
     now_us: int | None = None,
@@ -59,7 +62,8 @@ def script_input(
     now = "" if now_us is None else now_us
     rules = [check.charge.packed() for check in checks]
     state_keys = [check.key for check in checks]
-    return [*map(keys.ban, names), *state_keys], [now, int(spend), len(names), *rules]
+    bans = [keys.ban(name, prefix) for name in names]
+    return [*bans, *state_keys], [now, int(spend), len(names), *rules]
 
 
 def script_output(checks: Sequence[Check], reply: Sequence[int]) -> Decision:

@@ -26,13 +26,14 @@ class Limiter:
             deadline of a decision.
         web_processes: Processes that share each limit while the server is away, >= 1.
         clock: The clocks to decide by.
-        key_prefix: What the names begin with under which the server keeps what is left.
+        key_prefix: What all names on the server begin with.
     """
 
     def __init__(
         self, redis: Redis, *, web_processes: int, clock: Clock, key_prefix: str = ""
     ) -> None:
         self._clock = clock
+        self._key_prefix = key_prefix
         self._script = DecideScript(redis)
         self._breaker = CircuitBreaker(clock.monotonic_us)
         self._fallback = LocalFallback(web_processes, clock.monotonic_us)
@@ -72,4 +73,6 @@ class Limiter:
         return decision
 
     def _pack(self, question: Question, now_us: int | None) -> Packed:
-        return self._script.pack(question.checks, question.names, now_us=now_us)
+        return self._script.pack(
+            question.checks, question.names, prefix=self._key_prefix, now_us=now_us
+        )

@@ -92,9 +92,9 @@ class RefusalCounts:
             return counts
 
 
-def write_refusals(redis: Redis, counts: Counter[tuple[str, str]]) -> None:
+def write_refusals(redis: Redis, counts: Counter[tuple[str, str]], prefix: str = "") -> None:
     """Add counts by ``(client, rule)`` to those of this slot; a server that is away loses them."""
-    slot = keys.refusals(int(time.time() // SLOT_SECONDS))
+    slot = keys.refusals(int(time.time() // SLOT_SECONDS), prefix)
     with redis.pipeline() as pipeline:
         for (client, rule), count in counts.items():
             pipeline.zincrby(slot, count, f"{quote(rule, safe='')} {client}")
@@ -106,18 +106,19 @@ def write_refusals(redis: Redis, counts: Counter[tuple[str, str]]) -> None:
             log.debug("refusals of the last second are not counted: %s", error)
 
 
-def most_refused(redis: Redis, count: int) -> list[Refused]:
+def most_refused(redis: Redis, count: int, prefix: str = "") -> list[Refused]:
     """Return who was refused most in the last hour, most first.
 
     Args:
         redis: Connection to the door's server.
         count: How many at most, >= 1.
+        prefix: In front of all names of the application (``keys.prefix_of``).
 
     Raises:
         redis.RedisError: The server is away.
     """
     now = int(time.time() // SLOT_SECONDS)
-    slots = [keys.refusals(slot) for slot in range(now - SLOTS + 1, now + 1)]
+    slots = [keys.refusals(slot, prefix) for slot in range(now - SLOTS + 1, now + 1)]
     totals = cast(list[tuple[bytes, float]], redis.zunion(slots, withscores=True))
     totals.sort(key=itemgetter(1), reverse=True)
     return [_refused(member.decode(), score) for member, score in totals[:count]]
