@@ -4,7 +4,7 @@ Put one job into a bucket, unless the bucket is full.
 KEYS[1] job          hash of RQ; if it exists the job was enqueued before and nothing changes
 KEYS[2] queue        list of RQ, the ids of waiting jobs
 KEYS[3] queues       set of RQ, the keys of all queues
-KEYS[4] idempotency  hash {fingerprint, job} of the first request; "" for a request without such a key
+KEYS[4] idempotency  hash {fingerprint, job} of the first request; absent for a request without such a key
 
 ARGV[1] job id
 ARGV[2] queue        name; belongs to the bucket NAME as NAME-high, NAME or NAME-low

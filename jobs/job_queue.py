@@ -169,13 +169,10 @@ class JobQueue:
         idempotency = call.idempotency
         queue_key = keys.queue(call.queue)
         fields = {**call.fields, "origin": call.queue}
+        given = [keys.idempotency(idempotency.name)] if idempotency else []
         return self._enqueue(  # type: ignore[no-any-return]
-            keys=[
-                keys.job(call.job_id),
-                queue_key,
-                "rq:queues",
-                keys.idempotency(idempotency.name) if idempotency else "",
-            ],
+            # an empty name would match no pattern of a user's rights
+            keys=[keys.job(call.job_id), queue_key, "rq:queues", *given],
             args=[
                 call.job_id,
                 call.queue,
