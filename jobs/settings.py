@@ -16,8 +16,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import OperatorError
-
-SERVER_SCHEMES = ("redis://", "rediss://", "unix://")
+from .server_address import parse_server_url
 
 
 class SettingsError(OperatorError):
@@ -126,8 +125,8 @@ class Settings(BaseSettings):
     @field_validator("redis_url", "limits_redis_url")
     @classmethod
     def _is_server_url(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith(SERVER_SCHEMES):
-            raise ValueError(f"must begin with {' or '.join(SERVER_SCHEMES)}")
+        if value is not None:
+            parse_server_url(value)
         return value
 
 
