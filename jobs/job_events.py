@@ -2,6 +2,7 @@
 
 import logging
 import time
+from typing import Any
 
 from redis import Redis
 from redis.client import PubSub
@@ -44,6 +45,8 @@ class JobEvents:
             first call and after the server was away: whatever is of interest must be read.
         """
         try:
+            if self._pubsub is not None and _is_out_of_date(self._pubsub):
+                self.close()
             if self._pubsub is None:
                 self._pubsub = self._subscribed()
                 return None
@@ -100,6 +103,12 @@ class JobEvents:
             self._asked = True
         elif silent > 2 * SILENT_SECONDS:
             raise ConnectionError("the server is silent")
+
+
+def _is_out_of_date(pubsub: PubSub) -> bool:
+    """Return whether another server is the primary by now; this one would just stay silent."""
+    connection: Any = pubsub.connection  # which redis-py leaves untyped
+    return bool(connection.should_reconnect())
 
 
 def _is_confirmation(message: dict[str, object] | None) -> bool:

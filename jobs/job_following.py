@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from .job_events import JobEvents
 from .job_state import JobReader, JobState
+from .primary_watch import PrimaryWatch
 from .redis_connection import is_away
 
 READ_SECONDS = 1.0
@@ -30,8 +31,9 @@ def follow(redis: Redis, job_id: str, tick_seconds: float) -> Iterator[JobState 
     Raises:
         redis.RedisError: The server refused, or it is away and nothing is known yet.
     """
-    reader, events = JobReader(redis), JobEvents(redis)
+    reader, events, primary = JobReader(redis), JobEvents(redis), PrimaryWatch(redis)
     try:
+        primary.start()
         job = reader.read(job_id)
         read_at = time.monotonic()
         while job is not None and not job.ended:
@@ -43,6 +45,7 @@ def follow(redis: Redis, job_id: str, tick_seconds: float) -> Iterator[JobState 
         yield job
     finally:
         events.close()
+        primary.close()
 
 
 def _read(reader: JobReader, known: JobState) -> JobState | None:

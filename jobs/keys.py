@@ -87,6 +87,11 @@ def buckets() -> str:
     return f"{PREFIX}buckets"
 
 
+def never_written() -> str:
+    """No key, ever: a server that would write it if it were there is asked whether it could."""
+    return f"{PREFIX}never_written"
+
+
 def job_events() -> str:
     """Channel: the id of each job whose state changed."""
     return f"{PREFIX}job_events"

@@ -5,24 +5,18 @@ from typing import Any
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    BusyLoadingError,
-    ConnectionError,
-    OutOfMemoryError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import ConnectionError, OutOfMemoryError, ResponseError, TimeoutError
 from redis.retry import Retry
 
-AWAY_ERRORS = (BusyLoadingError, ConnectionError, OutOfMemoryError, ReadOnlyError, TimeoutError)
-"""What redis-py raises while a server is unreachable, silent, starting, full or a replica."""
+from .primary_connection import is_not_primary, to_primary
+from .server_address import parse_server_url
 
-AWAY_REPLIES = re.compile(
-    r"\b(BUSY|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|UNBLOCKED)\b"
-)
-"""The same as error replies, which a script passes on as a plain ``ResponseError``; and those of
-a server that runs another's script, lacks its replicas, or becomes a replica itself."""
+AWAY_ERRORS = (ConnectionError, OutOfMemoryError, TimeoutError)
+"""What redis-py raises while a server is unreachable, silent or full."""
+
+AWAY_REPLIES = re.compile(r"\b(BUSY|MISCONF|OOM)\b")
+"""The same as error replies, which a script passes on as a plain ``ResponseError``; and that of a
+server that runs another's script."""
 
 
 def connect(url: str, *, timeout: float, **options: Any) -> Redis:
@@ -34,15 +28,12 @@ def connect(url: str, *, timeout: float, **options: Any) -> Redis:
     Args:
         url: Such as ``redis://localhost:6379/0``.
         timeout: Seconds, for connecting and for each reply.
-        **options: Passed on to ``redis.Redis``.
+        **options: Passed on to redis-py's connections.
+
+    Raises:
+        ServerUrlError: The URL cannot be used.
     """
-    return Redis.from_url(
-        url,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
-        retry=Retry(NoBackoff(), 0),
-        **options,
-    )
+    return _client({**parse_server_url(url), **options}, timeout)
 
 
 def sibling(redis: Redis, *, timeout: float, connection_class: type[Any] | None = None) -> Redis:
@@ -54,19 +45,22 @@ def sibling(redis: Redis, *, timeout: float, connection_class: type[Any] | None 
         connection_class: Of redis-py, for the same kind of address; None takes the same.
     """
     pool = redis.connection_pool
-    options = {
-        **pool.connection_kwargs,
+    chosen = connection_class or pool.connection_class
+    return _client({**pool.connection_kwargs, "connection_class": chosen}, timeout)
+
+
+def _client(options: dict[str, Any], timeout: float) -> Redis:
+    ours = {
+        "connection_class": to_primary(options["connection_class"]),
         "socket_timeout": timeout,
         "socket_connect_timeout": timeout,
         "retry": Retry(NoBackoff(), 0),
     }
-    return Redis(
-        connection_pool=ConnectionPool(connection_class or pool.connection_class, **options)
-    )
+    return Redis.from_pool(ConnectionPool(**options | ours))
 
 
 def is_away(error: BaseException) -> bool:
     """Return whether ``error`` says that the server cannot serve now, but may soon."""
-    if isinstance(error, AWAY_ERRORS):
+    if isinstance(error, AWAY_ERRORS) or is_not_primary(error):
         return True
     return isinstance(error, ResponseError) and bool(AWAY_REPLIES.search(str(error)))

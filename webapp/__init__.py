@@ -12,6 +12,7 @@ from jobs.job_catalog import JobCatalog
 from jobs.job_events import JobEvents
 from jobs.job_queue import JobQueue
 from jobs.job_state import JobReader
+from jobs.primary_watch import PrimaryWatch
 from jobs.redis_connection import connect
 from jobs.server_url import find_server_url
 from jobs.settings import Settings, load_settings
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     request_ids.init_app(app)
     app.before_request(lambda: buckets.follow(redis))
+    app.before_request(PrimaryWatch(redis).start)
     app.extensions["redis"] = redis
     app.extensions["job_queue"] = JobQueue(
         redis, catalog, buckets, keep_seconds=settings.keep_seconds

@@ -13,7 +13,9 @@ from .outcome import one_line
 
 log = logging.getLogger(__name__)
 
-LISTEN_SECONDS = 60.0
+LISTEN_SECONDS = 1.0
+"""How soon it notices that another server is the primary; redis-py looks after each wait."""
+
 LISTEN_AGAIN_SECONDS = 0.5
 
 

@@ -45,6 +45,7 @@ from jobs.leaky_bucket import (
     Wait,
 )
 from jobs.log_setup import set_up_logging
+from jobs.primary_watch import PrimaryWatch
 from jobs.redis_connection import sibling
 from jobs.settings import Settings
 
@@ -137,6 +138,8 @@ class RateAwareWorker(Worker):
         self._executor = self._make_executor()
         self._claimer = self._make_claimer()
         self._idle_time = self._make_idle_time(idle, connection)
+        # while it is idle, it is told at once: its wait for the bell ends
+        self._primary_watch = PrimaryWatch(connection, lambda: bool(self._executor.running))
         self._commands = CommandChannel(
             sibling(connection, timeout=MAIN_TIMEOUT), self.pubsub_channel_name, self.handle_payload
         )
@@ -203,6 +206,7 @@ class RateAwareWorker(Worker):
             return
         self._keeper.start()
         self._push_watch.start()
+        self._primary_watch.start()
         file_redis = sibling(self.connection, timeout=MAIN_TIMEOUT)
         self._buckets.follow_from_a_thread(file_redis, [self._bucket.name])
         log.info("worker %s serves bucket %s", self.name, self._bucket.name)

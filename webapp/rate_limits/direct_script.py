@@ -79,8 +79,11 @@ def _ask(connection: Any, packed: bytes) -> Any:
 
 
 def _is_stale(connection: Any) -> bool:
-    """Return whether the server has closed the connection, or said what nobody asked."""
+    """Return whether the server has closed the connection, or said what nobody asked.
+
+    Or whether another server is the primary by now.
+    """
     try:
-        return bool(connection.can_read(0))
+        return bool(connection.should_reconnect() or connection.can_read(0))
     except ConnectionError:
         return True

@@ -1,0 +1,138 @@
+"""Everything follows an address to the new primary, though no connection to the old one breaks."""
+
+import time
+
+import pytest
+from rq.command import send_stop_job_command
+
+from jobs.job_following import follow
+from jobs.job_state import JobReader
+from jobs.redis_connection import connect
+from tests.failover import Pair, pair_of_servers
+from tests.fleet import Fleet, Web
+from tests.processes import wait_for
+
+SOON = 3.0
+"""Seconds; one or two, and some for a busy machine."""
+
+
+@pytest.fixture
+def pair():
+    with pair_of_servers() as pair:
+        yield pair
+
+
+@pytest.fixture
+def fleet(pair, tmp_path):
+    fleet = Fleet(pair.url, tmp_path, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
+    fleet.queue(pair.old)
+    return fleet
+
+
+def post(web: Web, type_name: str, **payload: object) -> str | None:
+    """Return the job's id, or None while jobs are refused."""
+    status, answer = web.ask("POST", "/jobs", {"type": type_name, "payload": payload})
+    assert status in (202, 503), answer
+    return answer["id"] if status == 202 else None
+
+
+def post_soon(web: Web, type_name: str, **payload: object) -> str:
+    ids: list[str] = []
+    wait_for(lambda: ids.append(post(web, type_name, **payload) or "") or ids[-1], SOON)
+    return ids[-1]
+
+
+def become_replica_of_nobody(pair: Pair) -> None:
+    """The old primary still answers, and hears of nothing any more."""
+    pair.demote()
+    pair.isolate_old()
+
+
+@pytest.mark.slow
+def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
+    with fleet.workers(2), fleet.web() as web:
+        nap = post_soon(web, "nap", seconds=60)
+        wait_for(lambda: web.ask("GET", f"/jobs/{nap}")[1]["status"] == "started")
+        stream = web.open(f"/jobs/{nap}/events")
+        echoes = [post_soon(web, "echo", text=str(n)) for n in range(20)]
+        fleet.wait_for_lines(20)
+        wait_for(lambda: pair.old.pubsub_numsub("spigot:1:job_events")[0][1] >= 1)
+
+        become_replica_of_nobody(pair)
+        wait_for(lambda: web.ask("GET", "/readyz")[0] == 503, SOON)
+        assert web.ask("GET", "/livez")[0] == 200
+        assert post(web, "echo", text="refused") is None
+
+        pair.lead_to_new()
+        began = time.monotonic()
+        wait_for(lambda: web.ask("GET", "/readyz")[0] == 200, SOON)
+        after = [post_soon(web, "echo", text=str(n)) for n in range(20, 40)]
+        wait_for(lambda: len(fleet.log()) >= 40, SOON + 2)
+        assert time.monotonic() - began < 2 * SOON
+        reader = JobReader(pair.new)
+        assert {state.status for state in reader.read_many([*echoes, *after])} == {"finished"}
+
+        # what only listens is there as well: the workers' channel of commands, and a stream
+        wait_for(lambda: pair.new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, SOON)
+        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == 2, SOON)
+        send_stop_job_command(pair.new, nap)
+        stream.settimeout(SOON)
+        told = b""
+        while b'"cancelled"' not in told:
+            told += stream.recv(1 << 16)
+        stream.close()
+
+
+def test_a_web_that_only_reads_notices_it_too(pair, fleet):
+    with fleet.web() as web:
+        job = post_soon(web, "echo", text="a")
+        wait_for(lambda: web.ask("GET", f"/jobs/{job}")[0] == 200)
+
+        become_replica_of_nobody(pair)
+        pair.lead_to_new()
+        pair.new.hset(f"rq:job:{job}", "status", "failed")
+
+        wait_for(
+            lambda: all(
+                web.ask("GET", f"/jobs/{job}")[1].get("status") == "failed" for _ in range(10)
+            ),
+            2 * SOON,
+        )
+
+
+def test_a_program_that_follows_a_job_hears_of_its_end(pair, fleet):
+    queue = fleet.queue(pair.old)
+    job = queue.enqueue("echo", {"text": "a"})
+    redis = connect(pair.url, timeout=2)
+    states = follow(redis, job.id, 0.1)
+    assert next(states).status == "queued"
+    assert next(states).status == "queued"
+
+    become_replica_of_nobody(pair)
+    pair.lead_to_new()
+    pair.new.hset(f"rq:job:{job.id}", mapping={"status": "failed", "ended_at": "2026-01-01"})
+
+    deadline = time.monotonic() + 2 * SOON
+    for state in states:
+        assert time.monotonic() < deadline
+        last = state
+    assert last.status == "failed"
+    redis.close()
+
+
+def test_one_reply_of_a_replica_renews_all_connections_to_the_address(pair):
+    writer, reader = (connect(pair.url, timeout=2) for _ in range(2))
+    reader.get("a")
+    writer.set("a", "1")
+    become_replica_of_nobody(pair)
+    pair.lead_to_new()
+    pair.new.set("a", "2")
+    assert reader.get("a") == b"1"
+
+    with pytest.raises(Exception, match="read only replica"):
+        writer.set("a", "3")
+
+    assert reader.get("a") == b"2"
+    assert writer.set("a", "3")
+    writer.close()
+    reader.close()
