@@ -7,11 +7,12 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
 
-from jobs import RateLimited, enqueueing, keys
+from jobs import RateLimited, enqueueing, keys, raise_for_rate_limit
 from jobs.downstream_wait import wait_in
 from jobs.settings import load_settings
 from tests.command_line import run_spigot
@@ -20,7 +21,7 @@ from tests.stack import spigot_up
 from webapp import create_app
 
 DOCS = (Path(__file__).parents[1] / "docs" / "jobs.md").read_text()
-APP, PROGRAM, RESEARCH = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
+APP, PROGRAM, RESEARCH, SDK = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
 COMMANDS = re.findall(r"```\n(curl.*?)```", DOCS, re.DOTALL)[0].replace("\\\n", "")
 
 
@@ -163,3 +164,27 @@ def test_the_sessions_print_what_the_page_says(tmp_path):
         if not agrees(step, text)
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_refusal_that_an_sdk_raises_is_read():
+    class APIError(Exception):
+        status_code, body = 429, {"message": "Please try again in 644ms."}
+
+    class Responses:
+        def create(self, **asked: str) -> None:
+            raise APIError
+
+    known = {
+        "openai": SimpleNamespace(APIError=APIError),
+        "client": SimpleNamespace(responses=Responses()),
+        "raise_for_rate_limit": raise_for_rate_limit,
+        "text": "",
+    }
+    with pytest.raises(RateLimited) as raised:
+        exec(SDK, known)
+
+    assert raised.value.retry_after == 0.644
+    APIError.status_code = 401
+    APIError.body = {}
+    with pytest.raises(APIError):
+        exec(SDK, known)

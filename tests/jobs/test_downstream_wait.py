@@ -1,15 +1,25 @@
 import time
+from email.message import Message
 from email.utils import formatdate
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3 import HTTPHeaderDict
 
 from jobs.downstream_wait import wait_in
 
 NOW = 1_800_000_000.0
 DATE = formatdate(NOW, usegmt=True)
 IN_A_MINUTE = formatdate(NOW + 60, usegmt=True)
+
+
+def message_of(pairs: list[tuple[str, str]]) -> Message:
+    message = Message()
+    for name, value in pairs:
+        message[name] = value
+    return message
 
 
 @pytest.mark.parametrize(
@@ -26,6 +36,15 @@ IN_A_MINUTE = formatdate(NOW + 60, usegmt=True)
         ({"Retry-After": formatdate(NOW - 3600, usegmt=True)}, 0),
         ({"Retry-After": str(int(NOW) + 30)}, 30),
         ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        # sent twice, by the server and by what stands before it: the longest
+        ({"Retry-After": "5, 30"}, 30),
+        ({"Retry-After": "30,5"}, 30),
+        ({"Retry-After": "soon, 30"}, 30),
+        ({"Retry-After": "-1, 30"}, 30),
+        ({"Retry-After": f"5, {IN_A_MINUTE}"}, 60),
+        ({"Retry-After": f"{IN_A_MINUTE}, 90"}, 90),
+        ({"Retry-After": f"{DATE}, {IN_A_MINUTE}"}, 60),
+        ({"retry-after-ms": "500, 1500"}, 1.5),
         # RateLimit, draft 10
         ({"RateLimit": '"burst";r=0;t=30'}, 30),
         ({"RateLimit": '"burst";r=0;t=30, "daily";r=900;t=40000'}, 30),
@@ -86,8 +105,9 @@ def test_reads_the_wait_in_every_common_form(headers, seconds):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "soon", "-5", "-1s", "nan", "inf", "1e9", "١٢", "0x10", "1,5", "5 apples", "6m0", "m", "s",
-     "1s2", "9" * 400, "2026-99-99T00:00:00Z", "Wed, 99 Oct 2026 07:28:00 GMT", "\x00", '"";t=5'],
+    ["", "soon", "-5", "-1s", "nan", "inf", "1e9", "١٢", "0x10", "1.5.5", "5 apples", "6m0", "m",
+     "s", "1s2", "9" * 400, "2026-99-99T00:00:00Z", "Wed, 99 Oct 2026 07:28:00 GMT", "\x00",
+     '"";t=5'],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset", "RateLimit-Reset"])
 def test_what_is_no_time_counts_as_not_sent(name, value):
@@ -105,6 +125,13 @@ def test_what_is_no_time_counts_as_not_sent(name, value):
         {"X-RateLimit-Remaining": "0"},
         {"X-RateLimit-Limit": "60"},
         {"X-Preset": "5"},
+        {"retry-after": "-1"},
+        {"retry-after-ms": "-1", "retry-after": "-1"},
+        {
+            "x-ratelimit-limit-requests": "-1",
+            "x-ratelimit-remaining-requests": "-1",
+            "x-ratelimit-reset-requests": "0",
+        },
     ],
 )
 def test_says_nothing_if_the_downstream_does_not(headers):
@@ -115,6 +142,24 @@ def test_a_date_is_measured_on_the_downstreams_clock():
     headers = {"Retry-After": IN_A_MINUTE, "Date": DATE}
 
     assert wait_in(headers).seconds == 60
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        httpx.Headers([("retry-after", "5"), ("Retry-After", "30")]),
+        HTTPHeaderDict([("Retry-After", "30"), ("Retry-After", "5")]),
+        message_of([("Retry-After", "5"), ("Retry-After", "30")]),
+        [("Retry-After", "5"), ("retry-after", "30")],
+        [(b"retry-after", b"30"), (b"retry-after", b"5")],
+        {"Retry-After": ["5", "30"]},
+        {"Retry-After": ("30", "5")},
+        {"Retry-After": 30},
+    ],
+    ids=lambda headers: type(headers).__name__,
+)
+def test_reads_headers_as_each_library_holds_them(headers):
+    assert wait_in(headers).seconds == 30
 
 
 @pytest.mark.parametrize("date", ["garbage", "12345", ""])

@@ -1,5 +1,8 @@
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import httpx
 import pytest
@@ -67,7 +70,7 @@ responses = pytest.mark.parametrize("make_response", [response_of_requests, resp
 
 
 @responses
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [429, 503, 529])
 def test_raises_for_a_refusal(make_response, status):
     with pytest.raises(RateLimited) as raised:
         raise_for_rate_limit(make_response(status, {"Retry-After": "12"}))
@@ -76,7 +79,7 @@ def test_raises_for_a_refusal(make_response, status):
 
 
 @responses
-@pytest.mark.parametrize("status", [200, 302, 400, 404, 500, 502, 504])
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 404, 408, 500, 502, 504])
 def test_lets_all_other_answers_through(make_response, status):
     raise_for_rate_limit(make_response(status, {"Retry-After": "12"}))
 
@@ -103,3 +106,48 @@ def test_a_group_of_rate_limits_is_its_longest():
 )  # fmt: skip
 def test_other_errors_are_none(error):
     assert rate_limit_in(error) is None
+
+
+def test_a_group_is_its_worst_kind():
+    group = ExceptionGroup(
+        "g", [RateLimited(9), RateLimited(1, kind="quota"), RateLimited(2, kind="quota")]
+    )
+
+    assert (rate_limit_in(group).kind, rate_limit_in(group).retry_after) == ("quota", 2)
+    limit = rate_limit_in(ExceptionGroup("h", [group, RateLimited(kind="too_large")]))
+    assert limit.kind == "too_large"
+
+
+def test_a_spent_quota_is_asked_for_after_five_minutes_unless_it_says_until_when():
+    assert RateLimited(kind="quota").retry_after == 300
+    assert not RateLimited(kind="quota").stated
+    assert RateLimited(40, kind="quota").retry_after == 40
+    assert RateLimited(0, kind="quota").stated
+
+
+@pytest.mark.parametrize("kind", ["", "Wait", "spent", None])
+def test_refuses_a_kind_that_is_none(kind):
+    with pytest.raises(ValueError, match="kind must be one of wait, quota, too_large"):
+        RateLimited(3, kind=kind)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [RateLimited(), RateLimited(2.5, kind="quota"), RateLimited(kind="too_large"),
+     RateLimited(headers={"Retry-After": "7"})],
+)  # fmt: skip
+def test_survives_a_process_pool(limit):
+    limit.add_note("seen by me")
+    copy = pickle.loads(pickle.dumps(limit))
+
+    assert type(copy) is RateLimited
+    assert (str(copy), vars(copy)) == (str(limit), vars(limit))
+
+
+def test_comes_out_of_a_process_pool():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        future = pool.submit(raise_for_rate_limit, RateLimited(7, kind="quota"))
+    with pytest.raises(RateLimited) as raised:
+        future.result(30)
+
+    assert (raised.value.retry_after, raised.value.kind) == (7, "quota")
