@@ -5,10 +5,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pkgutil import iter_modules
-from types import FunctionType, ModuleType
+from types import ModuleType
 
 from .errors import OperatorError, PortableError
-from .job_types import MARK, JobType
+from .job_types import JobType, registered_type
 
 
 class CatalogError(OperatorError):
@@ -47,8 +47,8 @@ class JobCatalog:
             other = self._types.setdefault(job_type.name, job_type)
             if other.function is not job_type.function:
                 raise CatalogError(
-                    f"job type {job_type.name!r} is defined twice: {_origin(other)} and "
-                    f"{_origin(job_type)}"
+                    f"job type {job_type.name!r} is defined twice: {other.function_name} and "
+                    f"{job_type.function_name}"
                 )
 
     @classmethod
@@ -109,11 +109,6 @@ def _import(name: str) -> ModuleType:
 
 def _job_types_in(module: ModuleType) -> Iterator[JobType]:
     for value in list(vars(module).values()):
-        # a callable may be anything, such as Flask's request, which has no attributes now
-        registered = getattr(value, MARK, None) if isinstance(value, FunctionType) else None
+        registered = registered_type(value)
         if registered is not None:
             yield registered
-
-
-def _origin(job_type: JobType) -> str:
-    return f"{job_type.function.__module__}.{job_type.function.__qualname__}"

@@ -17,7 +17,7 @@ from .bucket_config import BucketConfig
 from .bucket_publishing import BucketPublisher
 from .job_catalog import JobCatalog
 from .job_state import JobState, parse_state
-from .job_types import JobType
+from .job_types import AcceptedPayload, JobType
 from .log_ids import current_ids
 from .lua_script import load_script
 
@@ -132,7 +132,7 @@ class JobQueue:
                 under the same ``job_id`` is safe.
         """
         job_type = self._catalog.get(type_name)
-        fields = self._fields(job_type, job_type.validate(payload))
+        fields = self._fields(job_type, job_type.accept(payload))
         job_id = job_id or secrets.token_hex(16)
         queue = keys.queue_name(job_type.bucket, priority)
         call = _Call(job_id, queue, fields, idempotency, now_us)
@@ -142,12 +142,12 @@ class JobQueue:
             reply = self._send(call)
         return _read(reply, job_id, job_type.bucket)
 
-    def _fields(self, job_type: JobType, payload: dict[str, Any]) -> dict[str, Any]:
+    def _fields(self, job_type: JobType, payload: AcceptedPayload) -> dict[str, Any]:
         """Return the job's hash as RQ would store it, with our own fields."""
-        function, retries = job_type.function, job_type.retries.retries
+        retries = job_type.retries.retries
         job = Job.create(
-            f"{function.__module__}.{function.__qualname__}",
-            kwargs=payload,
+            job_type.function_name,
+            kwargs=payload.fields,
             connection=self._redis,
             serializer=JSONSerializer,
             description=DESCRIPTION,
@@ -158,8 +158,10 @@ class JobQueue:
         )
         fields = {
             "spigot_type": job_type.name,
-            "spigot_log": json.dumps(job_type.logged(payload), ensure_ascii=False),
+            "spigot_log": json.dumps(payload.logged, ensure_ascii=False),
         }
+        if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
+            fields["spigot_hidden"] = json.dumps(sorted(payload.hidden))
         request_id = current_ids().get("request_id")
         if request_id:  # its workers' lines name the request that made it
             fields["spigot_request_id"] = request_id

@@ -1,6 +1,7 @@
 """Calls the function of a job; the same in a work horse and in a simple worker."""
 
 import asyncio
+import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +14,9 @@ from rq.job import Job, Retry, _job_stack
 from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty, JobTimeoutException
 
+from jobs.hidden_fields import hidden_values
 from jobs.job_catalog import JobCatalog
+from jobs.job_types import BoundFunction
 from jobs.leaky_bucket import Claim
 from jobs.progress import progress_told_to
 from jobs.rate_limited import rate_limit_in
@@ -41,6 +44,7 @@ class ClaimedJob(Job):
         claim: Of the present attempt.
         start_at: When the slot is, on the monotonic clock of this machine.
         type_name: Of the catalog; "" for a job that plain RQ enqueued.
+        hidden: Paths of its payload that nobody is shown.
         request_id: Of the request that made it; "" if none did.
         exception_handlers: Those that RQ's worker was given.
         on_horse_killed: What it does when a work horse was killed; told process id, wait status
@@ -52,6 +56,7 @@ class ClaimedJob(Job):
     timeout: int
     type_name: str = ""
     request_id: str = ""
+    hidden: Sequence[Sequence[str]] = ()
     exception_handlers: Sequence[Hook] = ()
     on_horse_killed: Hook | None = None
 
@@ -64,6 +69,7 @@ class ClaimedJob(Job):
         job.start_at = claim.start_at
         job.timeout = job.timeout or Queue.DEFAULT_TIMEOUT
         job.type_name = claim.fields.get(b"spigot_type", b"").decode()
+        job.hidden = json.loads(claim.fields.get(b"spigot_hidden", b"[]"))
         job.request_id = claim.fields.get(b"spigot_request_id", b"").decode()
         return job
 
@@ -75,6 +81,14 @@ class ClaimedJob(Job):
         success = self.success_callback_timeout if self._success_callback_name else 0
         failure = self.failure_callback_timeout if self._failure_callback_name else 0
         return self.timeout + success + failure
+
+    @property
+    def hidden_texts(self) -> set[str]:
+        """What nobody is shown of its payload."""
+        try:
+            return hidden_values(self.kwargs, self.hidden) if self.hidden else set()
+        except DeserializationError:
+            return set()
 
     def readable_name(self) -> str:
         """Return the job type, or the dotted name of the function, or why there is none."""
@@ -95,18 +109,19 @@ def prepare(
         failure too. Only ``Interrupted`` is raised, as whoever runs it wanted.
     """
     function = _function_of(job, catalog)
+    hidden = function.hidden | job.hidden_texts
 
     def run() -> Outcome:
         writer = ProgressWriter(job.connection, job.claim.token)
         with progress_told_to(writer.report):
-            ended = _call_with_callbacks(job, function, death_penalty)
+            ended = _call_with_callbacks(job, function.call, death_penalty)
         writer.close()
-        return replace(ended, progress=writer.last)
+        return replace(ended.without(hidden), progress=writer.last)
 
     return run
 
 
-def _function_of(job: ClaimedJob, catalog: JobCatalog) -> Callable[[], object]:
+def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
     """Return what is to be called without arguments; if there is nothing, it says why."""
     try:
         job_type = catalog.find(job.type_name)
@@ -114,11 +129,11 @@ def _function_of(job: ClaimedJob, catalog: JobCatalog) -> Callable[[], object]:
             return job_type.bind(job.kwargs)
         if job.func is None:
             raise ValueError("the job names no function")
-        return job._execute
+        return BoundFunction(job._execute)
     except DeserializationError:
-        return _raising(DeserializationError(NOT_JSON))
+        return BoundFunction(_raising(DeserializationError(NOT_JSON)))
     except BaseException as error:
-        return _raising(error)
+        return BoundFunction(_raising(error))
 
 
 def _raising(error: BaseException) -> Callable[[], NoReturn]:

@@ -2,10 +2,13 @@
 
 import json
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+
+from jobs import hidden_fields
 
 ERROR_CHARACTERS = 500
 TRACE_CHARACTERS = 100_000
@@ -53,6 +56,16 @@ class Outcome:
         """One line for the log of the worker."""
         words = self.status.replace("_", " ")
         return f"{words}: {self.error}" if self.error else words
+
+    def without(self, hidden: Iterable[str]) -> "Outcome":
+        """Return the outcome with asterisks in the place of hidden texts, if there are any."""
+        if not hidden:
+            return self
+        return replace(
+            self,
+            error=hidden_fields.without(self.error, hidden),
+            trace=hidden_fields.without(self.trace, hidden),
+        )
 
     def to_bytes(self) -> bytes:
         """Return the outcome as one JSON document."""

@@ -3,7 +3,7 @@ import math
 from typing import Annotated
 
 import pytest
-from pydantic import BaseModel, PlainValidator, SecretBytes, SecretStr
+from pydantic import BaseModel, PlainValidator
 
 from jobs import InvalidPayload, job_type
 from jobs.job_types import MARK, JobType
@@ -15,7 +15,7 @@ def registered(function) -> JobType:
 
 
 def test_the_payload_is_validated_from_the_annotations():
-    assert registered(add).validate({"x": 2}) == {"x": 2, "y": 1}
+    assert registered(add).bind(registered(add).accept({"x": "2"}).fields).call() == 3
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_payload_is_validated_from_the_annotations():
 )
 def test_an_invalid_payload_names_each_wrong_field(payload, fields):
     with pytest.raises(InvalidPayload, match=f"payload of job type 'add': {fields[0]}: ") as raised:
-        registered(add).validate(payload)
+        registered(add).accept(payload)
 
     assert [error["field"] for error in raised.value.errors] == fields
     assert all(error["problem"] for error in raised.value.errors)
@@ -42,19 +42,19 @@ def test_a_nested_field_is_named_by_its_path():
     def nested(orders: list[Order]) -> None: ...
 
     with pytest.raises(InvalidPayload) as raised:
-        registered(nested).validate({"orders": [{"from": "a"}, {"from": "b", "amount": "much"}]})
+        registered(nested).accept({"orders": [{"from": "a"}, {"from": "b", "amount": "much"}]})
 
     assert [error["field"] for error in raised.value.errors] == ["orders.1.amount"]
 
 
 def test_running_calls_the_function_with_the_fields():
-    assert registered(add).bind({"x": 2, "y": 3})() == 5
+    assert registered(add).bind({"x": 2, "y": 3}).call() == 5
 
 
 def test_a_model_is_given_whole_and_survives_its_way_through_json():
-    payload = registered(order).validate({"from": "Ada", "amount": 2.5})
+    payload = registered(order).accept({"from": "Ada", "amount": 2.5}).fields
 
-    assert registered(order).bind(json.loads(json.dumps(payload)))() == "Ada 2.5"
+    assert registered(order).bind(json.loads(json.dumps(payload))).call() == "Ada 2.5"
 
 
 def test_a_model_may_be_given_as_fields():
@@ -66,7 +66,7 @@ def test_a_model_may_be_given_as_fields():
     def pair(left: int, right: int) -> int:
         return left * right
 
-    assert registered(pair).bind(registered(pair).validate({"left": 4}))() == 8
+    assert registered(pair).bind(registered(pair).accept({"left": 4}).fields).call() == 8
 
 
 def test_the_function_stays_what_it_was():
@@ -74,18 +74,18 @@ def test_the_function_stays_what_it_was():
 
 
 def test_only_the_named_fields_are_logged():
-    assert registered(add).logged({"x": 1, "y": 2}) == {"x": 1}
+    assert registered(add).accept({"x": 1, "y": 2}).logged == {"x": 1}
 
 
-@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, "inf"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
 def test_a_number_that_json_cannot_carry_is_invalid(value):
     with pytest.raises(InvalidPayload, match="payload: cannot be written as JSON"):
-        registered(order).validate({"from": "Ada", "amount": value})
+        registered(order).accept({"from": "Ada", "amount": value})
 
 
 def test_half_a_surrogate_pair_is_invalid():
     with pytest.raises(InvalidPayload, match="payload: cannot be written as JSON"):
-        registered(order).validate({"from": "\ud800"})
+        registered(order).accept({"from": "\ud800"})
 
 
 def test_an_object_that_json_cannot_carry_is_invalid():
@@ -93,7 +93,7 @@ def test_an_object_that_json_cannot_carry_is_invalid():
     def anything(value: object) -> None: ...
 
     with pytest.raises(InvalidPayload, match="payload: cannot be written as JSON"):
-        registered(anything).validate({"value": object()})
+        registered(anything).accept({"value": object()})
 
 
 def test_a_parameter_without_annotation_is_refused():
@@ -110,19 +110,12 @@ def test_a_variable_parameter_is_refused():
         def open_(**options: int) -> None: ...
 
 
-@pytest.mark.parametrize("secret", [SecretStr, SecretBytes, list[SecretStr], dict[str, SecretStr]])
-def test_a_secret_that_would_reach_the_worker_as_asterisks_is_refused(secret):
-    with pytest.raises(ValueError, match="job type 'log_in': the payload holds a SecretStr"):
-
-        @job_type("log_in")
-        def log_in(password: secret) -> None: ...
-
-
 def test_a_type_that_only_its_validator_knows_is_taken():
     @job_type("plain")
-    def plain(x: Annotated[object, PlainValidator(int)]) -> None: ...
+    def plain(x: Annotated[object, PlainValidator(int)]) -> int:
+        return x + 1
 
-    assert registered(plain).validate({"x": "7"}) == {"x": 7}
+    assert registered(plain).bind(registered(plain).accept({"x": "7"}).fields).call() == 8
 
 
 def test_logging_a_field_that_does_not_exist_is_refused():
@@ -133,5 +126,5 @@ def test_logging_a_field_that_does_not_exist_is_refused():
 
 
 def test_a_timeout_below_a_second_is_refused():
-    with pytest.raises(ValueError, match="job type 'hasty': timeout must be at least 1 second"):
+    with pytest.raises(ValueError, match="job type 'hasty': timeout must be a whole number"):
         job_type("hasty", timeout=0)
