@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     """The buckets' rates and capacities."""
 
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
-    """Networks (CIDR, separated by commas) whose `X-Forwarded-For` is believed. Empty: the
-    header is ignored."""
+    """Networks (CIDR, separated by commas) of proxies whose `X-Forwarded-For`, `-Proto`, `-Host`
+    and `-Prefix` are believed. Empty: these headers are ignored."""
 
     ipv6_prefix: Annotated[int, Field(ge=1, le=128)] = 64
     """Bits of an IPv6 address that make a client."""

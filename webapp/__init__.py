@@ -21,6 +21,7 @@ from . import (
     bucket_routes,
     dashboard,
     errors,
+    forwarding,
     job_routes,
     live_routes,
     metrics,
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
     app.json.sort_keys = False  # type: ignore[attr-defined]
     request_ids.init_app(app)
+    forwarding.init_app(app, settings.trusted_proxies)
     app.before_request(lambda: buckets.follow(redis))
     app.before_request(PrimaryWatch(redis).start)
     app.extensions["redis"] = redis

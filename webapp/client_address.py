@@ -30,10 +30,12 @@ class Seen(NamedTuple):
 
     Attributes:
         address: The address nearest to us that is none of our proxies; None: the peer has none.
+        proxies: How many proxies of ours it came through, as far as they can be followed.
         unread: What our proxies wrote of whoever is behind ``address``, if that is no address.
     """
 
     address: Address | None
+    proxies: int = 0
     unread: str = ""
 
 
@@ -47,14 +49,17 @@ def follow_back(peer: str | None, forwarded_for: str, trusted_proxies: Iterable[
         trusted_proxies: Networks of our proxies.
     """
     address = parse_address(peer or "")
-    rest = forwarded_for
-    while rest and is_within(address, trusted_proxies):
+    rest, proxies = forwarded_for, 0
+    while is_within(address, trusted_proxies):
+        proxies += 1
+        if not rest:
+            break
         before, _, entry = rest.rpartition(",")
         hop = parse_hop(entry.strip(" \t"))
         if hop is None:
-            return Seen(address, unread=rest)
+            return Seen(address, proxies, unread=rest)
         rest, address = before, hop
-    return Seen(address)
+    return Seen(address, proxies)
 
 
 def parse_hop(text: str) -> Address | None:

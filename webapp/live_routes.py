@@ -44,9 +44,7 @@ def init_app(app: Flask, redis: Redis, limits_redis: Redis) -> None:
 def page() -> ResponseReturnValue:
     """Show what is in the buckets, as it changes."""
     admin: Admin = current_app.extensions["admin"]
-    text = render_template(
-        "live.html", is_admin=is_admin(request), has_admin=admin.exists, dashboard="/rq/"
-    )
+    text = render_template("live.html", is_admin=is_admin(request), has_admin=admin.exists)
     response = secure_page(Response(text, mimetype="text/html"))
     response.headers["Cache-Control"] = "no-store"  # strangers and the admin see different pages
     return response

@@ -132,7 +132,7 @@ def test_garbage_ends_the_walk_at_the_last_good_hop(forwarded_for, client):
 
 @pytest.mark.parametrize("peer", [None, "", "unix:", "not an address"])
 def test_a_peer_may_have_no_address(peer):
-    assert follow_back(peer, "192.0.2.1", PROXIES) == (None, "")
+    assert follow_back(peer, "192.0.2.1", PROXIES) == (None, 0, "")
 
 
 @given(st.text(), st.sampled_from(["10.0.0.1", "192.0.2.1", "2001:db8::1"]))

@@ -115,7 +115,7 @@ def curl_of(operation: dict[str, Any], body: Any = None) -> str:
         body: What is sent; None takes the operation's example.
     """
     path = operation["path"].replace("{job_id}", "ID").replace("{name}", "default")
-    parts = ["curl", "-i", shlex.quote(request.host_url.rstrip("/") + path)]
+    parts = ["curl", "-i", shlex.quote(request.root_url.rstrip("/") + path)]
     if operation["method"] not in ("GET", "POST"):
         parts += ["-X", operation["method"]]
     if "security" in operation:
@@ -128,7 +128,7 @@ def curl_of(operation: dict[str, Any], body: Any = None) -> str:
 
 def _document() -> dict[str, Any]:
     document: ApiDocument = current_app.extensions["api_document"]
-    return document.content
+    return document.content | {"servers": [{"url": request.script_root or "/"}]}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -93,7 +93,7 @@ function show(table, items, row, now, nothing = "none") {
 }
 
 async function ask(path) {
-  const answer = await fetch(new URL(path, location.origin), { cache: "no-store" });
+  const answer = await fetch(new URL(document.body.dataset.root + path, location.origin), { cache: "no-store" });
   const told = await answer.json();
   if (!answer.ok) throw new Error(told.detail ?? answer.statusText);
   return [told, Date.parse(answer.headers.get("Date"))]; // the clock that the times are read from
