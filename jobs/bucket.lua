@@ -11,6 +11,40 @@ local EVENTS = "spigot:1:job_events"
 local SECOND_US = 1000000
 local CLAIM_AHEAD_US = 50000 -- how long before its slot a job may be claimed, and no longer
 
+-- As redis.call, but false where a key or a field holds what somebody else put there: that stops
+-- no job. A missing right still raises.
+local SPOILT = { "WRONGTYPE", "not an integer", "not a float", "not a valid float", "overflow", "NaN" }
+local function lenient(...)
+  local reply = redis.pcall(...)
+  if type(reply) ~= "table" or not reply.err then return reply end
+  for _, words in ipairs(SPOILT) do
+    if string.find(reply.err, words, 1, true) then return false end
+  end
+  return redis.call(...)
+end
+
+-- For what is told when a job has moved, counters, events, bells, what RQ shows: no job is lost
+-- without it, so nothing of it stops a script. False if it failed.
+local function try(...)
+  local reply = redis.pcall(...)
+  if type(reply) == "table" and reply.err then return false end
+  return reply
+end
+
+-- A number that Lua counts exactly; nil for all else.
+local function number(text)
+  local value = tonumber(text or nil)
+  return value and math.abs(value) <= 9007199254740992 and value or nil
+end
+
+-- Adds to a number in a hash; one that is no number begins anew.
+local function add(hash, field, n)
+  local sum = lenient("HINCRBY", hash, field, n)
+  if sum then return sum end
+  try("HSET", hash, field, n)
+  return n
+end
+
 local function clock_us(now)
   if now and now ~= "" then return tonumber(now) end
   local time = redis.call("TIME")
@@ -68,9 +102,11 @@ end
 
 local function waiting_in(queues)
   local waiting = 0
-  for _, queue in ipairs(queues) do waiting = waiting + redis.call("LLEN", queue) end
+  for _, queue in ipairs(queues) do waiting = waiting + (lenient("LLEN", queue) or 0) end
   return waiting
 end
+
+local SPOILT_INTERVAL_US = SECOND_US -- of a bucket whose rate is no rate, until somebody sets one
 
 -- nil if nobody published the bucket's numbers (the server is new or was emptied).
 local function read_bucket(name)
@@ -80,7 +116,9 @@ local function read_bucket(name)
   local values = redis.call("HMGET", bucket_key(name), unpack(names))
   if not values[1] then return nil end
   local bucket = { name = name }
-  for i, field in ipairs(names) do bucket[field] = tonumber(values[i]) or 0 end
+  for i, field in ipairs(names) do bucket[field] = number(values[i]) or 0 end
+  if bucket.interval_us < 1 then bucket.interval_us = SPOILT_INTERVAL_US end
+  bucket.burst, bucket.paced_us = math.max(1, bucket.burst), math.max(1, bucket.paced_us)
   return bucket
 end
 
@@ -110,11 +148,11 @@ end
 
 local function ring(name)
   local bell = bucket_key(name) .. ":bell"
-  if redis.call("LLEN", bell) == 0 then redis.call("LPUSH", bell, "1") end
+  if try("LLEN", bell) == 0 then try("LPUSH", bell, "1") end
 end
 
 -- Tells those who listen for the job that there is something new to read.
 local function job_changed(job_id)
-  redis.call("HINCRBY", RQ_JOB .. job_id, "spigot_revision", 1)
-  redis.call("PUBLISH", EVENTS, job_id)
+  try("HINCRBY", RQ_JOB .. job_id, "spigot_revision", 1)
+  try("PUBLISH", EVENTS, job_id)
 end

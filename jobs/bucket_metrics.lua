@@ -12,22 +12,25 @@ or {} if the bucket has no numbers yet
 local name, now_us = ARGV[1], clock_us(ARGV[2])
 local key = bucket_key(name)
 
+local function size(set) return lenient("ZCARD", set) or 0 end
+
 -- Of the three that wait at the heads: behind them wait only jobs that joined later.
 local function longest_wait_us()
   local longest_us = 0
   for _, queue in ipairs(queue_keys(name)) do
-    local head = redis.call("LINDEX", queue, 0)
+    local head = lenient("LINDEX", queue, 0)
     if head then
-      longest_us = math.max(longest_us, now_us - (waits_since_us(head) or now_us))
+      local times = lenient("HMGET", RQ_JOB .. head, unpack(TIMES)) or {}
+      longest_us = math.max(longest_us, now_us - (joined_us(unpack(times, 1, 3)) or now_us))
     end
   end
   return longest_us
 end
 
 local function delayed()
-  local jobs = redis.call("ZCARD", key .. ":delayed")
+  local jobs = size(key .. ":delayed")
   for _, queue in ipairs(queue_keys(name)) do
-    jobs = jobs + redis.call("ZCARD", "rq:scheduled:" .. string.sub(queue, #RQ_QUEUE + 1))
+    jobs = jobs + size("rq:scheduled:" .. string.sub(queue, #RQ_QUEUE + 1))
   end
   return jobs
 end
@@ -40,6 +43,6 @@ end
 
 if not read_bucket(name) then return {} end
 return { now_us, waiting_in(queue_keys(name)), longest_wait_us(), delayed(),
-  redis.call("ZCARD", key .. ":leases"), redis.call("ZCOUNT", key .. ":workers", ms(now_us), "+inf"),
-  redis.call("HLEN", key .. ":unlogged"), redis.call("EXISTS", "rq:suspended"),
-  redis.call("HGETALL", key), redis.call("HGETALL", key .. ":stats"), bounds() }
+  size(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
+  lenient("HLEN", key .. ":unlogged") or 0, redis.call("EXISTS", "rq:suspended"),
+  redis.call("HGETALL", key), lenient("HGETALL", key .. ":stats") or {}, bounds() }

@@ -19,7 +19,7 @@ local BOUNDS_US = {
 }
 
 local function count(name, event, type)
-  redis.call("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, 1)
+  try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, 1)
 end
 
 local function bound_of(histogram, us)
@@ -32,32 +32,31 @@ end
 local function observe(name, histogram, type, us)
   local key, field = bucket_key(name) .. ":stats", histogram .. ":" .. type .. ":"
   us = math.max(0, us)
-  redis.call("HINCRBY", key, field .. bound_of(histogram, us), 1)
-  redis.call("HINCRBY", key, field .. "sum_us", us)
+  try("HINCRBY", key, field .. bound_of(histogram, us), 1)
+  try("HINCRBY", key, field .. "sum_us", us)
 end
 
 -- The last time the job joined a queue: RQ's own requeue leaves our times as they were. Nil if
--- that is unknown.
-local function waits_since_us(id)
-  local job = redis.call("HMGET", RQ_JOB .. id, "spigot_due_us", "spigot_enqueued_us", "enqueued_at")
-  local since_us = math.max(tonumber(job[1]) or 0, tonumber(job[2]) or 0, utc_us(job[3]) or 0)
-  return since_us > 0 and since_us or nil
+-- that is unknown. Takes the three fields TIMES of the job.
+local TIMES = { "spigot_due_us", "spigot_enqueued_us", "enqueued_at" }
+local function joined_us(due_us, enqueued_us, enqueued_at)
+  local us = math.max(number(due_us) or 0, number(enqueued_us) or 0, utc_us(enqueued_at or "") or 0)
+  return us > 0 and us or nil
 end
 
--- Counts a start that is about to be made; `bucket` still has the slot before this one.
-local function count_start(bucket, id, slot_us)
-  local job = redis.call("HMGET", RQ_JOB .. id, "spigot_type", "spigot_attempts")
-  local type, attempts, since_us = job[1] or "rq", tonumber(job[2]) or 0, waits_since_us(id)
+-- Counts a start; `bucket` still has the slot before this one, and `attempt` is 1 for the first.
+local function count_start(bucket, type, attempt, since_us, slot_us)
   count(bucket.name, "started", type)
   if not since_us then return end
-  if attempts == 0 then observe(bucket.name, "waiting", type, slot_us - since_us) end
+  if attempt == 1 then observe(bucket.name, "waiting", type, slot_us - since_us) end
   if since_us <= bucket.last_slot_us then -- it waited all the while
     observe(bucket.name, "gap", "", slot_us - bucket.last_slot_us)
   end
 end
 
 -- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.
-local function count_end(entry, type)
+local function count_end(entry)
+  local type = entry.counted_as
   count(entry.bucket, entry.status, type)
   if entry.late_us then
     observe(entry.bucket, "late", "", entry.late_us)

@@ -12,25 +12,26 @@ Source: rq.command.send_stop_job_command and rq.job.Job.cancel, RQ 2.12.
 ]]
 local id, keep_s, now_us = ARGV[1], tonumber(ARGV[2]), clock_us(ARGV[3])
 local job = RQ_JOB .. id
-local ENDED = { finished = true, failed = true, canceled = true, stopped = true }
 
 local function tell_worker(worker)
   redis.call("HSET", job, "spigot_stop", 1)
-  redis.call("PUBLISH", "rq:pubsub:" .. worker,
+  try("PUBLISH", "rq:pubsub:" .. worker,
     cjson.encode({ command = "stop-job", job_id = id }))
 end
 
 local function take_out(queue)
-  redis.call("LREM", RQ_QUEUE .. queue, 0, id)
-  redis.call("ZREM", bucket_key(bucket_of(queue)) .. ":delayed", id)
-  redis.call("ZREM", "rq:scheduled:" .. queue, id)
-  redis.call("ZREM", "rq:deferred:" .. queue, id)
+  lenient("LREM", RQ_QUEUE .. queue, 0, id)
+  lenient("ZREM", bucket_key(bucket_of(queue)) .. ":delayed", id)
+  lenient("ZREM", "rq:scheduled:" .. queue, id)
+  lenient("ZREM", "rq:deferred:" .. queue, id)
 end
 
 local function log(bucket, error)
-  if redis.call("EXISTS", bucket_key(bucket)) == 0 then return end -- a queue of plain RQ only
-  log_line({ now_us = now_us, job = id, bucket = bucket, status = "cancelled", error = error,
-    token = "cancelled:" .. id .. ":" .. now_us, owner = "" })
+  if redis.call("EXISTS", bucket_key(bucket)) == 0 then return nil end -- a queue of plain RQ only
+  local entry = { now_us = now_us, job = id, bucket = bucket, status = "cancelled", error = error,
+    token = "cancelled:" .. id .. ":" .. now_us, owner = "" }
+  log_line(entry)
+  return entry
 end
 
 local fields = redis.call("HMGET", job, "data", "status", "origin", "spigot_token", "worker_name")
@@ -44,7 +45,8 @@ if status == "started" and worker and is_ours then
 end
 
 local error = "Cancelled: before it ran"
-take_out(queue)
-log(bucket_of(queue), error)
+local entry = log(bucket_of(queue), error)
 cancel_job(id, queue, now_us, keep_s, error)
+take_out(queue)
+if entry then count_end(entry) end
 return describe(id, now_us, "cancelled")

@@ -20,8 +20,8 @@ local set = "rq:" .. place .. ":" .. queue
 local function forget_ended()
   local ids = redis.call("ZRANGE", set, 0, purge.left - 1)
   for _, id in ipairs(ids) do
+    if ENDED[lenient("HGET", RQ_JOB .. id, "status") or ""] then forget_job(id, queue) end
     redis.call("ZREM", set, id)
-    if ENDED[redis.call("HGET", RQ_JOB .. id, "status")] then forget_job(id, queue) end
   end
   return #ids
 end

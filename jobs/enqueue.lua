@@ -51,17 +51,20 @@ if refused then
   return refused
 end
 
-local head = tonumber(redis.call("HGET", bucket_key(bucket.name), "head:" .. queue_name)) or 0
+-- What can fail comes first: the key that finds the first request again, then the queue. An entry
+-- of a queue without a job is dropped, but a job without an entry would wait for ever.
 local now_text = utc_text(now_us)
-redis.call("HSET", job, unpack(ARGV, 6))
-redis.call("HSET", job, "status", "queued", "created_at", now_text, "enqueued_at", now_text,
-  "spigot_enqueued_us", now_us, "spigot_place", head + redis.call("LLEN", queue))
-redis.call("SADD", queues, queue)
-redis.call("RPUSH", queue, job_id)
+local head = number(redis.call("HGET", bucket_key(bucket.name), "head:" .. queue_name)) or 0
 if fingerprint ~= "" then
   redis.call("HSET", idempotency, "fingerprint", fingerprint, "job", job_id)
   redis.call("EXPIRE", idempotency, keep_s)
 end
+lenient("SADD", queues, queue)
+local length = redis.call("RPUSH", queue, job_id)
+local fields = { unpack(ARGV, 6) }
+for _, part in ipairs({ "status", "queued", "created_at", now_text, "enqueued_at", now_text,
+  "spigot_enqueued_us", now_us, "spigot_place", head + length - 1 }) do fields[#fields + 1] = part end
+redis.call("HSET", job, unpack(fields))
 if waiting == 0 then ring(bucket.name) end
 count(bucket.name, "enqueued", job_type())
 job_changed(job_id)

@@ -8,15 +8,15 @@ local NEAR = 100 -- how far cancelled jobs may have moved a job from the place i
 local function index_in_queue(bucket_name, queue_name, job_id, place)
   local queue = RQ_QUEUE .. queue_name
   if place then
-    local head = tonumber(redis.call("HGET", bucket_key(bucket_name), "head:" .. queue_name)) or 0
+    local head = number(lenient("HGET", bucket_key(bucket_name), "head:" .. queue_name)) or 0
     local from, to = math.max(0, place - head - NEAR), place - head + NEAR
     -- a negative index would count from the end, and could take in the whole queue
-    local near = to < 0 and {} or redis.call("LRANGE", queue, from, to)
+    local near = to < 0 and {} or lenient("LRANGE", queue, from, to) or {}
     for i, id in ipairs(near) do
       if id == job_id then return from + i - 1 end
     end
   end
-  return redis.call("LPOS", queue, job_id) or nil
+  return lenient("LPOS", queue, job_id) or nil
 end
 
 local function position_of(bucket_name, queue_name, job_id, place)
@@ -25,7 +25,7 @@ local function position_of(bucket_name, queue_name, job_id, place)
   local position = index + 1
   for _, queue in ipairs(queue_keys(bucket_name)) do
     if queue == RQ_QUEUE .. queue_name then break end
-    position = position + redis.call("LLEN", queue)
+    position = position + (lenient("LLEN", queue) or 0)
   end
   return position
 end
@@ -34,35 +34,35 @@ end
 -- allow, who are the narrower place if a job runs longer than their number of intervals.
 local function start_of(bucket, now_us, position)
   local slot_us = slot_of(bucket, now_us, position)
-  local workers = redis.call("ZCOUNT", bucket_key(bucket.name) .. ":workers", ms(now_us), "+inf")
+  local workers = lenient("ZCOUNT", bucket_key(bucket.name) .. ":workers", ms(now_us), "+inf") or 0
   if bucket.max_running > 0 then workers = math.min(workers, bucket.max_running) end
   if workers == 0 then return slot_us end
-  local running = redis.call("ZCARD", bucket_key(bucket.name) .. ":leases")
+  local running = lenient("ZCARD", bucket_key(bucket.name) .. ":leases") or 0
   local before = position - math.max(0, workers - running)
   return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / workers))
 end
 
 -- When a delayed job is due, nil if that depends on another job. RQ keeps the time in seconds.
 local function due_of(job_id, job)
-  local due_s = redis.call("ZSCORE", "rq:scheduled:" .. job.origin, job_id)
-  return tonumber(job.spigot_due_us) or due_s and math.floor(tonumber(due_s) * SECOND_US)
+  local due_s = lenient("ZSCORE", "rq:scheduled:" .. job.origin, job_id)
+  return number(job.spigot_due_us) or due_s and math.floor(tonumber(due_s) * SECOND_US)
 end
 
 -- {word, now_us, position or 0, start_us or 0, fields of the job's hash, last result or {}}
 local function describe(job_id, now_us, word)
-  local fields = redis.call("HGETALL", RQ_JOB .. job_id)
+  local fields = lenient("HGETALL", RQ_JOB .. job_id) or {}
   local job = {}
   for i = 1, #fields, 2 do job[fields[i]] = fields[i + 1] end
   local position, start_us = 0, 0
   if job.status == "queued" and job.origin then
     local bucket = read_bucket(bucket_of(job.origin))
-    position = position_of(bucket_of(job.origin), job.origin, job_id, tonumber(job.spigot_place)) or 0
+    position = position_of(bucket_of(job.origin), job.origin, job_id, number(job.spigot_place)) or 0
     if bucket and bucket.paused ~= 1 and position > 0 then
       start_us = start_of(bucket, now_us, position)
     end
   elseif job.status == "scheduled" and job.origin then
     start_us = due_of(job_id, job) or 0
   end
-  local results = redis.call("XREVRANGE", "rq:results:" .. job_id, "+", "-", "COUNT", 1)
+  local results = lenient("XREVRANGE", "rq:results:" .. job_id, "+", "-", "COUNT", 1) or {}
   return { word, now_us, position, start_us, fields, results[1] and results[1][2] or {} }
 end

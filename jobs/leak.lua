@@ -35,29 +35,43 @@ for i = 2, #KEYS do queues[i - 1] = KEYS[i] end
 
 local function note_alive()
   local workers, until_ms = key .. ":workers", ms(now_us) + alive_ms
-  local known_ms = tonumber(redis.call("ZSCORE", workers, worker) or nil) or 0
+  local known_ms = number(lenient("ZSCORE", workers, worker)) or 0
   if known_ms <= until_ms and known_ms > until_ms - FRESH_MS then return end
-  redis.call("ZADD", workers, until_ms, worker)
+  lenient("ZADD", workers, until_ms, worker)
   seen_by_rq(worker, now_us, rq_ttl_s)
 end
 
--- The first job that can be run; entries without a job, or of one that runs or was cancelled,
--- are dropped.
-local function pop(queue)
+local function read_waiting(id)
+  local fields = lenient("HMGET", RQ_JOB .. id, "data", "status", "spigot_stop", "spigot_token",
+    "spigot_attempts", "spigot_type", unpack(TIMES))
+  if not fields or not counts(unpack(fields, 1, 4)) then return nil end
+  return { id = id, attempts = number(fields[5]) or 0, type = fields[6] or "rq",
+    since_us = joined_us(unpack(fields, 7, 9)) }
+end
+
+local function take_first(queue)
+  redis.call("LPOP", queue)
+  add(key, head_field(string.sub(queue, #RQ_QUEUE + 1)), 1)
+end
+
+-- The first job that can be run, which is left where it is; entries that do not count are dropped.
+local function first_of(queue)
   while true do
-    local id = redis.call("LPOP", queue)
+    local id = lenient("LINDEX", queue, 0)
     if not id then return nil end
-    redis.call("HINCRBY", key, "head:" .. string.sub(queue, #RQ_QUEUE + 1), 1)
-    local job = redis.call("HMGET", RQ_JOB .. id, "data", "spigot_token")
-    local running = job[2] and redis.call("EXISTS", "spigot:1:lease:" .. job[2]) == 1
-    if job[1] and not running and not is_cancelled(id) then return id end
+    local job = read_waiting(id)
+    if job then return job end
+    take_first(queue)
   end
 end
 
-local function pop_most_urgent()
+local function most_urgent()
   for _, queue in ipairs(queues) do
-    local id = pop(queue)
-    if id then return id, string.sub(queue, #RQ_QUEUE + 1) end
+    local job = first_of(queue)
+    if job then
+      job.list, job.queue = queue, string.sub(queue, #RQ_QUEUE + 1)
+      return job
+    end
   end
 end
 
@@ -69,36 +83,45 @@ end
 -- RQ's own clean-up fails a started job whose time is over; this one never is: the lease is
 -- what runs out.
 local function show_to_rq(id, queue, slot_us)
-  redis.call("ZADD", "rq:wip:" .. queue, "+inf", id .. ":" .. token)
-  redis.call("ZADD", "rq:executions:" .. id, "+inf", token)
-  redis.call("HSET", "rq:execution:" .. id .. ":" .. token, "id", token,
+  try("ZADD", "rq:wip:" .. queue, "+inf", id .. ":" .. token)
+  try("ZADD", "rq:executions:" .. id, "+inf", token)
+  try("HSET", "rq:execution:" .. id .. ":" .. token, "id", token,
     "created_at", slot_us / SECOND_US, "last_heartbeat", slot_us / SECOND_US, "worker_name", worker)
-  if redis.call("EXISTS", "rq:worker:" .. worker) == 1 then
-    redis.call("HSET", "rq:worker:" .. worker, "state", "busy", "current_job", id)
+  if try("EXISTS", "rq:worker:" .. worker) == 1 then
+    try("HSET", "rq:worker:" .. worker, "state", "busy", "current_job", id)
   end
 end
 
-local function start(id, queue, slot_us)
+-- Writes the lease, and what the job is while it runs. A lease without an entry would never end.
+local function enter_attempt(id, queue, slot_us, attempt)
   local job, slot_text = RQ_JOB .. id, utc_text(slot_us)
-  local attempt = redis.call("HINCRBY", job, "spigot_attempts", 1)
+  redis.call("PERSIST", job)
+  redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
   redis.call("HSET", lease, "job", id, "bucket", name, "queue", queue, "worker", worker,
     "slot_us", slot_us, "attempt", attempt)
-  redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
-  redis.call("HSETNX", key, "heard_us", now_us) -- from now on workers are to be heard
-  redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
-    "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us)
   redis.call("HDEL", job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
-  redis.call("PERSIST", job)
-  show_to_rq(id, queue, slot_us)
-  job_changed(id)
-  return claimed(id, queue, slot_us, attempt)
+  redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
+    "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt)
+end
+
+local function start(bucket, job, slot_us, ahead_us)
+  local attempt = job.attempts + 1
+  enter_attempt(job.id, job.queue, slot_us, attempt)
+  redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", ahead_us, "paced_us", bucket.interval_us)
+  local answer = claimed(job.id, job.queue, slot_us, attempt)
+  take_first(job.list)
+  try("HSETNX", key, "heard_us", now_us) -- from now on workers are to be heard
+  show_to_rq(job.id, job.queue, slot_us)
+  count_start(bucket, job.type, attempt, job.since_us, slot_us)
+  job_changed(job.id)
+  return answer
 end
 
 note_alive()
-for i = 8, #ARGV do redis.call("HDEL", key .. ":unlogged", ARGV[i]) end
+for i = 8, #ARGV do lenient("HDEL", key .. ":unlogged", ARGV[i]) end
 local answered = read_lease(token)
 if answered then
-  return claimed(answered.job, answered.queue, answered.slot_us, tonumber(answered.attempt))
+  return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt)
 end
 local bucket = read_bucket(name)
 if not bucket then return { "unpublished" } end
@@ -135,10 +158,11 @@ if paused or full or waiting == 0 then return wait_for_push() end
 local slot_us, ahead_us = slot_of(bucket, now_us, 1)
 if slot_us - now_us > CLAIM_AHEAD_US then return wait_for_slot(slot_us) end
 
-local id, queue = pop_most_urgent()
-waiting = waiting_in(queues)
-if not id then return wait_for_push() end
-redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", ahead_us, "paced_us", bucket.interval_us)
-pass_watch_on(name, worker, waiting > 0)
-count_start(bucket, id, slot_us)
-return start(id, queue, slot_us)
+local job = most_urgent()
+if not job then
+  waiting = waiting_in(queues)
+  return wait_for_push()
+end
+local answer = start(bucket, job, slot_us, ahead_us)
+pass_watch_on(name, worker, waiting_in(queues) > 0)
+return answer

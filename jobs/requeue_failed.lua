@@ -14,7 +14,7 @@ local now_us = clock_us(ARGV[4])
 local requeued, looked = 0, 0
 
 for _, id in ipairs(redis.call("ZRANGE", "rq:failed:" .. queue, skip, skip + at_once - 1)) do
-  if redis.call("HGET", RQ_JOB .. id, "status") == "failed" then
+  if lenient("HGET", RQ_JOB .. id, "status") == "failed" then
     local refused = let_wait_again(id, queue, now_us)
     if refused then return { requeued, looked, refused } end
     requeued = requeued + 1

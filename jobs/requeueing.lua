@@ -5,9 +5,8 @@ Functions that let a job that failed wait in its queue again.
 -- It may fail as often again as at first.
 local function restore_retries(job)
   local counts = redis.call("HMGET", job, "retries_left", "number_of_retries")
-  if counts[1] and counts[2] then
-    redis.call("HSET", job, "retries_left", tonumber(counts[1]) + tonumber(counts[2]))
-  end
+  local left, used = number(counts[1]), number(counts[2])
+  if left and used then redis.call("HSET", job, "retries_left", left + used) end
   redis.call("HDEL", job, "number_of_retries", "spigot_reaps")
 end
 
@@ -20,12 +19,12 @@ local function let_wait_again(id, queue, now_us)
   local refused = refusal(bucket, now_us, waiting)
   if refused then return { refused[1], bucket.name, refused[2] } end
 
-  redis.call("ZREM", "rq:failed:" .. queue, id)
   redis.call("PERSIST", job)
   restore_retries(job)
   redis.call("HDEL", job, "started_at", "ended_at", "spigot_error", "spigot_progress")
   redis.call("HSET", job, "enqueued_at", utc_text(now_us), "spigot_enqueued_us", now_us)
   to_queue(id, queue)
+  lenient("ZREM", "rq:failed:" .. queue, id)
   if waiting == 0 then ring(bucket.name) end
   return nil
 end

@@ -12,16 +12,16 @@ local POLL_MS = 800 -- how often a bucket is looked at that no job can leave, bu
 local DEAD_MS = 500 -- after its time a watcher counts as dead
 
 -- Whoever looks at the bucket does what the bell asked for.
-local function hush(name) redis.call("DEL", bucket_key(name) .. ":bell") end
+local function hush(name) lenient("DEL", bucket_key(name) .. ":bell") end
 
 local function call_deputy(name)
   local bell = bucket_key(name) .. ":deputy_bell"
-  if redis.call("LLEN", bell) == 0 then redis.call("LPUSH", bell, "1") end
+  if try("LLEN", bell) == 0 then try("LPUSH", bell, "1") end
 end
 
 -- The worker goes; if jobs wait, somebody else must look at once.
 local function pass_watch_on(name, worker, waiting)
-  local watched = redis.call("ZREM", bucket_key(name) .. ":waiters", worker) == 1
+  local watched = try("ZREM", bucket_key(name) .. ":waiters", worker) == 1
   if waiting then
     ring(name)
   elseif watched then
@@ -46,9 +46,9 @@ end
 local function share_watch(bucket, worker, now_us, look_ms, slack_ms, deputy_ms)
   local key = bucket_key(bucket.name)
   local waiters = key .. ":waiters"
-  redis.call("ZREMRANGEBYSCORE", waiters, "-inf", ms(now_us) - DEAD_MS)
-  redis.call("ZREM", waiters, worker)
-  local others = redis.call("ZRANGE", waiters, 0, 1, "WITHSCORES")
+  lenient("ZREMRANGEBYSCORE", waiters, "-inf", ms(now_us) - DEAD_MS)
+  lenient("ZREM", waiters, worker)
+  local others = lenient("ZRANGE", waiters, 0, 1, "WITHSCORES") or {}
   local first_ms, second_ms = tonumber(others[2]), tonumber(others[4])
   if not first_ms then
     call_deputy_in_time(bucket, now_us, look_ms)
@@ -59,12 +59,12 @@ local function share_watch(bucket, worker, now_us, look_ms, slack_ms, deputy_ms)
       look_ms, slack_ms = first_ms + deputy_ms, SERVER_LATE_MS
     end
   end
-  redis.call("ZADD", waiters, look_ms + math.min(slack_ms, SERVER_LATE_MS), worker)
+  lenient("ZADD", waiters, look_ms + math.min(slack_ms, SERVER_LATE_MS), worker)
   return look_ms, slack_ms == 0
 end
 
 -- Wakes somebody if jobs wait and all who watched are dead.
 local function ring_if_unwatched(name, now_us)
-  local alive = redis.call("ZCOUNT", bucket_key(name) .. ":waiters", ms(now_us) - DEAD_MS, "+inf")
+  local alive = try("ZCOUNT", bucket_key(name) .. ":waiters", ms(now_us) - DEAD_MS, "+inf") or 0
   if alive == 0 and waiting_in(queue_keys(name)) > 0 then ring(name) end
 end

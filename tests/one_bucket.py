@@ -50,6 +50,7 @@ class OneBucket:
 
     def __post_init__(self) -> None:
         configs = {"default": BucketConfig(rate=Rate.parse(self.rate), capacity=self.capacity)}
+        self.configs = configs
         BucketPublisher(self.redis).publish(configs)
         types = [job_type("work")(work), job_type("retried", retries=2)(retried)]
         catalog = JobCatalog(getattr(function, MARK) for function in types)

@@ -33,7 +33,7 @@ HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r'lease: KEYS\[1\]|"spigot:1:lease:" \.\. [\w.]+',
     "idempotency": r"idempotency: KEYS\[4\]",
-    "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*',
+    "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',  # `hash`: whatever `add` is given
 }
 """How scripts name a hash. Fields of jobs are known by their names; other hashes have none."""
 
@@ -141,7 +141,7 @@ def meaning(name: str, before: str) -> str:
 def hash_calls() -> Iterator[tuple[str, list[str], str]]:
     """Yield command, arguments from the key on, and the script before it."""
     for script in lua_texts():
-        for match in re.finditer(r'redis\.call\("(H[A-Z]+)", ', script):
+        for match in re.finditer(r'(?:redis\.call|lenient|try)\("(H[A-Z]+)", ', script):
             key, *rest = arguments(script[match.end() :])
             before = script[: match.start()]
             yield match[1], [meaning(key, before), *rest], before

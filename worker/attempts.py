@@ -3,7 +3,7 @@
 import base64
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis import Redis
@@ -11,6 +11,7 @@ from redis import Redis
 from jobs import keys
 from jobs.leaky_bucket import ALIVE_SECONDS
 from jobs.lua_script import load_script
+from jobs.stored_text import stored_text
 
 MOVES = ("jobs/bucket.lua", "jobs/bucket_stats.lua", "jobs/job_moves.lua")
 
@@ -60,11 +61,13 @@ class Reaped:
         lines: By token, for the result log.
         parents: Ids of ended jobs whose dependents nobody released yet.
         count: Jobs that were taken from silent workers.
+        faults: What could not be read or done, and why.
     """
 
     lines: dict[str, bytes]
     parents: list[str]
     count: int
+    faults: list[str] = field(default_factory=list)
 
 
 class Attempts:
@@ -269,7 +272,7 @@ class Attempts:
             redis.RedisError: Lines that were adopted are adopted again later.
         """
         reason = f"Abandoned: {self._max_reaps} workers died or fell silent while they ran it"
-        lines, parents, count = self._reap(
+        lines, parents, count, faults = self._reap(
             args=[
                 self._bucket,
                 self._worker,
@@ -283,9 +286,11 @@ class Attempts:
                 _clock(now_us),
             ]
         )
-        tokens = (token.decode() for token in lines[::2])
         return Reaped(
-            dict(zip(tokens, lines[1::2], strict=True)), [id_.decode() for id_ in parents], count
+            dict(zip(map(stored_text, lines[::2]), lines[1::2], strict=True)),
+            [stored_text(id_) for id_ in parents],
+            count,
+            [stored_text(fault) for fault in faults],
         )
 
     def dependents_released(self, job_id: str) -> None:

@@ -101,6 +101,8 @@ class Executor:
         self.result_log.retry()
         if found.count:
             log.warning("%d jobs were taken from silent workers", found.count)
+        for fault in found.faults:
+            log.error("%s", fault)
         for parent_id in found.parents:
             release_dependents(attempts, parent_id)
 

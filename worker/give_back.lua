@@ -23,7 +23,7 @@ Returns {line for the result log or "", 1 if jobs depend on this one else 0}, th
 when it is called again before the line is logged, or {} if the lease is gone: then nothing was
 changed
 ]]
-local token, status, type, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local token, status, type_name, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local hold_us, delay_us, trace = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local max_reaps, bucket, keep_s = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13])
@@ -31,41 +31,22 @@ local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13
 -- A shorter hold never ends a longer one.
 local function hold()
   local until_us = now_us + hold_us
-  local held_us = tonumber(redis.call("HGET", bucket_key(bucket), "held_until_us")) or 0
+  local held_us = number(redis.call("HGET", bucket_key(bucket), "held_until_us")) or 0
   if hold_us > 0 and until_us > held_us then
     redis.call("HSET", bucket_key(bucket), "held_until_us", until_us, "hold_reason", error)
   end
 end
 
-local function log(lease)
-  if status == "" then return "" end
-  return log_line({ now_us = now_us, job = lease.job, bucket = lease.bucket, type = type,
-    status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
-    error = error, token = token, owner = lease.worker, late_us = late_us })
-end
-
-local function judge(lease)
-  local taken = taken_away(lease.job)
-  if taken == "deleted" then return "deleted", "cancelled", "Deleted: while it ran" end
-  if taken then return taken, taken, "Cancelled" .. (error ~= "" and ": " .. error or "") end
-  if max_reaps > 0 and count_reap(lease.job) >= max_reaps then
-    return nil, "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
+local function judge(fate, reaps)
+  if fate == "deleted" then return "cancelled", "Deleted: while it ran" end
+  if fate then return fate, "Cancelled" .. (error ~= "" and ": " .. error or "") end
+  if max_reaps > 0 and reaps + 1 >= max_reaps then
+    return "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
   end
-  return nil, status, error
+  return status, error
 end
 
-local function count_retry(lease)
-  local job = RQ_JOB .. lease.job
-  add_result(lease.job, 4, lease, now_us, ttl_of(lease.job, "failure_ttl", RQ_FAILURE_TTL_S), "exc_string", trace)
-  redis.call("HSET", job, "spigot_error", error)
-  redis.call("HINCRBY", job, "number_of_retries", 1)
-  local left = tonumber(redis.call("HGET", job, "retries_left") or nil)
-  if left and left > 0 then redis.call("HSET", job, "retries_left", left - 1) end
-end
-
-local function run_again(lease)
-  if status == "" then redis.call("HINCRBY", RQ_JOB .. lease.job, "spigot_attempts", -1) end
-  if status == "retrying" then count_retry(lease) end
+local function go_back(lease)
   if not delay_us then
     to_head(lease.job, lease.queue, lease.slot_us)
   elseif delay_us > 0 then
@@ -73,25 +54,57 @@ local function run_again(lease)
   else
     to_queue(lease.job, lease.queue)
   end
-  ring(bucket) -- the waiter may have to come earlier than it meant to
 end
 
-local lease = read_lease(token)
-if not lease then return ended_before(bucket, token) end
-
-hold()
-local taken
-taken, status, error = judge(lease)
-local line = log(lease)
-close_attempt(lease)
-if taken ~= "deleted" then
+local function arrive(lease, fate)
+  if fate == "deleted" then return end
   keep_progress(lease.job, progress)
   if status == "cancelled" then
     cancel_job(lease.job, lease.queue, now_us, keep_s, error)
   elseif status == "abandoned" then
     fail_job(lease, now_us, error, trace)
   else
-    run_again(lease)
+    go_back(lease)
   end
 end
-return { line, redis.call("SISMEMBER", bucket_key(bucket) .. ":dependents", lease.job) }
+
+-- After the move: what is done again when a script failed half-way must not count again.
+local function count_retry(lease)
+  local job = RQ_JOB .. lease.job
+  local ttl_s = number(try("HGET", job, "failure_ttl")) or RQ_FAILURE_TTL_S
+  add_result(lease.job, 4, lease, now_us, ttl_s, "exc_string", trace)
+  try("HSET", job, "spigot_error", error)
+  add(job, "number_of_retries", 1)
+  local left = number(try("HGET", job, "retries_left"))
+  if left and left > 0 then try("HSET", job, "retries_left", left - 1) end
+end
+
+local function count_attempt(lease)
+  local job = RQ_JOB .. lease.job
+  if status == "" then try("HSET", job, "spigot_attempts", lease.attempt - 1) end
+  if status == "retrying" then count_retry(lease) end
+  if status == "reaped" and max_reaps > 0 then add(job, "spigot_reaps", 1) end
+end
+
+local lease = read_lease(token)
+if not lease then return ended_before(bucket, token) end
+local fate, reaps = fate_of(lease)
+if fate == "left" then
+  leave_attempt(lease, fate)
+  return ended_before(bucket, token)
+end
+
+hold()
+status, error = judge(fate, reaps)
+local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
+  status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
+  error = error, token = token, owner = lease.worker, late_us = late_us }
+local line = status ~= "" and log_line(entry) or ""
+arrive(lease, fate)
+leave_attempt(lease, fate)
+if status ~= "" then count_end(entry) end
+if not fate and status ~= "abandoned" then
+  count_attempt(lease)
+  ring(bucket) -- the waiter may have to come earlier than it meant to
+end
+return { line, has_dependents(lease.job, bucket) }

@@ -4,7 +4,7 @@ Functions that keep leases true to the time that workers could really renew them
 
 -- Extends a lease once: whoever holds it must renew it before it can be extended again.
 local function extend(leases, token, until_ms)
-  if redis.call("HSETNX", "spigot:1:lease:" .. token, "extended", 1) == 1 then
+  if lenient("HSETNX", "spigot:1:lease:" .. token, "extended", 1) == 1 then
     redis.call("ZADD", leases, "XX", "GT", until_ms, token)
   end
 end
@@ -13,7 +13,7 @@ end
 -- renew: all leases are extended before one of them counts as expired.
 local function extend_after_silence(name, now_us, lease_ms, silence_ms)
   local key = bucket_key(name)
-  local heard_us = tonumber(redis.call("HGET", key, "heard_us")) or now_us
+  local heard_us = number(redis.call("HGET", key, "heard_us")) or now_us
   redis.call("HSET", key, "heard_us", now_us)
   if now_us - heard_us <= silence_ms * 1000 then return end
   for _, token in ipairs(redis.call("ZRANGEBYSCORE", key .. ":leases", ms(heard_us), "+inf")) do
@@ -23,5 +23,5 @@ end
 
 local function renew(leases, token, until_ms)
   redis.call("ZADD", leases, "XX", until_ms, token)
-  redis.call("HDEL", "spigot:1:lease:" .. token, "extended")
+  lenient("HDEL", "spigot:1:lease:" .. token, "extended")
 end

@@ -19,7 +19,7 @@ local rq_ttl_s, now_us = tonumber(ARGV[6]), clock_us(ARGV[7])
 local leases = bucket_key(name) .. ":leases"
 
 extend_after_silence(name, now_us, lease_ms, silence_ms)
-redis.call("ZADD", bucket_key(name) .. ":workers", ms(now_us) + alive_ms, worker)
+lenient("ZADD", bucket_key(name) .. ":workers", ms(now_us) + alive_ms, worker)
 seen_by_rq(worker, now_us, rq_ttl_s)
 local lost, cancelled = {}, {}
 for i = 8, #ARGV do
