@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .errors import OperatorError
+from .origin import parse_origin
 from .server_address import parse_server_url
 
 
@@ -70,6 +71,9 @@ class Settings(BaseSettings):
     """Networks (CIDR, separated by commas) of proxies whose `X-Forwarded-For`, `-Proto`, `-Host`
     and `-Prefix` are believed. Empty: these headers are ignored."""
 
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use the API, such as `https://app.example`, separated by commas."""
+
     ipv6_prefix: Annotated[int, Field(ge=1, le=128)] = 64
     """Bits of an IPv6 address that make a client."""
 
@@ -114,6 +118,12 @@ class Settings(BaseSettings):
     def result_log_path(self) -> Path:
         """Where the result log is, whether it was set or not."""
         return self.result_log or self.data_dir / "results.jsonl"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _are_origins(cls, value: Any) -> Any:
+        texts = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(parse_origin(text.strip()) for text in texts if text.strip()))
 
     @field_validator("apps", "trusted_proxies", mode="before")
     @classmethod

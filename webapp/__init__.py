@@ -19,6 +19,7 @@ from jobs.settings import Settings, load_settings
 
 from . import (
     bucket_routes,
+    cross_origin,
     dashboard,
     errors,
     forwarding,
@@ -85,7 +86,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     page_security.init_app(app)
     counted = metrics.init_app(app, redis, catalog)
     limits_url = settings.limits_redis_url or url
-    _put_door_on(app, settings, limits_url, counted)
+    door = _put_door_on(app, settings, limits_url, counted)
+    cross_origin.init_app(app, settings.cors_origins, door.counted_headers)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
@@ -98,7 +100,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> None:
+def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> Door:
     door = Door(
         app,
         rules=settings.rate_limits,
@@ -113,6 +115,7 @@ def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMet
     )
     for name in door.rule_names():
         counted.know_rule(name)
+    return door
 
 
 def _publish(redis: Redis, buckets: BucketFile) -> None:

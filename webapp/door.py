@@ -132,6 +132,10 @@ class Door:
         """Return the names of the rules in force."""
         return list(self._rules.in_force().by_name)
 
+    def counted_headers(self) -> list[str]:
+        """Return the names of the headers that the rules in force count clients by."""
+        return [key.removeprefix("header:") for key in self._rules.in_force().headers]
+
     def owner(self) -> str:
         """Return the name of whom something belongs to that the present request asks for."""
         return self._identity.owner(flask.request.remote_addr, flask.request.headers)
