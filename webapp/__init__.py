@@ -35,6 +35,8 @@ from .admin import Admin, is_admin
 from .api_docs import docs_routes
 from .dashboard_changes import Changes
 from .door import Door
+from .serving.client_body import with_client_body
+from .serving.descriptors import fit, open_files_limit
 from .waiting.listeners import Listeners
 from .web_metrics import WebMetrics
 
@@ -68,6 +70,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.wsgi_app = with_client_body(app.wsgi_app)  # type: ignore[assignment, method-assign]
     request_ids.init_app(app)
     forwarding.init_app(app, settings.trusted_proxies)
     app.before_request(lambda: buckets.follow(redis))
@@ -79,7 +82,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     reader = JobReader(redis)
     app.extensions["job_reader"] = reader
     app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
-    app.extensions["listeners"] = Listeners(reader, JobEvents(redis))
+    room = fit(open_files_limit(), settings.web_threads)
+    app.extensions["listeners"] = Listeners(reader, JobEvents(redis), room.listeners)
     app.extensions["bucket_reader"] = BucketReader(redis, buckets)
     app.extensions["admin"] = Admin(settings.admin_password)
     errors.init_app(app)

@@ -11,6 +11,7 @@ from jobs.settings import load_settings
 from . import create_app
 from .gunicorn_settings import gunicorn_settings
 from .metrics_folder import metrics_folder
+from .serving.descriptors import fit, open_files_limit
 from .web_server import WebServer
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,20 @@ def web(host: str | None, port: int | None) -> None:
     listener = listen(settings.host, settings.port)
     url = local_url(*listener.getsockname()[:2])
     options = gunicorn_settings(settings, listener.detach())
-    options["when_ready"] = lambda arbiter: log.info("serving %s", url)
+    options["when_ready"] = lambda arbiter: _tell_readiness(url, settings.web_threads)
     with metrics_folder(settings.data_dir / "metrics"):
         WebServer(create_app, options).run()
+
+
+def _tell_readiness(url: str, threads: int) -> None:
+    log.info("serving %s", url)
+    limit = open_files_limit()
+    room = fit(limit, threads)
+    if room.is_less_than_wanted:
+        log.info(
+            "a process may open %d files: %d connections and %d waiting clients fit; "
+            "raise the limit (ulimit -n, LimitNOFILE=) to 4096 for more",
+            limit,
+            room.connections,
+            room.listeners,
+        )

@@ -11,6 +11,9 @@ from jobs.child_process import die_with_parent
 from jobs.settings import Settings
 
 from .gunicorn_log import GunicornLog
+from .problems import problem
+from .serving.descriptors import fit, open_files_limit
+from .serving.request_worker import RequestWorker
 
 GRACEFUL_SECONDS = 5
 """Time that requests under way have after SIGTERM."""
@@ -24,10 +27,14 @@ def gunicorn_settings(settings: Settings, listener_fd: int) -> dict[str, Any]:
     Args:
         settings: Ours.
         listener_fd: Descriptor of the socket to serve; gunicorn closes it.
+
+    Raises:
+        TooFewDescriptorsError: A process may open too few files.
     """
     return {
+        "worker_connections": fit(open_files_limit(), settings.web_threads).connections,
         "bind": f"fd://{listener_fd}",
-        "worker_class": "gthread",
+        "worker_class": _worker_class(settings.max_body_bytes),
         "workers": settings.web_processes,
         "threads": settings.web_threads,
         # The application is built once, before the fork: its imports are paid once, and a fault
@@ -43,6 +50,7 @@ def gunicorn_settings(settings: Settings, listener_fd: int) -> dict[str, Any]:
         # Who is believed about the client's address is SPIGOT_TRUSTED_PROXIES, in one place.
         "forwarded_allow_ips": "",
         "secure_scheme_headers": {},
+        "sendfile": False,  # it would wait for ever for a client that does not read
         "limit_request_line": 4094,
         "limit_request_fields": 64,
         "limit_request_field_size": 8190,
@@ -51,6 +59,11 @@ def gunicorn_settings(settings: Settings, listener_fd: int) -> dict[str, Any]:
         "logger_class": GunicornLog,
         "loglevel": "warning",
     }
+
+
+def _worker_class(most_body_bytes: int) -> type[RequestWorker]:
+    text = problem(408, "the request arrived too slowly; send it faster").get_data()
+    return type("Worker", (RequestWorker,), {"most_body_bytes": most_body_bytes, "too_slow": text})
 
 
 def post_fork(arbiter: Any, worker: Any) -> None:

@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
 
 from jobs.listening_socket import free_port, listen
 from jobs.settings import Settings
@@ -75,7 +76,7 @@ def get(connection, path, **headers):
 
 
 def test_processes_and_threads_are_those_of_the_settings(config):
-    assert config.worker_class_str == "gthread"
+    assert issubclass(config.worker_class, ThreadWorker)
     assert config.workers == 3
     assert config.threads == 17
 

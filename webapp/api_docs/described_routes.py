@@ -32,6 +32,7 @@ REFUSALS = {
 AWAY = problem_answer("The server that keeps the jobs does not answer.", [RETRY_AFTER])
 BODY_PROBLEMS = {
     400: problem_answer("The body is not JSON."),
+    408: problem_answer("The body arrived too slowly."),
     413: problem_answer("The body is too large."),
     415: problem_answer("The body is not said to be JSON in UTF-8."),
     422: problem_answer("A field is missing or wrong; `errors` says which and why."),

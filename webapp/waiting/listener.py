@@ -4,13 +4,11 @@ import socket
 import time
 from contextlib import suppress
 
+from ..serving.pace import seconds_for
 from .talk import Talk
 
 MOST_UNSENT_BYTES = 1 << 20
 """A client that is so far behind is dropped: it comes back and gets the present state."""
-
-STALL_SECONDS = 60.0
-"""So is one that takes nothing for that long."""
 
 CHUNK_BYTES = 1 << 16
 
@@ -29,7 +27,8 @@ class Listener:
         self.talk = talk
         self.connection = connection
         self._unsent = bytearray(opening)
-        self._moved_at = time.monotonic()
+        self._behind_since = time.monotonic()
+        self._taken = 0
 
     @property
     def has_unsent(self) -> bool:
@@ -43,8 +42,13 @@ class Listener:
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the client seems to be gone without a word."""
-        return self.has_unsent and time.monotonic() - self._moved_at > STALL_SECONDS
+        """Whether the client is gone without a word, or reads too slowly."""
+        return self.has_unsent and time.monotonic() > self.due
+
+    @property
+    def due(self) -> float:
+        """Monotonic seconds at which the client must have taken more of what is kept."""
+        return self._behind_since + seconds_for(self._taken)
 
     def say(self, text: bytes) -> None:
         """Send, or keep for later what the client does not take now.
@@ -54,6 +58,8 @@ class Listener:
         """
         if text and len(self._unsent) > MOST_UNSENT_BYTES:
             raise BrokenPipeError("the client is too far behind")
+        if not self._unsent:
+            self._behind_since, self._taken = time.monotonic(), 0
         self._unsent += text
         self.flush()
 
@@ -65,8 +71,9 @@ class Listener:
         """
         with suppress(BlockingIOError):
             while self._unsent:
-                del self._unsent[: self.connection.send(self._unsent[:CHUNK_BYTES])]
-                self._moved_at = time.monotonic()
+                sent = self.connection.send(self._unsent[:CHUNK_BYTES])
+                del self._unsent[:sent]
+                self._taken += sent
 
     def hear(self) -> None:
         """Take note of what the client does; it has nothing more to say.

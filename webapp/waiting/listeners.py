@@ -28,9 +28,6 @@ from .talk import Talk
 
 log = logging.getLogger(__name__)
 
-MOST_LISTENERS = 500
-"""In one process: each takes a file descriptor, of which there are often 1024."""
-
 READ_AT_ONCE = 100
 LAST_WORDS_SECONDS = 0.2
 CLOSE_SECONDS = 10.0
@@ -43,10 +40,10 @@ class Listeners:
     Args:
         reader: Reads the jobs.
         events: Hears of changes.
-        most: How many are served at once.
+        most: How many are served at once: each takes a file descriptor.
     """
 
-    def __init__(self, reader: JobReader, events: JobEvents, most: int = MOST_LISTENERS) -> None:
+    def __init__(self, reader: JobReader, events: JobEvents, most: int) -> None:
         self._reader = reader
         self._changes = JobChanges(events, self._wake)
         self._most = most
@@ -134,6 +131,7 @@ class Listeners:
 
     def _seconds_to_next(self) -> float:
         due = [listener.talk.due for listener in self._all() if not listener.talk.ended]
+        due += [listener.due for listener in self._all() if listener.has_unsent]
         return max(0.0, min([*due, self._changes.due, time.monotonic() + 60]) - time.monotonic())
 
     def _attend(self, listener: Listener, ready: int) -> None:

@@ -86,7 +86,7 @@ def take_connection(environ: "WSGIEnvironment") -> socket.socket | None:
     encrypted = isinstance(theirs, ssl.SSLSocket)
     if not isinstance(theirs, socket.socket) or encrypted or environ.get("HTTP_VERSION") == "2":
         return None
-    ours = theirs.dup()
+    ours = socket.fromfd(theirs.fileno(), theirs.family, theirs.type, theirs.proto)
     dead, other = socket.socketpair()
     with dead:
         other.close()

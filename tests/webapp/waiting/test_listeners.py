@@ -76,7 +76,7 @@ def clients():
 
 def make_listeners(url, **options):
     redis = connect(url, timeout=0.5)
-    return Listeners(CountingReader(redis), JobEvents(redis), **options)
+    return Listeners(CountingReader(redis), JobEvents(redis), **{"most": 500, **options})
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_a_client_that_reads_nothing_holds_up_nobody(bucket, stream, listeners, 
 
 
 def test_a_client_that_is_gone_without_a_word_is_dropped(bucket, stream, listeners, monkeypatch):
-    monkeypatch.setattr(listener, "STALL_SECONDS", 0.1)
+    monkeypatch.setattr(listener, "seconds_for", lambda taken: 0.1)
     monkeypatch.setattr(job_changes, "READ_ALL_SECONDS", 0.2)
     bucket.enqueue("a")
     stream("a")

@@ -1,0 +1,1 @@
+"""How connections are served: no thread waits for a client."""
