@@ -72,6 +72,7 @@ def incidents(folder: Path, awaited: set[str], seconds: float) -> Iterator[Story
         story.calm = set(story.running.firing())
 
         doomed.kill()
+        _submit(web, "orphan", 2)
         limits.kill()
         _submit(web, "hang", 2, {"seconds": 600}, priority="high")
         _submit(web, "ask", 1, {"refused": True})

@@ -17,12 +17,16 @@ RULES = (SHIPPED / "rules.yml").read_text()
 UNIT_TESTS = (SHIPPED / "rules_test.yml").read_text()
 ALERTS = re.findall(r"- alert: (\w+)", RULES)
 SELECTOR = re.compile(r"\b(?:spigot_[a-z_]+|bucket:[a-z0-9_:]+|up)\b(?:\{[^}]*\})?")
-FILTERS = ("bucket:spigot_starts_too_slow", "bucket:spigot_stalled")
+FILTERS = (
+    "bucket:spigot_starts_too_slow",
+    "bucket:spigot_stalled",
+    "bucket:spigot_places_taken",
+)
 """Recorded only while something is wrong."""
 
 MINUTE = 60
 INCIDENTS = {
-    "SpigotBucketStalled stalling": "starts nothing, although it is neither paused nor held",
+    "SpigotBucketStalled deserted": "starts nothing, although it is neither paused nor held",
     "SpigotPlacesTaken stalling": "2 jobs run, which is all that its workers",
     "SpigotNoWorkers deserted": "has no worker that is alive",
     "SpigotDownstreamRefuses refusing": "its downstream says too many requests",
