@@ -33,7 +33,8 @@ HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r'lease: KEYS\[1\]|"spigot:1:lease:" \.\. [\w.]+',
     "idempotency": r"idempotency: KEYS\[4\]",
-    "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',  # `hash`: whatever `add` is given
+    # `hash`: whatever `add` is given
+    "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
 }
 """How scripts name a hash. Fields of jobs are known by their names; other hashes have none."""
 
