@@ -9,6 +9,7 @@ build their names: the queue side needs a single primary.
 local RQ_JOB, RQ_QUEUE = "rq:job:", "rq:queue:"
 local EVENTS = "spigot:1:job_events"
 local SECOND_US = 1000000
+local SCHEMA = 1 -- of a bucket's hash; raised when a field gets another meaning
 local CLAIM_AHEAD_US = 50000 -- how long before its slot a job may be claimed, and no longer
 
 -- As redis.call, but false where a key or a field holds what somebody else put there: that stops
@@ -112,7 +113,7 @@ local SPOILT_INTERVAL_US = SECOND_US -- of a bucket whose rate is no rate, until
 local function read_bucket(name)
   local names = { "interval_us", "burst", "capacity", "max_running", "paused", "draining",
     "held_until_us", "last_slot_us", "ahead_us", "paced_us", "mean_run_us",
-    "alone_ms" }
+    "alone_ms", "schema" }
   local values = redis.call("HMGET", bucket_key(name), unpack(names))
   if not values[1] then return nil end
   local bucket = { name = name }
@@ -121,6 +122,9 @@ local function read_bucket(name)
   bucket.burst, bucket.paced_us = math.max(1, bucket.burst), math.max(1, bucket.paced_us)
   return bucket
 end
+
+-- Who does not know what the fields mean may read them, but start and take in nothing.
+local function is_newer(bucket) return bucket.schema > SCHEMA end
 
 -- If the last slot is later, the server's clock was set back.
 local function latest_slot_us(now_us) return now_us + CLAIM_AHEAD_US end

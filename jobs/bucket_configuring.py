@@ -32,6 +32,16 @@ class UnknownBucketError(PortableError, OperatorError):
         super().__init__(f"there is no bucket {name!r}; `spigot bucket list` shows all")
 
 
+class NewerBucketError(PortableError, OperatorError):
+    """A newer version of Spigot wrote the bucket: this one may read it, and no more."""
+
+    def __init__(self, name: str, schema: int) -> None:
+        super().__init__(
+            f"bucket {name!r} was written by a newer version of Spigot (schema {schema}): "
+            "upgrade this one"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One number or switch that is different now.
@@ -78,6 +88,7 @@ class BucketConfigurer:
 
         Raises:
             UnknownBucketError: An operator speaks of a bucket that nobody published.
+            NewerBucketError: A newer version published it; nothing was written.
             redis.RedisError: It is unknown whether it was written; doing it again is safe.
         """
         pairs = [
@@ -92,6 +103,8 @@ class BucketConfigurer:
         )
         if reply is None:
             raise UnknownBucketError(name)
+        if isinstance(reply, int):
+            raise NewerBucketError(name, reply)
         changes = _changes([part.decode() for part in reply])
         for change in changes if by else ():
             log.info("bucket %s: %s by %s", name, in_words(change), by)

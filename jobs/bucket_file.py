@@ -12,6 +12,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from .bucket_config import BucketConfig, BucketConfigError, load_bucket_configs, with_buckets
+from .bucket_configuring import NewerBucketError
 from .bucket_publishing import BucketPublisher
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class BucketFile(Mapping[str, BucketConfig]):
             only: Buckets to write; None writes all.
 
         Raises:
+            NewerBucketError: A newer version wrote one of them; the others were written.
             redis.RedisError: Not all were written.
         """
         names = self._configs if only is None else only
@@ -83,7 +85,7 @@ class BucketFile(Mapping[str, BucketConfig]):
             self._look()
             stale = [name for name in only or self if self._published.get(name) != self.get(name)]
             self.publish(redis, stale)
-        except RedisError as error:
+        except (RedisError, NewerBucketError) as error:
             log.debug("the buckets of %s are published later: %s", self._path, error)
         finally:
             self._looking.release()

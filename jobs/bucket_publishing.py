@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from redis import Redis
 
 from .bucket_config import BucketConfig
-from .bucket_configuring import BucketConfigurer, Fields, rate_fields
+from .bucket_configuring import BucketConfigurer, Fields, NewerBucketError, rate_fields
 
 
 class BucketPublisher:
@@ -26,12 +26,19 @@ class BucketPublisher:
             by: Which file, for the log and the buckets' lists of changes; "" is not kept.
 
         Raises:
+            NewerBucketError: A newer version wrote one of them; the others were written.
             redis.RedisError: Not all were written; publish again.
         """
+        newer: NewerBucketError | None = None
         for name, config in configs.items():
             stated = {field for field, value in config if field in config.model_fields_set}
             told, filled_in = _fields(config, stated), _fields(config, set(dict(config)) - stated)
-            self._configurer.set(name, {"file": told, "default": filled_in}, by=by)
+            try:
+                self._configurer.set(name, {"file": told, "default": filled_in}, by=by)
+            except NewerBucketError as error:
+                newer = error
+        if newer:
+            raise newer
 
 
 def _fields(config: BucketConfig, names: set[str]) -> Fields:

@@ -1,6 +1,7 @@
 """What is in a bucket, and how fast it leaks, as clients and operators see it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from rq.utils import as_text
 
 from . import keys
 from .bucket_config import BucketConfig
-from .bucket_configuring import Source
+from .bucket_configuring import NewerBucketError, Source
 from .bucket_control import Words
 from .bucket_publishing import BucketPublisher
 from .job_state import Moment, utc_text
@@ -92,7 +93,8 @@ class BucketReader:
         args = [name, "" if now_us is None else now_us]
         reply = self._read(args=args)
         if not reply and name in self._configs:
-            self._publisher.publish(self._configs)
+            with suppress(NewerBucketError):  # another bucket
+                self._publisher.publish(self._configs)
             reply = self._read(args=args)
         return _parse(name, reply) if reply else None
 

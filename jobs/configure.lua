@@ -15,7 +15,8 @@ ARGV[4…] fields    SOURCE_NAME and value by turns, an empty value takes this s
                    capacity, max_running (0: no limit), workers, paused or draining
 
 Returns name, former and present value by turns of all that changed and counts; nil if nobody
-published the bucket's numbers before and these are not the file's, which must then come first
+published the bucket's numbers before and these are not the file's, which must then come first;
+the schema of a bucket that a newer version wrote, of which nothing was changed
 ]]
 local KEPT_CHANGES = 100
 local bucket, by, now_us = KEYS[1], ARGV[2], clock_us(ARGV[3])
@@ -52,6 +53,9 @@ end
 
 local is_new = redis.call("HEXISTS", bucket, "interval_us") == 0
 if is_new and not (ARGV[4] and string.find(ARGV[4], "^file_")) then return nil end
+local schema = tonumber(redis.call("HGET", bucket, "schema") or nil)
+if schema and schema > SCHEMA then return schema end
+if schema ~= SCHEMA then redis.call("HSET", bucket, "schema", SCHEMA) end
 for i = 4, #ARGV, 2 do set(ARGV[i], ARGV[i + 1]) end
 for i = 4, #ARGV, 2 do settle((string.gsub(ARGV[i], "^%l+_", ""))) end
 redis.call("SADD", KEYS[2], ARGV[1])

@@ -15,9 +15,10 @@ ARGV[6…] fields      name and value by turns: what RQ 2.12 stores for a job; t
                      status and times
 
 Returns {"queued", …} (see `describe` in job_state.lua), {"full" | "draining", ms until it is
-        worth to come back}, {"unpublished"}: the bucket has no numbers yet. With an idempotency
-        key that was used before: {"same", job id, what `describe` says of that job}, or
-        {"conflict"} if the request was another
+        worth to come back}, {"unpublished"}: the bucket has no numbers yet,
+        {"newer", schema}: a newer version wrote them. With an idempotency key that was used
+        before: {"same", job id, what `describe` says of that job}, or {"conflict"} if the
+        request was another
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
 local job, queue, queues, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -43,6 +44,7 @@ end
 
 local bucket = read_bucket(bucket_of(queue_name))
 if not bucket then return { "unpublished" } end
+if is_newer(bucket) then return { "newer", bucket.schema } end
 
 local waiting = waiting_in(queue_keys(bucket.name))
 local refused = refusal(bucket, now_us, waiting)

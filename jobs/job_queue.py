@@ -4,6 +4,7 @@ import json
 import secrets
 import zlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from . import keys
 from .bucket_config import BucketConfig
+from .bucket_configuring import NewerBucketError
 from .bucket_publishing import BucketPublisher
 from .job_catalog import JobCatalog
 from .job_state import JobState, parse_state
@@ -128,6 +130,7 @@ class JobQueue:
             UnknownJobType: Nothing was enqueued.
             InvalidPayload: Nothing was enqueued.
             ValueError: There is no such priority; nothing was enqueued.
+            NewerBucketError: A newer version of Spigot wrote the bucket; nothing was enqueued.
             redis.RedisError: It is unknown whether the job was enqueued; enqueueing it again
                 under the same ``job_id`` is safe.
         """
@@ -138,7 +141,8 @@ class JobQueue:
         call = _Call(job_id, queue, fields, idempotency, now_us)
         reply = self._send(call)
         if reply[0] == b"unpublished":
-            self._publisher.publish(self._configs)
+            with suppress(NewerBucketError):  # another bucket; this one answers for itself
+                self._publisher.publish(self._configs)
             reply = self._send(call)
         return _read(reply, job_id, job_type.bucket)
 
@@ -203,6 +207,8 @@ def _read(reply: list[Any], job_id: str, bucket: str) -> JobState | Full | Repea
             return Repeated(parse_state(first_id.decode(), first))
         case [b"conflict"]:
             return Repeated(None)
+        case [b"newer", schema]:
+            raise NewerBucketError(bucket, schema)
         case [b"unpublished"]:
             raise RuntimeError(f"bucket {bucket!r} has no numbers, and none were given to publish")
     state = parse_state(job_id, reply)

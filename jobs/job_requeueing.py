@@ -7,6 +7,7 @@ from typing import Any
 from redis import Redis
 
 from . import keys
+from .bucket_configuring import NewerBucketError
 from .job_queue import Full
 from .job_state import JobState, parse_state
 from .lua_script import load_script
@@ -22,7 +23,7 @@ FUNCTIONS = (
     "room.lua",
     "requeueing.lua",
 )
-REFUSALS = (b"full", b"draining", b"unpublished")
+REFUSALS = (b"full", b"draining", b"newer", b"unpublished")
 
 
 class NoBucketError(Exception):
@@ -77,6 +78,7 @@ class JobRequeuer:
 
         Raises:
             NoBucketError: Nothing was changed.
+            NewerBucketError: As NoBucketError; a newer version of Spigot wrote the bucket.
             redis.RedisError: It is unknown whether it was requeued; doing it again is harmless.
         """
         if not keys.JOB_ID.fullmatch(job_id):
@@ -109,6 +111,7 @@ class JobRequeuer:
 
         Raises:
             NoBucketError: Nothing was changed.
+            NewerBucketError: As NoBucketError; a newer version of Spigot wrote the bucket.
             redis.RedisError: Some may have been requeued; doing it again is harmless.
         """
         left, kept, count = self._redis.zcard(keys.failed(queue)), 0, 0
@@ -135,4 +138,6 @@ def _full(what: str, reply: list[Any]) -> Full:
     match reply:
         case [b"full" | b"draining" as word, bucket, retry_after_ms]:
             return Full(bucket.decode(), word == b"draining", retry_after_ms)
+        case [b"newer", bucket, schema]:
+            raise NewerBucketError(bucket.decode(), schema)
     raise NoBucketError(f"{what!r} is, or is in, a queue that belongs to no bucket")

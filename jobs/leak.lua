@@ -18,7 +18,7 @@ Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields 
         {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it,
         {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
         {"sleep", 0, jobs that wait}: others watch the bucket, come when a bell rings,
-        or {"unpublished"}: the bucket has no numbers yet
+        or {"unpublished"}: the bucket has no numbers yet, or a newer version's
 
 The job is claimed ahead of its slot, so that the worker's way to it costs no time of the slot.
 ]]
@@ -124,7 +124,7 @@ if answered then
   return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt)
 end
 local bucket = read_bucket(name)
-if not bucket then return { "unpublished" } end
+if not bucket or is_newer(bucket) then return { "unpublished" } end
 
 if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited for
   bucket.last_slot_us = latest_slot_us(now_us)

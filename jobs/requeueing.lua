@@ -11,10 +11,12 @@ local function restore_retries(job)
 end
 
 -- nil, or why it may not wait: {"full" | "draining", bucket, ms until it is worth to come back},
--- or {"unpublished"}: its queue belongs to no bucket.
+-- {"newer", bucket, schema}: a newer version wrote its numbers, or {"unpublished"}: its queue
+-- belongs to no bucket.
 local function let_wait_again(id, queue, now_us)
   local job, bucket = RQ_JOB .. id, read_bucket(bucket_of(queue))
   if not bucket then return { "unpublished" } end
+  if is_newer(bucket) then return { "newer", bucket.name, bucket.schema } end
   local waiting = waiting_in(queue_keys(bucket.name))
   local refused = refusal(bucket, now_us, waiting)
   if refused then return { refused[1], bucket.name, refused[2] } end

@@ -5,6 +5,7 @@ import logging
 from flask import Blueprint, Flask, request
 from redis import Redis, RedisError
 
+from jobs.bucket_configuring import NewerBucketError
 from jobs.bucket_file import BucketFile
 from jobs.bucket_state import BucketReader
 from jobs.job_cancelling import JobCanceller
@@ -127,6 +128,8 @@ def _publish(redis: Redis, buckets: BucketFile) -> None:
         buckets.publish(redis)
     except RedisError as error:  # the web starts all the same, and publishes when it is asked
         log.warning("the buckets are published when the server answers: %s", error)
+    except NewerBucketError as error:
+        log.error("%s; until then it is shown and takes no jobs here", error)
 
 
 def _blueprints_of(catalog: JobCatalog) -> list[Blueprint]:

@@ -6,6 +6,7 @@ from flask import Flask, Response
 from redis import RedisError
 from werkzeug.exceptions import HTTPException
 
+from jobs.bucket_configuring import NewerBucketError
 from jobs.job_catalog import UnknownJobType
 from jobs.job_types import InvalidPayload
 from jobs.redis_connection import is_away
@@ -15,6 +16,9 @@ from .request_body import InvalidBody
 
 log = logging.getLogger(__name__)
 
+UPGRADE_SECONDS = 30
+"""What clients are told while processes of two versions serve them."""
+
 
 def init_app(app: Flask) -> None:
     """Register the handlers; called by ``create_app``."""
@@ -22,6 +26,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(InvalidBody, invalid_problem)
     app.register_error_handler(InvalidPayload, invalid_problem)
     app.register_error_handler(UnknownJobType, unknown_job_type_problem)
+    app.register_error_handler(NewerBucketError, newer_bucket_problem)
     app.register_error_handler(RedisError, server_problem)
     app.register_error_handler(Exception, unexpected_problem)
 
@@ -42,6 +47,11 @@ def invalid_problem(error: InvalidBody | InvalidPayload) -> Response:
 def unknown_job_type_problem(error: UnknownJobType) -> Response:
     """List the job types that there are."""
     return problem(422, str(error), known=error.known)
+
+
+def newer_bucket_problem(error: NewerBucketError) -> Response:
+    """Say that this process is too old for a bucket; while a fleet is upgraded, others are not."""
+    return problem(503, str(error), headers={"Retry-After": str(UPGRADE_SECONDS)})
 
 
 def server_problem(error: RedisError) -> Response:

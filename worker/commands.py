@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Iterable
+from contextlib import suppress
 
 import click
+from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import keys
@@ -38,13 +40,16 @@ def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simpl
     catalog = JobCatalog.load(settings.apps)
     configs = BucketFile(settings.buckets, catalog.bucket_names())
     _check_known(buckets, configs)
-    _check_server(settings)
+    redis = _check_server(settings)
     plan = [
         name
         for name in buckets or configs
         for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
     ]
     worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
+
+    with suppress(RedisError):  # the workers publish as well, and insist
+        configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
 
     def work(bucket: str) -> None:
         worker_class(
@@ -62,12 +67,14 @@ def _check_known(names: Iterable[str], configs: BucketFile) -> None:
             raise click.ClickException(f"there is no bucket {name!r}; known: {', '.join(configs)}")
 
 
-def _check_server(settings: Settings) -> None:
+def _check_server(settings: Settings) -> Redis:
     """Stop at once when the server cannot be used; later it may come and go."""
     url = find_server_url(settings)
     try:
-        connect(url, timeout=MAIN_TIMEOUT).ping()
+        redis = connect(url, timeout=MAIN_TIMEOUT)
+        redis.ping()
     except RedisError as error:
         raise click.ClickException(
             f"the server {without_password(url)} does not answer: {error}"
         ) from error
+    return redis

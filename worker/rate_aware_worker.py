@@ -35,6 +35,7 @@ from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
 from jobs import keys
+from jobs.bucket_configuring import NewerBucketError
 from jobs.bucket_file import BucketFile
 from jobs.job_catalog import JobCatalog
 from jobs.leaky_bucket import (
@@ -428,4 +429,7 @@ class RateAwareWorker(Worker):
         self._record.write()
 
     def _publish_bucket(self) -> None:
-        self._buckets.publish(self.connection, [self._bucket.name])
+        try:
+            self._buckets.publish(self.connection, [self._bucket.name])
+        except NewerBucketError as error:
+            raise SystemExit(str(error)) from error
