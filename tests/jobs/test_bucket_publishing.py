@@ -10,6 +10,7 @@ from tests.round_trips import counted_round_trips
 MAIL = keys.bucket("mail")
 CONFIG = BucketConfig(rate="60/m burst 3", capacity=200, max_running=8, workers=4)
 NUMBERS = {
+    b"schema": b"1",
     b"rate": b"60/m burst 3",
     b"interval_us": b"1000000",
     b"burst": b"3",
