@@ -4,6 +4,7 @@ An IPv4 client is its address. An IPv6 client is its prefix, because whoever has
 network has all of them. A header's value is hashed: API keys do not belong into Redis.
 """
 
+import logging
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -13,6 +14,8 @@ from ipaddress import ip_network
 from werkzeug.datastructures import Headers
 
 from .client_address import Address, Network, Seen, follow_back, parse_address
+
+log = logging.getLogger(__name__)
 
 GLOBAL = "global"
 UNKNOWN = "unknown"
@@ -60,6 +63,7 @@ class ClientIdentity:
     def __init__(self, trusted_proxies: Iterable[Network], ipv6_prefix: int) -> None:
         self._trusted_proxies = tuple(trusted_proxies)
         self._ipv6_prefix = ipv6_prefix
+        self._has_warned = False
         self._remembered = lru_cache(maxsize=4096)(self._client)
 
     def of(self, peer: str | None, headers: Headers, keys: Iterable[str] = ()) -> Client:
@@ -90,8 +94,21 @@ class ClientIdentity:
         return f"{name} for {seen.unread}" if seen.unread else name
 
     def _follow_back(self, peer: str | None, headers: Headers) -> Seen:
-        forwarded_for = headers.get("X-Forwarded-For", "") if self._trusted_proxies else ""
-        return follow_back(peer, forwarded_for, self._trusted_proxies)
+        forwarded_for = headers.get("X-Forwarded-For", "")
+        seen = follow_back(peer, forwarded_for, self._trusted_proxies)
+        if forwarded_for and not seen.proxies and not self._has_warned:
+            self._warn_of_proxy(seen.address)
+        return seen
+
+    def _warn_of_proxy(self, address: Address | None) -> None:
+        """Say once that a neighbour may be a proxy: strangers may write the header too."""
+        if address is not None and address.is_private:
+            self._has_warned = True
+            log.warning(
+                "X-Forwarded-For from %s is ignored: if that is a proxy of yours, trust it "
+                "(SPIGOT_TRUSTED_PROXIES), or all who come through it are one client",
+                address,
+            )
 
     def _client(self, address: Address | None, named: tuple[tuple[str, str], ...]) -> Client:
         return Client(address, name_of_address(address, self._ipv6_prefix), named)

@@ -90,7 +90,9 @@ def _said(environ: WSGIEnvironment, name: str, hops: int, fits: Callable[[str], 
 
 def _stay_here(response: Response) -> Response:
     """Make a redirect to this server relative: the client chose the name that it calls us by."""
-    location = response.location or ""
+    location = response.location
+    if not location:
+        return response
     here = f"{request.scheme}://{request.host}/"
     if location.lower().startswith(here.lower()):
         response.location = "/" + location[len(here) :].lstrip("/\\")

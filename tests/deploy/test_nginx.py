@@ -80,6 +80,19 @@ def test_what_a_client_says_of_itself_goes_no_further(ask, place):
     assert [answer.status for answer, _ in statuses] == [200, 200, 429]
 
 
+def test_one_header_in_several_lines_is_one_list(web, redis):
+    statuses = []
+    for number in range(3):
+        with closing(HTTPConnection(web.host, web.port, timeout=60)) as connection:
+            connection.putrequest("GET", "/buckets")
+            connection.putheader("X-Forwarded-For", f"198.51.100.{number}")
+            connection.putheader("X-Forwarded-For", "203.0.113.9:5001, [::ffff:127.0.0.1]:80")
+            connection.endheaders()
+            statuses.append(connection.getresponse().status)
+
+    assert statuses == [200, 200, 429]
+
+
 def test_a_job_is_followed_to_its_end(ask, place, fleet):
     _, prefix = place
     location = submit(ask, prefix, text="x")

@@ -110,3 +110,14 @@ def test_an_operator_and_a_request_name_the_same_client(identity, value):
 def test_what_names_no_client_is_refused(text):
     with pytest.raises(ValueError, match="give an IP address or header:NAME=VALUE"):
         parse_client(text, 64)
+
+
+def test_a_neighbour_that_is_not_trusted_and_writes_the_header_is_told_of_once(identity, caplog):
+    forwarded = Headers({"X-Forwarded-For": "192.0.2.1"})
+
+    for peer in ("8.8.8.8", "10.0.0.1", "192.168.0.1", "127.0.0.1"):
+        identity.of(peer, forwarded)
+        identity.of(peer, Headers())
+
+    (record,) = caplog.records
+    assert record.getMessage().startswith("X-Forwarded-For from 192.168.0.1 is ignored")

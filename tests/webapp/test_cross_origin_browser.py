@@ -111,6 +111,12 @@ def test_it_sends_a_job_and_follows_it(page, api, fleet):
     assert seen[-1] == "finished"
 
 
+def test_it_waits_for_a_job(page, api):
+    _, location, _ = page.run(SUBMIT, api, "key-2")
+
+    assert page.run(READ, f"{api}{location}?wait=0.2", {})[0] == 200
+
+
 def test_it_reads_how_it_stands_with_the_limits(page, api):
     first, second = (page.run(READ, f"{api}/buckets", {}) for _ in range(2))
 

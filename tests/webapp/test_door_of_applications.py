@@ -22,7 +22,7 @@ NAMES = ["shop", "shop two", "shop:2", "läden", "*", "[a-z]", "shop%3A2", "a\\b
 def build(url, name, **options):
     app = Flask(name)
     app.add_url_rule("/", "hello", lambda: "hello")
-    Door(app, rules=RULES, redis_url=url, **options)
+    Door(app, rules=RULES, redis_url=url, deadline=5, **options)
     return app.test_client()
 
 
@@ -76,7 +76,7 @@ def test_a_key_prefix_overrides_the_name(redis, redis_url):
 
 
 def test_one_door_may_stand_on_two_apps(redis_url):
-    door = Door(rules=RULES, redis_url=redis_url)
+    door = Door(rules=RULES, redis_url=redis_url, deadline=5)
     clients = []
     for name in ("one", "other"):
         app = Flask(name)

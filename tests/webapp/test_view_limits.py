@@ -25,7 +25,7 @@ class AppWithLoop(Flask):
 @pytest.fixture
 def app(redis_url):
     app = AppWithLoop(__name__)
-    Door(app, rules=RULES, redis_url=redis_url, clock=FakeClock())
+    Door(app, rules=RULES, redis_url=redis_url, clock=FakeClock(), deadline=5)
     return app
 
 
@@ -368,7 +368,7 @@ EVERYTHING = {"default": ONE, "all": {**ONE, "match": "*"}, "few": ONE}
 
 def behind(redis_url, rules, **options):
     app = Flask(__name__)
-    Door(app, rules=rules, redis_url=redis_url, clock=FakeClock(), **options)
+    Door(app, rules=rules, redis_url=redis_url, clock=FakeClock(), deadline=5, **options)
 
     @app.post("/")
     @rate_limit("few")
