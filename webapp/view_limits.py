@@ -26,7 +26,7 @@ class ViewLimits:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._found: dict[tuple[View, str], NamedLimits] = {}
+        self._found: dict[tuple[str, str], tuple[View, NamedLimits]] = {}
 
     def of(self, endpoint: str | None, method: str) -> NamedLimits:
         """Return what the view of a request asks for.
@@ -36,11 +36,13 @@ class ViewLimits:
             method: Of the request, which the view takes.
         """
         view = self._app.view_functions.get(endpoint or "")
-        if view is None:
+        if view is None or endpoint is None:
             return ()
-        if (view, method) not in self._found:
-            self._found[view, method] = self._find(view, method)
-        return self._found[view, method]
+        known, limits = self._found.get((endpoint, method), (None, ()))
+        if known is not view:  # an endpoint may be given another view
+            limits = self._find(view, method)
+            self._found[endpoint, method] = view, limits
+        return limits
 
     def warn_of_unfit(self, rules: Rules) -> None:
         """Log which views ask for a rule that does not exist, or for more than its whole quota."""

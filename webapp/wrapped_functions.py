@@ -45,7 +45,7 @@ def _held(function: Function) -> Iterator[Any]:
                 yield from _content(cell)
             yield function.__dict__.get("__wrapped__")
         case _:
-            yield from getattr(function, "__dict__", {}).values()
+            yield from [*getattr(function, "__dict__", {}).values()]  # other threads may add some
 
 
 def _content(cell: Any) -> Iterator[Any]:

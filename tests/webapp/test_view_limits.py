@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import dataclass
 from functools import partial, wraps
 
 import pytest
@@ -302,6 +303,28 @@ def test_on_bound_methods_and_objects(app, client):
 
     assert statuses(client) == LIMITED
     assert statuses(client, path="/object") == LIMITED
+
+
+def test_on_a_view_that_has_no_hash(app, client):
+    @dataclass
+    class Greeting:
+        text: str
+
+        def __call__(self):
+            return self.text
+
+    app.add_url_rule("/", "greeting", rate_limit("few")(Greeting("hello")))
+
+    assert statuses(client) == LIMITED
+
+
+def test_on_a_view_that_replaces_another(app, client):
+    app.add_url_rule("/", "view", lambda: "free")
+    assert statuses(client) == FREE
+
+    app.view_functions["view"] = rate_limit("few")(lambda: "limited")
+
+    assert statuses(client) == LIMITED
 
 
 @pytest.mark.parametrize("wrong", [len, object, "view", type("NoView", (), {})])
