@@ -4,12 +4,14 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import from_json
 from redis import Redis
 
 from . import keys
@@ -81,7 +83,7 @@ class JobState:
 
     def to_json(self) -> dict[str, Any]:
         """Return the job as the HTTP interface shows it."""
-        fields = asdict(self)
+        fields = {field.name: getattr(self, field.name) for field in dataclass_fields(self)}
         del fields["revision"]
         return fields
 
@@ -192,8 +194,10 @@ def _returned(flat: list[bytes]) -> Any:
     if fields.get(b"type") != SUCCESSFUL_RESULT or b"return_value" not in fields:
         return None
     try:
-        return json.loads(base64.b64decode(fields[b"return_value"]))
-    except ValueError:  # a stock worker ran it and pickled what it returned
+        return from_json(base64.b64decode(fields[b"return_value"]), allow_inf_nan=False)
+    except ValueError:
+        # a stock worker ran it and pickled what it returned, or it is no JSON that every client
+        # can read: not a number, half a surrogate pair, or more than 200 levels deep
         return None
 
 

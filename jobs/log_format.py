@@ -48,7 +48,14 @@ class TextFormatter(logging.Formatter):
         line = f"{moment} {record.levelname} {record.name}: {message}{ids}"
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
+        if trace := _fields(record).get("traceback"):  # of another process, or of a job
+            line = f"{line}\n{_indented(trace)}"
         return _without_passwords(line)
+
+
+def _indented(trace: str) -> str:
+    """Return a traceback below its line; no line of it can pass for an event."""
+    return "\n".join(f"  {line.translate(CONTROLS)}" for line in trace.rstrip().split("\n"))
 
 
 def _ids(record: logging.LogRecord) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from jobs.bucket_file import BucketFile
 from jobs.bucket_state import BucketReader
 from jobs.job_cancelling import JobCanceller
 from jobs.job_catalog import JobCatalog
+from jobs.job_details import JobDetailsReader
 from jobs.job_events import JobEvents
 from jobs.job_queue import JobQueue
 from jobs.job_state import JobReader
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     reader = JobReader(redis)
     app.extensions["job_reader"] = reader
+    app.extensions["job_details_reader"] = JobDetailsReader(redis)
     app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
     room = fit(open_files_limit(), settings.web_threads)
     app.extensions["listeners"] = Listeners(reader, JobEvents(redis), room.listeners)

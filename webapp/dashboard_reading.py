@@ -1,5 +1,6 @@
 """How rq-dashboard reads what RQ keeps: JSON and never a pickle, and of a list only one page."""
 
+import json
 from typing import Any, cast, get_args
 
 import rq_dashboard.web as rq_web
@@ -11,6 +12,7 @@ from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
 from jobs import keys
+from jobs.hidden_fields import masked
 from jobs.job_clearing import Place
 
 PLACES = get_args(Place)
@@ -34,6 +36,18 @@ class ReadingJob(Job):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{**options, "serializer": ReadableJSON})
+        self._hidden: list[list[str]] = []
+
+    def restore(self, raw_data: dict[bytes, Any]) -> None:
+        """Take what RQ keeps, and which of the payload's fields nobody is shown."""
+        super().restore(raw_data)
+        hidden = raw_data.get(b"spigot_hidden")
+        self._hidden = json.loads(hidden) if hidden else []
+
+    def _deserialize_data(self) -> None:
+        super()._deserialize_data()  # type: ignore[no-untyped-call]
+        if self._hidden:
+            self._kwargs = masked(self._kwargs, self._hidden)
 
     @property
     def dependency_ids(self) -> list[bytes]:  # type: ignore[override]  # rq-dashboard decodes them

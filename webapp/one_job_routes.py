@@ -1,6 +1,7 @@
 """``/jobs/ID``: where a job is, its changes, its end. The id is the capability."""
 
 import json
+import logging
 from collections.abc import Callable
 from functools import partial
 from math import isfinite
@@ -8,16 +9,21 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
+from redis.exceptions import RedisError
 
 from jobs.job_cancelling import JobCanceller
+from jobs.job_details import JobDetails, JobDetailsReader
 from jobs.job_state import JobReader, JobState
 
+from .admin import is_admin
 from .api_docs.description import Answer, Value, described
 from .problems import problem
 from .waiting.event_stream import EventStream, StatusEvent, event, event_id
 from .waiting.late_answer import LateAnswer
 from .waiting.listeners import Listeners
 from .waiting.parked_response import ParkedResponse, too_many_listeners
+
+log = logging.getLogger(__name__)
 
 LONGEST_WAIT_SECONDS = 60.0
 STOP_SECONDS = 2.0
@@ -53,8 +59,11 @@ blueprint = Blueprint("job", __name__, url_prefix="/jobs/<job_id>")
     values=[WAIT],
 )
 def show(job_id: str) -> ResponseReturnValue:
-    """Tell where a job is; with ``?wait=S`` when it has ended, or after S seconds."""
-    return show_job(job_id)
+    """Tell where a job is; with ``?wait=S`` when it has ended, or after S seconds.
+
+    The admin is told its payload, the traceback of its last failure and its worker too.
+    """
+    return show_job(job_id, _words())
 
 
 @blueprint.get("/events")
@@ -105,6 +114,23 @@ def cancel(job_id: str) -> ResponseReturnValue:
     if cancellation.word == "ended":
         return _ended_before(cancellation.job)
     return cancelled_answer(cancellation.job)
+
+
+def _words() -> Callable[[JobState], Any]:
+    """Return what whoever asks is told; it may be called after the request."""
+    if not is_admin(request):
+        return JobState.to_json
+    reader: JobDetailsReader = current_app.extensions["job_details_reader"]
+
+    def tell_all(job: JobState) -> dict[str, Any]:
+        try:
+            details = reader.read(job.id)
+        except RedisError as error:
+            log.warning("details of job %s cannot be read: %s", job.id, error)
+            details = JobDetails()
+        return job.to_json() | details.to_json()
+
+    return tell_all
 
 
 def show_job(job_id: str, words: Callable[[JobState], Any] = JobState.to_json) -> Response:

@@ -52,7 +52,7 @@ class AttemptEnd:
                 return self._attempts.complete(
                     token, "cancelled", name, error=outcome.error, **seen
                 )
-            case "failed" if job.should_retry:
+            case "failed" if job.should_retry and not outcome.final:
                 return self._retry(job, outcome, self._delay_us(job))
             case "retry" if (job.number_of_retries or 0) < outcome.retries:
                 seconds = Retry.get_interval(job.number_of_retries or 0, list(outcome.intervals))

@@ -70,7 +70,7 @@ class Executor:
         if ended is None:
             log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
             return
-        log.info("job %s (%s) %s", job.id, job.readable_name(), outcome.summary)
+        _tell(job, outcome)
         self._write_line(job.claim.token, ended)
         self._release_dependents(job.id, ended)
         self._send_webhooks(job, outcome, ended)
@@ -140,3 +140,17 @@ class Executor:
             job.ended_at = datetime.now(UTC)
             status = json.loads(ended.line)["status"]
             self.aftercare.send_webhooks(job, status, outcome.trace)
+
+
+def _tell(job: ClaimedJob, outcome: Outcome) -> None:
+    """Log how the attempt ended; with the traceback, if its function raised."""
+    level = logging.WARNING if outcome.status == "failed" else logging.INFO
+    fields = {"traceback": outcome.trace} if outcome.trace else {}
+    log.log(
+        level,
+        "job %s (%s) %s",
+        job.id,
+        job.readable_name(),
+        outcome.summary,
+        extra={"fields": fields},
+    )

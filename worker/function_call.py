@@ -1,9 +1,10 @@
 """Calls the function of a job; the same in a work horse and in a simple worker."""
 
 import asyncio
+import inspect
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -24,6 +25,7 @@ from jobs.rate_limited import rate_limit_in
 from . import outcome
 from .outcome import Outcome
 from .progress_writer import ProgressWriter
+from .written_result import write_result
 
 Hook = Callable[..., object]
 
@@ -149,6 +151,8 @@ def _call_with_callbacks(
     try:
         with death_penalty(job.timeout, JobTimeoutException, job_id=job.id):
             value = _call(job, function)
+            # what is returned may be foreign code as well, which takes its time
+            result = "" if isinstance(value, Retry) else write_result(value)
     except Interrupted:
         raise
     except BaseException as error:
@@ -165,7 +169,7 @@ def _call_with_callbacks(
                 intervals=tuple(value.intervals),
             )
         job.execute_success_callback(death_penalty, value)
-        return outcome.finished(value)
+        return Outcome("finished", result=result)
     except Interrupted:
         raise
     except BaseException as error:
@@ -176,9 +180,13 @@ def _call(job: ClaimedJob, function: Callable[[], object]) -> object:
     _job_stack.push(job)  # what rq.get_current_job() returns inside the function
     try:
         value = function()
-        return asyncio.run(value) if asyncio.iscoroutine(value) else value
+        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
     finally:
         _job_stack.pop()
+
+
+async def _awaited(value: Awaitable[object]) -> object:
+    return await value
 
 
 def _failure(

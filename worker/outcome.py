@@ -1,21 +1,16 @@
 """How an attempt ended: told by the process that ran the function, or seen by the worker."""
 
 import json
-import traceback
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
-
-from rq.defaults import UNSERIALIZABLE_RETURN_VALUE_PAYLOAD
+from typing import Literal
 
 from jobs import hidden_fields
 
-ERROR_CHARACTERS = 500
-TRACE_CHARACTERS = 100_000
+from .own_traceback import own_traceback
+from .written_result import UnwritableResult
 
-LARGEST_RESULT_BYTES = 8 * 1024 * 1024
-"""A larger one is not kept: it passes through one script within its time-out, and through the
-result log."""
+ERROR_CHARACTERS = 500
 
 Told = Literal["finished", "failed", "rate_limited", "retry"]
 Seen = Literal["not_started", "given_back", "died", "cancelled", "lost"]
@@ -34,6 +29,7 @@ class Outcome:
         result: JSON of what it returned; "" unless finished.
         error: One line: the exception's name and message, or what happened.
         trace: The traceback, if there is one.
+        final: Whether a failed job is not run again, although it has retries left.
         retry_after: Seconds that the downstream asked to wait, if rate_limited.
         retries: How often RQ's ``Retry`` allows the job to be run again, if retry.
         intervals: Seconds before the first, second, … such run.
@@ -45,6 +41,7 @@ class Outcome:
     result: str = ""
     error: str = ""
     trace: str = ""
+    final: bool = False
     retry_after: float = 0
     retries: int = 0
     intervals: tuple[int, ...] = ()
@@ -82,22 +79,6 @@ class Outcome:
         return cls(**{**fields, "intervals": tuple(fields["intervals"])})
 
 
-def finished(value: Any) -> Outcome:
-    """Return the outcome of a function that returned ``value``.
-
-    The work is done, whatever it returned: what is no JSON is replaced by RQ's words for that,
-    as RQ does, and what is too large by words of ours.
-    """
-    try:
-        result = json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        result = json.dumps(UNSERIALIZABLE_RETURN_VALUE_PAYLOAD)
-    if len(result) > LARGEST_RESULT_BYTES:
-        words = f"Return value of {len(result)} bytes, more than {LARGEST_RESULT_BYTES}, not kept"
-        result = json.dumps(words)
-    return Outcome("finished", result=result)
-
-
 def cancelled() -> Outcome:
     """Return the outcome of a function that was ended because its job was cancelled."""
     return Outcome("cancelled", error="Cancelled: it was stopped while it ran")
@@ -118,8 +99,12 @@ def lost() -> Outcome:
 
 def failed(error: BaseException) -> Outcome:
     """Return the outcome of a function that raised ``error``."""
-    trace = "".join(traceback.format_exception(error))
-    return Outcome("failed", error=one_line(error), trace=trace[-TRACE_CHARACTERS:])
+    return Outcome(
+        "failed",
+        error=one_line(error),
+        trace=own_traceback(error),
+        final=isinstance(error, UnwritableResult),
+    )
 
 
 def one_line(error: BaseException) -> str:

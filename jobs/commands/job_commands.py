@@ -6,6 +6,7 @@ import click
 
 from ..enqueueing import BucketFull, enqueue
 from ..job_catalog import UnknownJobType
+from ..job_details import JobDetailsReader
 from ..job_listing import PLACES, JobLister
 from ..job_queue import Priority
 from ..job_state import JobReader, JobState
@@ -13,7 +14,7 @@ from ..job_types import InvalidPayload
 from ..keys import PRIORITIES
 from .job_changing import cancel, requeue
 from .job_watching import watch
-from .output import as_json, print_fields, print_json, print_table
+from .output import as_json, print_fields, print_json, print_table, printable
 from .server import connect_to_server
 
 HEAD = ("ID", "TYPE", "STATUS", "BUCKET", "PRIORITY", "POSITION", "ATTEMPTS", "ENQUEUED", "ERROR")
@@ -57,11 +58,19 @@ def submit(type: str, payload: str, priority: Priority, as_json: bool) -> None:
 @click.argument("id")
 @as_json
 def show(id: str, as_json: bool) -> None:
-    """Show the job ID: its status, position, estimated start, result."""
-    found = JobReader(connect_to_server()).read(id)
+    """Show the job ID: its status, position, estimated start, result, payload, traceback."""
+    redis = connect_to_server()
+    found = JobReader(redis).read(id)
     if found is None:
         raise click.ClickException(f"there is no job {id!r}: it never was, or it ended long ago")
-    _print(found, as_json)
+    shown = found.to_json() | JobDetailsReader(redis).read(id).to_json()
+    if as_json:
+        print_json(shown)
+        return
+    traceback = shown.pop("traceback")
+    print_fields(shown)
+    if traceback:
+        click.echo("\n" + "\n".join(map(printable, traceback.rstrip().split("\n"))))
 
 
 @job.command(name="list", epilog="Example: spigot job list --status failed --bucket openai")

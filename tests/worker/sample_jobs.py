@@ -6,8 +6,10 @@ import os
 import subprocess
 import sys
 import time
+from datetime import date
 from pathlib import Path
 
+from pydantic import SecretStr
 from rq import get_current_job
 
 from jobs.job_types import job_type
@@ -17,6 +19,19 @@ from jobs.rate_limited import RateLimited
 @job_type("echo", log=["value"])
 def echo(value: int) -> int:
     return value
+
+
+@job_type("today", retries=2)
+def today(folder: str, writable: bool) -> object:
+    """Return a date, or what nobody can write."""
+    leave_mark(folder, f"{get_current_job().claim.attempt}.started")
+    return {"day": date(2026, 1, 2) if writable else object()}
+
+
+@job_type("spill", hide=["pin"], log=["user"])
+def spill(user: str, password: SecretStr, pin: str) -> None:
+    """Tell all in an error."""
+    raise ValueError(f"{user} {password.get_secret_value()} {pin}")
 
 
 @job_type("note")

@@ -39,9 +39,10 @@ def test_returns_megabytes(run):
     assert len(run("return_bytes", 8_000_000).return_value()) == 8_000_000
 
 
-def test_returns_more_than_is_kept(run):
-    assert run("return_bytes", 9_000_000).return_value() == (
-        "Return value of 9000002 bytes, more than 8388608, not kept"
+def test_returns_more_than_is_kept(run, redis):
+    assert error_of(redis, run("return_bytes", 9_000_000)) == (
+        "UnwritableResult: result: 9000002 bytes are more than 8388608; keep it elsewhere, and "
+        "return where it is"
     )
 
 
