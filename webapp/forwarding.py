@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, request
 
-from .client_address import Network, follow_back, parse_address
+from .client_address import Network, follow_back, parse_address, parse_network
 
 LONGEST = 255
 """Characters of the longest host or prefix that is believed."""
@@ -33,7 +33,7 @@ def init_app(app: Flask, trusted_proxies: Iterable[Network]) -> None:
         app: Its environment is changed for requests from trusted proxies, and for no others.
         trusted_proxies: Networks of our proxies.
     """
-    proxies = tuple(trusted_proxies)
+    proxies = tuple(parse_network(str(network)) for network in trusted_proxies)
     if proxies:
         app.wsgi_app = _believing(app.wsgi_app, proxies)  # type: ignore[assignment, method-assign]
     app.after_request(_stay_here)
