@@ -12,6 +12,8 @@ from jobs.bucket_state import BucketReader, BucketState
 
 from .admin import require_admin
 from .api_docs.description import Answer, described
+from .problem_types import ProblemType
+from .problems import problem
 from .request_body import read_model
 
 blueprint = Blueprint("buckets", __name__, url_prefix="/buckets")
@@ -58,4 +60,4 @@ def change(name: str) -> ResponseReturnValue:
 
 
 def _not_found(name: str) -> NoReturn:
-    abort(404, f"there is no bucket {name!r}")
+    abort(problem(404, f"there is no bucket {name!r}", type=ProblemType.NO_SUCH_BUCKET))

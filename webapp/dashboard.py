@@ -21,6 +21,7 @@ from .admin import require_admin
 from .dashboard_changes import Changes, replace_changes
 from .dashboard_reading import PLACES, adapt_reading
 from .page_security import secure_page
+from .problem_types import ProblemType
 from .problems import problem
 
 URL_PREFIX = "/rq"
@@ -54,7 +55,7 @@ def init_app(app: Flask, redis: Redis, changes: Changes) -> None:
     app.config["RQ_DASHBOARD_REDIS_URL"] = ("the server of Spigot",)
     app.before_request(guard)
     app.after_request(harden)
-    app.register_error_handler(NoSuchJobError, lambda error: problem(404, str(error)))
+    app.register_error_handler(NoSuchJobError, _no_such_job)
     app.register_blueprint(rq_web.blueprint, url_prefix=URL_PREFIX)
     replace_changes(app, changes)
 
@@ -138,3 +139,7 @@ def _escaped(value: Any) -> Any:
 
 def _shared_connection(url: str, **_: Any) -> tuple[None, Redis]:
     return None, current_app.redis_conn  # type: ignore[attr-defined]
+
+
+def _no_such_job(error: NoSuchJobError) -> Response:
+    return problem(404, str(error), type=ProblemType.NO_SUCH_JOB)

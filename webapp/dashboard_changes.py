@@ -11,6 +11,7 @@ from jobs.job_clearing import JobClearer, Place
 from jobs.job_queue import Full
 from jobs.job_requeueing import JobRequeuer, Kept, NoBucketError
 
+from .problem_types import ProblemType
 from .problems import bucket_full_problem, problem
 
 OK = {"status": "OK"}
@@ -101,4 +102,4 @@ def _requeuer() -> JobRequeuer:
 
 
 def _no_such_job(job_id: str) -> NoReturn:
-    abort(404, f"there is no job {job_id!r}")
+    abort(problem(404, f"there is no job {job_id!r}", type=ProblemType.NO_SUCH_JOB))

@@ -11,6 +11,7 @@ from jobs.job_catalog import UnknownJobType
 from jobs.job_types import InvalidPayload
 from jobs.redis_connection import is_away
 
+from .problem_types import ProblemType
 from .problems import away_problem, problem
 from .request_body import InvalidBody
 
@@ -41,12 +42,14 @@ def http_problem(error: HTTPException) -> Response:
 
 def invalid_problem(error: InvalidBody | InvalidPayload) -> Response:
     """Say which fields are wrong and why."""
-    return problem(422, str(error), errors=error.errors)
+    of_payload = isinstance(error, InvalidPayload)
+    kind = ProblemType.INVALID_PAYLOAD if of_payload else ProblemType.INVALID_BODY
+    return problem(422, str(error), type=kind, errors=error.errors)
 
 
 def unknown_job_type_problem(error: UnknownJobType) -> Response:
     """List the job types that there are."""
-    return problem(422, str(error), known=error.known)
+    return problem(422, str(error), type=ProblemType.UNKNOWN_JOB_TYPE, known=error.known)
 
 
 def newer_bucket_problem(error: NewerBucketError) -> Response:

@@ -12,6 +12,7 @@ from jobs.job_state import JobState
 
 from .api_docs.description import RETRY_AFTER, Answer, Value, described, problem_answer
 from .idempotency import HEADER, idempotency_key
+from .problem_types import ProblemType
 from .problems import bucket_full_problem, problem
 from .request_body import read_model
 from .request_ids import note_job
@@ -92,7 +93,11 @@ def submit(
         case Full():
             return bucket_full_problem(outcome)
         case Repeated(job=None):
-            return problem(409, f"this {HEADER} was used for another request; choose a new one")
+            return problem(
+                409,
+                f"this {HEADER} was used for another request; choose a new one",
+                type=ProblemType.KEY_REUSED,
+            )
         case Repeated(job=JobState() as first):
             return _with_location(first, words(first), 200)
     assert isinstance(outcome, JobState)

@@ -17,6 +17,7 @@ from jobs.job_state import JobReader, JobState
 
 from .admin import is_admin
 from .api_docs.description import Answer, Value, described
+from .problem_types import ProblemType
 from .problems import problem
 from .waiting.event_stream import EventStream, StatusEvent, event, event_id
 from .waiting.late_answer import LateAnswer
@@ -108,7 +109,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
     canceller: JobCanceller = current_app.extensions["job_canceller"]
     cancellation = canceller.cancel(job_id)
     if cancellation is None:
-        abort(404, _no_such(job_id))
+        abort(_no_such(job_id))
     if cancellation.word == "stopping":
         return _later(LateAnswer(cancellation.job, STOP_SECONDS, cancelled_answer))
     if cancellation.word == "ended":
@@ -172,7 +173,12 @@ def cancelled_answer(job: JobState) -> Response:
 
 
 def _ended_before(job: JobState) -> Response:
-    return problem(409, f"the job had already ended: it is {job.status}", job_status=job.status)
+    return problem(
+        409,
+        f"the job had already ended: it is {job.status}",
+        type=ProblemType.JOB_ENDED,
+        job_status=job.status,
+    )
 
 
 def _later(talk: EventStream | LateAnswer, **options: object) -> Response:
@@ -182,11 +188,12 @@ def _later(talk: EventStream | LateAnswer, **options: object) -> Response:
 
 def _found(job_id: str) -> JobState:
     reader: JobReader = current_app.extensions["job_reader"]
-    return reader.read(job_id) or abort(404, _no_such(job_id))
+    return reader.read(job_id) or abort(_no_such(job_id))
 
 
-def _no_such(job_id: str) -> str:
-    return f"there is no job {job_id!r}: it never was, or it ended long ago"
+def _no_such(job_id: str) -> Response:
+    detail = f"there is no job {job_id!r}: it never was, or it ended long ago"
+    return problem(404, detail, type=ProblemType.NO_SUCH_JOB)
 
 
 def _seconds_to_wait() -> float:

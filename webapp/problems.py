@@ -5,12 +5,14 @@ Source: RFC 9457, section 3.
 
 from http import HTTPStatus
 from math import ceil
-from typing import Any
+from typing import Annotated, Any
 
 from flask import Response, json
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from jobs.job_queue import Full
+
+from .problem_types import ProblemType, uri_of_status
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -19,7 +21,7 @@ AWAY_RETRY_SECONDS = 2
 
 
 EXAMPLE: dict[str, JsonValue] = {
-    "type": "about:blank",
+    "type": ProblemType.BUCKET_FULL.uri,
     "title": "Service Unavailable",
     "status": 503,
     "detail": "bucket 'default' is full; try again in 4 s",
@@ -34,8 +36,9 @@ class Problem(BaseModel):
         extra="allow", use_attribute_docstrings=True, json_schema_extra={"examples": [EXAMPLE]}
     )
 
-    type: str = "about:blank"
-    """URI that names the kind of problem."""
+    type: Annotated[str, Field(json_schema_extra={"format": "uri"})]
+    """URI that names the kind of problem: `urn:spigot:problem:` and its name, or one of the
+    rate limits' in IANA's registry."""
 
     title: str
     """The phrase of the status."""
@@ -51,7 +54,7 @@ def problem(
     status: int,
     detail: str,
     *,
-    type: str = "about:blank",
+    type: ProblemType | str | None = None,
     headers: dict[str, str] | None = None,
     **members: Any,
 ) -> Response:
@@ -60,12 +63,13 @@ def problem(
     Args:
         status: HTTP status code; its phrase becomes the title.
         detail: What happened and what the client can do.
-        type: URI that names the kind of problem.
+        type: The kind of problem, or its URI; None: the status says all of it.
         headers: Such as ``Retry-After``.
         **members: Further members of the document.
     """
     title = HTTPStatus(status).phrase
-    body = Problem(type=type, title=title, status=status, detail=detail, **members)
+    uri = type.uri if isinstance(type, ProblemType) else type or uri_of_status(status)
+    body = Problem(type=uri, title=title, status=status, detail=detail, **members)
     text = json.dumps(body.model_dump())
     return Response(text, status, headers=headers, content_type=MEDIA_TYPE)
 
@@ -75,6 +79,7 @@ def away_problem() -> Response:
     return problem(
         503,
         "the server that keeps the jobs does not answer; try again soon",
+        type=ProblemType.SERVER_AWAY,
         headers={"Retry-After": str(AWAY_RETRY_SECONDS)},
     )
 
@@ -90,6 +95,7 @@ def bucket_full_problem(full: Full, **members: Any) -> Response:
     return problem(
         503,
         f"{full}; try again in {seconds} s",
+        type=ProblemType.BUCKET_DRAINING if full.draining else ProblemType.BUCKET_FULL,
         headers={"Retry-After": str(seconds)},
         bucket=full.bucket,
         **members,

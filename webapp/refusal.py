@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Response
 
+from .problem_types import ProblemType
 from .problems import problem
 from .rate_limit_headers import whole_seconds
 from .rate_limits.decision import Decision, Verdict
@@ -19,7 +20,12 @@ def refusal(decision: Decision) -> Response:
     names = [check.rule.name for check in decision.violated]
     policies: dict[str, Any] = {"violated-policies": names}
     if decision.verdict is Verdict.FORBIDDEN:
-        return problem(403, "requests from this address are not served", **policies)
+        return problem(
+            403,
+            "requests from this address are not served",
+            type=ProblemType.NOT_SERVED,
+            **policies,
+        )
     wait = whole_seconds(decision.wait_us)
     kind, detail = _explain(decision.verdict)
     return problem(

@@ -10,6 +10,9 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMe
 from jobs.errors import PortableError
 from jobs.job_types import wrong_fields
 
+from .problem_types import ProblemType
+from .problems import problem
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -52,7 +55,8 @@ def read_json() -> Any:
     try:
         return from_json(_body(), allow_inf_nan=False)
     except ValueError as error:
-        raise BadRequest(f"the body is not JSON: {error}") from error
+        told = problem(400, f"the body is not JSON: {error}", type=ProblemType.NOT_JSON)
+        raise BadRequest(response=told) from error
 
 
 def _body() -> bytes:

@@ -18,6 +18,7 @@ from .described_routes import Route, described_routes
 from .description import Answer, Value
 from .examples import EXAMPLES, example_of
 from .schemas import Mode, Schema, name_in, schemas_of
+from .titles import Titles
 
 ABOUT = cleandoc("""
     Jobs go in at the rate that each client is allowed, and come out at the rate that what is
@@ -57,7 +58,8 @@ def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
     job_types = sorted(catalog, key=lambda job_type: job_type.name)
     schemas, parts = schemas_of(_types(routes, job_types))
     name = name_in(schemas[JobRequest])
-    parts[name] = _any_job_request(parts[name], job_types, schemas)
+    titles = _titled(parts)
+    parts[name] = _any_job_request(parts[name], job_types, schemas, titles)
     writer = _Writer(schemas, {**EXAMPLES, JobRequest: example_of(parts[name], parts)})
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -87,19 +89,35 @@ def _types(routes: Iterable[Route], job_types: Iterable[JobType]) -> dict[Any, t
     return found | {job_type: (job_type.payload, "validation") for job_type in job_types}
 
 
+def _titled(parts: dict[str, Schema]) -> Titles:
+    """Give each part a title of its own."""
+    titles = Titles()
+    for name in sorted(parts, key=lambda name: name.islower()):  # ours have capitals
+        parts[name]["title"] = titles.take(name, f"{name} payload")
+    return titles
+
+
 def _any_job_request(
-    general: Schema, job_types: Iterable[JobType], schemas: dict[Any, Schema]
+    general: Schema,
+    job_types: Iterable[JobType],
+    schemas: dict[Any, Schema],
+    titles: Titles,
 ) -> Schema:
     """Return the schema of a request for a job of one of the types."""
-    requests = [_job_request(general, job_type, schemas[job_type]) for job_type in job_types]
+    requests = [
+        _job_request(
+            general, job_type, schemas[job_type], titles.take(f"{job_type.name} job request")
+        )
+        for job_type in job_types
+    ]
     return {"description": general["description"], "oneOf": requests or [general]}
 
 
-def _job_request(general: Schema, job_type: JobType, payload: Schema) -> Schema:
+def _job_request(general: Schema, job_type: JobType, payload: Schema, title: str) -> Schema:
     has_to = any(field.is_required() for field in job_type.payload.model_fields.values())
     return {
         "type": "object",
-        "title": job_type.name,
+        "title": title,
         "description": (getdoc(job_type.function) or "").partition("\n")[0],
         "properties": {
             **general["properties"],

@@ -6,6 +6,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, RequestTimeout
 
+from ..problem_types import ProblemType
+from ..problems import problem
 from .arrived_bytes import BodyTooLong, BodyTooSlow
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ def _read(read: Callable[[], Value]) -> Value:
     except BodyTooLong as error:
         raise RequestEntityTooLarge("the body is too long") from error
     except ParseException as error:
-        raise BadRequest("the body's chunks are broken") from error
+        told = problem(400, "the body's chunks are broken", type=ProblemType.BROKEN_BODY)
+        raise BadRequest(response=told) from error
 
 
 def with_client_body(application: "WSGIApplication") -> "WSGIApplication":

@@ -9,6 +9,7 @@ from werkzeug.datastructures import Headers
 
 from jobs.job_state import JobState
 
+from ..problem_types import ProblemType
 from ..problems import away_problem, problem
 from .talk import http_head
 
@@ -41,7 +42,8 @@ class LateAnswer:
     def on_job(self, job: JobState | None) -> bytes:
         """Answer if the job has ended, or if it is time."""
         if job is None:
-            return self._end(problem(404, f"job {self.job_id!r} was deleted meanwhile"))
+            detail = f"job {self.job_id!r} was deleted meanwhile"
+            return self._end(problem(404, detail, type=ProblemType.NO_SUCH_JOB))
         self._job = job
         return self._end(self._answer(job)) if job.ended or self.wants_job else b""
 

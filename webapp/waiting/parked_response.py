@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Response
 from werkzeug.wsgi import ClosingIterator
 
+from ..problem_types import ProblemType
 from ..problems import problem
 from .listeners import Listeners
 from .talk import Talk
@@ -71,7 +72,10 @@ class ParkedResponse(Response):
 def too_many_listeners() -> Response:
     """Build the answer for a client that would be one too many."""
     return problem(
-        503, "too many clients wait for jobs here; ask again soon", headers={"Retry-After": "5"}
+        503,
+        "too many clients wait for jobs here; ask again soon",
+        type=ProblemType.TOO_MANY_LISTENERS,
+        headers={"Retry-After": "5"},
     )
 
 

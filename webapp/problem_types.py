@@ -1,0 +1,47 @@
+"""The kinds of problems, each with a URI that programs can match.
+
+Source: RFC 9457, section 3.1.1; RFC 8141 (URNs: they name, and nobody is to fetch them).
+"""
+
+from enum import Enum
+from http import HTTPStatus
+
+PREFIX = "urn:spigot:problem:"
+
+RENAMED = {
+    413: "body-too-large",
+    414: "uri-too-long",
+    416: "range-not-satisfiable",
+    422: "unprocessable-content",
+}
+"""Their phrases differ between versions of Python."""
+
+
+class ProblemType(Enum):
+    """A kind of problem that needs more than its status to be known; the value says what it is."""
+
+    NOT_JSON = "the body is not JSON"
+    BROKEN_BODY = "the body's chunks are broken"
+    NOT_SERVED = "requests from this address are not served"
+    NO_SUCH_JOB = "there is no such job, or not any more"
+    NO_SUCH_BUCKET = "there is no such bucket"
+    JOB_ENDED = "the job had already ended"
+    KEY_REUSED = "the `Idempotency-Key` was used for another request"
+    UNKNOWN_JOB_TYPE = "there is no such job type"
+    INVALID_PAYLOAD = "a field of the payload is missing or wrong"
+    INVALID_BODY = "a field of the body is missing or wrong"
+    BUCKET_FULL = "the bucket is full"
+    BUCKET_DRAINING = "the bucket takes no new jobs"
+    SERVER_AWAY = "the server that keeps the jobs does not answer"
+    TOO_MANY_LISTENERS = "too many clients wait for jobs"
+
+    @property
+    def uri(self) -> str:
+        """Return what the member ``type`` of a problem document says."""
+        return PREFIX + self.name.lower().replace("_", "-")
+
+
+def uri_of_status(status: int) -> str:
+    """Return the URI of a problem of which the status says all, such as 404 for a wrong path."""
+    phrase = RENAMED.get(status) or HTTPStatus(status).phrase.lower()
+    return PREFIX + phrase.replace(" ", "-").replace("'", "")
