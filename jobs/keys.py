@@ -92,6 +92,11 @@ def never_written() -> str:
     return f"{PREFIX}never_written"
 
 
+def probe(token: str) -> str:
+    """Beginning of the keys that one probe of a user's rights writes and removes."""
+    return f"{PREFIX}probe:{token}"
+
+
 def job_events() -> str:
     """Channel: the id of each job whose state changed."""
     return f"{PREFIX}job_events"

@@ -13,10 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from .errors import OperatorError
-from .redis_connection import connect
+from .primary_connection import is_not_primary
+from .primary_watch import ask_for_writes
+from .redis_connection import connect, is_away
+from .server_faults import explain
+from .server_rights import find_missing_rights
 from .settings import Settings
 
 FILENAME = "server-url"
@@ -48,19 +52,37 @@ def find_server_url(settings: Settings) -> str:
     return settings.redis_url or _url_left_in(settings.data_dir / FILENAME)
 
 
-def check_server(url: str) -> None:
-    """Ask the server at ``url`` whether it serves.
+def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False) -> None:
+    """Ask the server at ``url`` whether it serves, and its user whether it may do all it has to.
+
+    A server that is full or cannot write its files passes: workers help it.
+
+    Args:
+        url: Of the server.
+        may_be_away: Whether one passes that may serve later.
+        door_only: Whether the server keeps nothing but what the door does.
 
     Raises:
-        ServerUnreachableError: It does not.
+        ServerUnreachableError: It does not serve, or not all that is needed; the message is one
+            line, and says what to do.
     """
+    shown = without_password(url)
     try:
         with connect(url, timeout=CHECK_SECONDS) as redis:
-            redis.ping()
-    except (RedisError, ValueError) as error:
-        raise ServerUnreachableError(
-            f"the server {without_password(url)} does not answer: {error}"
-        ) from error
+            missing = find_missing_rights(redis, door_only=door_only)
+            if missing:
+                raise ServerUnreachableError(f"the server {shown} {missing.fault()}")
+            ask_for_writes(redis)
+    except RedisError as error:
+        if _may_pass(error, may_be_away):
+            return
+        raise ServerUnreachableError(f"the server {shown} {explain(error)}") from error
+
+
+def _may_pass(error: RedisError, may_be_away: bool) -> bool:
+    if isinstance(error, AuthenticationError) or not is_away(error):
+        return False
+    return may_be_away or (isinstance(error, ResponseError) and not is_not_primary(error))
 
 
 def without_password(url: str) -> str:

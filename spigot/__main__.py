@@ -58,15 +58,18 @@ def main() -> None:
     except OperatorError as error:
         _exit_with(str(error))
     except Exception as error:
-        if not _says_that_the_server_is_away(error):
+        fault = _fault_of_server(error)
+        if fault is None:
             raise
-        _exit_with(f"the server does not answer: {error}")
+        _exit_with(f"the server {fault}")
 
 
-def _says_that_the_server_is_away(error: Exception) -> bool:
-    from jobs.redis_connection import is_away  # only now: a command may do without redis
+def _fault_of_server(error: Exception) -> str | None:
+    from redis.exceptions import RedisError  # only now: a command may do without redis
 
-    return is_away(error)
+    from jobs.server_faults import explain
+
+    return str(explain(error)) if isinstance(error, RedisError) else None
 
 
 def _exit_with(message: str) -> None:

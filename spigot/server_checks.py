@@ -1,14 +1,18 @@
 """Checks of the server, and of the workers that have signed on there."""
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from jobs import keys
 from jobs.errors import OperatorError
+from jobs.primary_watch import ask_for_writes
 from jobs.redis_connection import connect
+from jobs.server_faults import explain, is_denied
+from jobs.server_rights import find_missing_rights
 from jobs.server_url import find_server_url, without_password
 from jobs.settings import Settings
 
@@ -27,29 +31,49 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
     """
     findings: list[Finding] = []
     if settings.limits_redis_url:
-        finding, _ = _ask("server of the door", settings.limits_redis_url)
-        findings.append(finding)
+        found, _ = _ask("server of the door", settings.limits_redis_url, door_only=True)
+        findings += found
     try:
         url = find_server_url(settings)
     except OperatorError as error:
         return [*findings, Finding("server", False, str(error), "run `spigot up`")]
-    finding, info = _ask("server", url)
-    findings.append(finding)
-    if finding.ok:
+    found, info = _ask("server", url)
+    findings += [*found, *check_server_state(info)]
+    if all(finding.ok for finding in found):
         with connect(url, timeout=ANSWER_SECONDS, decode_responses=True) as redis:
-            findings += [*check_server_state(info), *check_workers(redis, buckets)]
+            findings += check_workers(redis, buckets)
     return findings
 
 
-def _ask(check: str, url: str) -> tuple[Finding, dict[str, Any]]:
+def _ask(
+    check: str, url: str, *, door_only: bool = False
+) -> tuple[list[Finding], Mapping[str, Any]]:
+    """Return what is to be said of a server, and what it says of itself."""
     shown = without_password(url)
     try:
         with connect(url, timeout=ANSWER_SECONDS) as redis:
-            info = redis.info()
-    except (RedisError, ValueError) as error:
-        mend = "start it, or set the right URL"
-        return Finding(check, False, f"{shown} does not answer: {error}", mend), {}
-    return Finding(check, True, f"{_name(info)} at {shown}"), info
+            missing = find_missing_rights(redis, door_only=door_only)
+            info = _info(redis)
+            if not missing and not info:
+                ask_for_writes(redis)
+    except RedisError as error:
+        fault = explain(error)
+        return [Finding(check, False, f"{shown} {fault.detail}", fault.mend)], {}
+    if missing:
+        fault = missing.fault()
+        return [Finding(check, False, f"{shown} {fault.detail}", fault.mend)], info
+    return [Finding(check, True, f"{_name(info)} at {shown}")], info
+
+
+def _info(redis: Redis) -> Mapping[str, Any]:
+    """Return the answer to INFO, which only this command needs; empty without the right to it."""
+    try:
+        info: Mapping[str, Any] = redis.info()
+    except ResponseError as error:
+        if not is_denied(error):
+            raise
+        return {}
+    return info
 
 
 def check_server_state(info: Mapping[str, Any]) -> list[Finding]:
@@ -58,10 +82,14 @@ def check_server_state(info: Mapping[str, Any]) -> list[Finding]:
     Args:
         info: Its answer to INFO; managed servers leave some of it out.
     """
-    version = tuple(int(part) for part in info["redis_version"].split(".")[:2])
+    version = tuple(map(int, re.findall("[0-9]+", info.get("redis_version", ""))[:2]))
     policy = info.get("maxmemory_policy", "noeviction")
     wrong = [
-        (version < OLDEST_VERSION, f"{_name(info)} is too old", "use 6.2 or newer"),
+        (
+            bool(version) and version < OLDEST_VERSION,
+            f"{_name(info)} is too old",
+            "use 6.2 or newer",
+        ),
         (info.get("role") == "slave", "it is a replica", "set the URL of its primary"),
         (
             policy != "noeviction",
@@ -105,4 +133,6 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
 def _name(info: Mapping[str, Any]) -> str:
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
-    return f"Redis {info['redis_version']}"
+    if "redis_version" in info:
+        return f"Redis {info['redis_version']}"
+    return "a server that does not tell this user its version and state (INFO)"

@@ -6,6 +6,7 @@ import click
 
 from jobs.listening_socket import listen, local_url
 from jobs.log_setup import set_up_logging
+from jobs.server_url import check_server, find_server_url
 from jobs.settings import load_settings
 
 from . import create_app
@@ -25,6 +26,9 @@ def web(host: str | None, port: int | None) -> None:
     given = {"host": host, "port": port}
     settings = load_settings(**{name: v for name, v in given.items() if v is not None})
     set_up_logging(settings.log_format)
+    check_server(find_server_url(settings), may_be_away=True)
+    if settings.limits_redis_url:
+        check_server(settings.limits_redis_url, may_be_away=True, door_only=True)
     listener = listen(settings.host, settings.port)
     url = local_url(*listener.getsockname()[:2])
     options = gunicorn_settings(settings, listener.detach())

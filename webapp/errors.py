@@ -10,6 +10,7 @@ from jobs.bucket_configuring import NewerBucketError
 from jobs.job_catalog import UnknownJobType
 from jobs.job_types import InvalidPayload
 from jobs.redis_connection import is_away
+from jobs.server_faults import explain, is_denied
 
 from .problem_types import ProblemType
 from .problems import away_problem, problem
@@ -59,6 +60,9 @@ def newer_bucket_problem(error: NewerBucketError) -> Response:
 
 def server_problem(error: RedisError) -> Response:
     """Tell a server that is away, which passes, from a fault of ours."""
+    if is_denied(error):
+        log.error("the server %s", explain(error))
+        return away_problem()
     if not is_away(error):
         return unexpected_problem(error)
     log.warning("the server does not answer: %s", error)

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 import click
-from redis import Redis
 from redis.exceptions import RedisError
 
 from jobs import keys
@@ -13,8 +12,8 @@ from jobs.bucket_file import BucketFile
 from jobs.job_catalog import JobCatalog
 from jobs.log_setup import set_up_logging
 from jobs.redis_connection import connect
-from jobs.server_url import find_server_url, without_password
-from jobs.settings import Settings, load_settings
+from jobs.server_url import check_server, find_server_url
+from jobs.settings import load_settings
 
 from .pool import WorkerPool
 from .rate_aware_simple_worker import RateAwareSimpleWorker
@@ -40,7 +39,9 @@ def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simpl
     catalog = JobCatalog.load(settings.apps)
     configs = BucketFile(settings.buckets, catalog.bucket_names())
     _check_known(buckets, configs)
-    redis = _check_server(settings)
+    url = find_server_url(settings)
+    check_server(url)  # it may come and go later
+    redis = connect(url, timeout=MAIN_TIMEOUT)
     plan = [
         name
         for name in buckets or configs
@@ -65,16 +66,3 @@ def _check_known(names: Iterable[str], configs: BucketFile) -> None:
     for name in names:
         if name not in configs:
             raise click.ClickException(f"there is no bucket {name!r}; known: {', '.join(configs)}")
-
-
-def _check_server(settings: Settings) -> Redis:
-    """Stop at once when the server cannot be used; later it may come and go."""
-    url = find_server_url(settings)
-    try:
-        redis = connect(url, timeout=MAIN_TIMEOUT)
-        redis.ping()
-    except RedisError as error:
-        raise click.ClickException(
-            f"the server {without_password(url)} does not answer: {error}"
-        ) from error
-    return redis

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
+from redis.exceptions import RedisError
+
 from jobs.child_process import die_with_parent
+from jobs.server_faults import explain, is_denied
 
 from .in_process_runner import HEED_SECONDS
 from .stop_signals import StopSignals
@@ -130,8 +133,11 @@ class WorkerPool:
             code = 0
         except SystemExit as reason:
             log.error("worker of bucket %s: %s", bucket, reason)
-        except BaseException:
-            log.exception("worker of bucket %s failed", bucket)
+        except BaseException as error:
+            if isinstance(error, RedisError) and is_denied(error):  # no fault of ours to trace
+                log.error("worker of bucket %s: the server %s", bucket, explain(error))
+            else:
+                log.exception("worker of bucket %s failed", bucket)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from redis import Redis
@@ -48,6 +49,7 @@ from jobs.leaky_bucket import (
 from jobs.log_setup import set_up_logging
 from jobs.primary_watch import PrimaryWatch
 from jobs.redis_connection import sibling
+from jobs.server_rights import RightsError, check_rights
 from jobs.settings import Settings
 
 from .aftercare import Aftercare
@@ -174,7 +176,7 @@ class RateAwareWorker(Worker):
             Whether any job was run.
 
         Raises:
-            SystemExit: Another worker has this one's name.
+            SystemExit: Another worker has this one's name, or the server's user lacks rights.
         """
         if not logging.getLogger().handlers:  # run by RQ's command
             set_up_logging(self._settings.log_format)
@@ -198,10 +200,10 @@ class RateAwareWorker(Worker):
     def _begin(self) -> None:
         """Show up in the bucket and in RQ, as soon as there is a server."""
         try:
-            for step in (self._show_up, self.subscribe):
+            for step in (partial(check_rights, self.connection), self._show_up, self.subscribe):
                 if not self._stop.requested:
                     self._server.insist(step, give_up=lambda: self._stop.requested)
-        except NameTakenError as error:
+        except (NameTakenError, RightsError) as error:
             raise SystemExit(str(error)) from error
         except StopRequested:
             return

@@ -74,7 +74,8 @@ def test_a_group_alone_shows_its_help():
         (OperatorError("set it right"), "Error: set it right\n"),
         (
             RedisConnectionError("Connection refused."),
-            "Error: the server does not answer: Connection refused.\n",
+            "Error: the server does not answer: nobody listens there; start it, or set the right "
+            "URL\n",
         ),
     ],
 )
