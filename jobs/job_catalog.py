@@ -1,5 +1,6 @@
 """The catalog: every job type that the modules named in ``SPIGOT_APPS`` define."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,8 +8,13 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
+from pydantic import ValidationError
+
 from .errors import OperatorError, PortableError
-from .job_types import JobType, registered_type
+from .job_types import JobType, registered_type, wrong_fields
+from .own_frame import own_place
+
+log = logging.getLogger(__name__)
 
 
 class CatalogError(OperatorError):
@@ -63,7 +69,11 @@ class JobCatalog:
         """
         if os.getcwd() not in sys.path:  # a console script does not look there
             sys.path.insert(0, os.getcwd())
-        modules = [module for app in apps for module in _import_with_children(app)]
+        modules: list[ModuleType] = []
+        for app in apps:
+            found = list(_import_with_children(app))
+            _warn_if_empty(app, found)
+            modules += found
         types = [t for module in modules for t in _job_types_in(module)]
         return cls(types, modules)
 
@@ -102,9 +112,32 @@ def _import(name: str) -> ModuleType:
     try:
         return import_module(name)
     except Exception as error:
+        log.info("%s cannot be imported", name, exc_info=True)  # a command prints one line only
+        place = own_place(error)
         raise CatalogError(
-            f"SPIGOT_APPS: {name} cannot be imported: {type(error).__name__}: {error}"
+            f"SPIGOT_APPS: {name} cannot be imported: {type(error).__name__}: {_line(error)}"
+            + (f" ({place})" if place else "")
         ) from error
+
+
+def _line(error: Exception) -> str:
+    """Return what is wrong in one line; pydantic takes four."""
+    if isinstance(error, ValidationError):
+        wrong = "; ".join(f"{field['field']}: {field['problem']}" for field in wrong_fields(error))
+        return f"{error.title}: {wrong}"
+    return " ".join(str(error).split("\n")[0].split())
+
+
+def _warn_if_empty(app: str, modules: Iterable[ModuleType]) -> None:
+    """Tell of an application that adds nothing: perhaps another module was meant."""
+    for module in modules:
+        if hasattr(module, "blueprint") or any(_job_types_in(module)):
+            return
+    log.warning(
+        "SPIGOT_APPS: %s defines no job type and no blueprint; is another module meant, or is "
+        '@job_type("name") missing?',
+        app,
+    )
 
 
 def _job_types_in(module: ModuleType) -> Iterator[JobType]:

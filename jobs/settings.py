@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from .errors import OperatorError
 from .origin import parse_origin
 from .server_address import parse_server_url
+from .unknown_settings import warn_of_unknown_settings
 
 
 class SettingsError(OperatorError):
@@ -149,6 +150,9 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: A value cannot be used; the process should print it and stop.
     """
+    warn_of_unknown_settings(
+        {name for field in Settings.model_fields for name in _variable_names(field)}
+    )
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -159,6 +163,11 @@ def variable_name(field: str) -> str:
     """Return the environment variable that sets ``field``."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"SPIGOT_{field.upper()}"
+
+
+def _variable_names(field: str) -> set[str]:
+    """Return all names that set a field: each with the prefix, too."""
+    return {variable_name(field), f"SPIGOT_{field.upper()}"}
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -1,3 +1,4 @@
+import re
 import sys
 from pathlib import Path
 
@@ -113,6 +114,47 @@ def test_a_module_that_fails_stops_the_start_with_its_error(write, source, reaso
 
     with pytest.raises(CatalogError, match=f"bad_app.inner cannot be imported: {reason}"):
         JobCatalog.load(["bad_app"])
+
+
+def test_an_import_error_names_the_line_of_its_author(write, caplog):
+    write("deep_app.__init__", "")
+    write("deep_app.helper", "import json\n\n\ndef read():\n    return json.loads('{')\n")
+    write("deep_app.tasks", "from .helper import read\nread()\n")
+
+    with caplog.at_level("INFO"), pytest.raises(CatalogError) as raised:
+        JobCatalog.load(["deep_app"])
+
+    assert re.search(r"JSONDecodeError: .*helper\.py:5\)$", str(raised.value))
+    assert "\n" not in str(raised.value)
+    assert "in read" in caplog.text
+    assert "json/decoder.py" in caplog.text
+
+
+def test_pydantics_errors_take_one_line_too(write):
+    write("policy_app", "from jobs import RetryPolicy\n\nRetryPolicy(retries=-1, delay='x')")
+
+    with pytest.raises(CatalogError, match=r"retries: Input .*; delay: .*policy_app\.py:3\)$"):
+        JobCatalog.load(["policy_app"])
+
+
+def test_a_broken_line_is_named(write):
+    write("broken_app", "x = 1\ndef broken(:")
+
+    with pytest.raises(CatalogError, match=r"SyntaxError: .*broken_app\.py:2\)$"):
+        JobCatalog.load(["broken_app"])
+
+
+def test_an_app_that_defines_nothing_is_told(write, caplog):
+    write("empty_app", "def hello(): ...")
+    write("routes_app", "blueprint = 1")
+    write("parts_app.__init__", "")
+    write("parts_app.helper", "")
+    write("parts_app.tasks", define("one"))
+
+    JobCatalog.load(["empty_app", "routes_app", "parts_app"])
+
+    (record,) = caplog.records
+    assert "SPIGOT_APPS: empty_app defines no job type and no blueprint" in record.getMessage()
 
 
 def test_two_job_types_of_one_name_stop_the_start(write):
