@@ -101,10 +101,27 @@ local function queue_keys(name)
   return { queue .. "-high", queue, queue .. "-low" }
 end
 
+local BLANK = "" -- what a cancelled job leaves in its queue (places.lua)
+
+local function blanks_key(queue) return "spigot:1:blanks:" .. queue end
+
+local function blanks_in(queues)
+  local keys, blanks = {}, 0
+  for i, list in ipairs(queues) do keys[i] = blanks_key(string.sub(list, #RQ_QUEUE + 1)) end
+  if redis.call("EXISTS", unpack(keys)) == 0 then return 0 end
+  for _, key in ipairs(keys) do blanks = blanks + (lenient("ZCARD", key) or 0) end
+  return blanks
+end
+
+local function entries_in(queues)
+  local entries = 0
+  for _, list in ipairs(queues) do entries = entries + (lenient("LLEN", list) or 0) end
+  return entries
+end
+
 local function waiting_in(queues)
-  local waiting = 0
-  for _, queue in ipairs(queues) do waiting = waiting + (lenient("LLEN", queue) or 0) end
-  return waiting
+  local entries = entries_in(queues)
+  return entries > 0 and math.max(0, entries - blanks_in(queues)) or 0
 end
 
 local SPOILT_INTERVAL_US = SECOND_US -- of a bucket whose rate is no rate, until somebody sets one

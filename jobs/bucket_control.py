@@ -74,7 +74,9 @@ class BucketControl:
             __package__,
             "bucket.lua",
             "bucket_stats.lua",
+            "places.lua",
             "job_moves.lua",
+            "slice.lua",
             "purging.lua",
             "purge.lua",
         )

@@ -19,8 +19,8 @@ local function tell_worker(worker)
     cjson.encode({ command = "stop-job", job_id = id }))
 end
 
-local function take_out(queue)
-  lenient("LREM", RQ_QUEUE .. queue, 0, id)
+local function take_out(queue, place)
+  leave_queue(queue, id, place)
   lenient("ZREM", bucket_key(bucket_of(queue)) .. ":delayed", id)
   lenient("ZREM", "rq:scheduled:" .. queue, id)
   lenient("ZREM", "rq:deferred:" .. queue, id)
@@ -34,7 +34,8 @@ local function log(bucket, error)
   return entry
 end
 
-local fields = redis.call("HMGET", job, "data", "status", "origin", "spigot_token", "worker_name")
+local fields = redis.call("HMGET", job, "data", "status", "origin", "spigot_token", "worker_name",
+  "spigot_place")
 local status, queue, token, worker = fields[2], fields[3] or "", fields[4], fields[5]
 if not fields[1] or ENDED[status] then return describe(id, now_us, "ended") end
 
@@ -47,6 +48,6 @@ end
 local error = "Cancelled: before it ran"
 local entry = log(bucket_of(queue), error)
 cancel_job(id, queue, now_us, keep_s, error)
-take_out(queue)
+take_out(queue, number(fields[6]))
 if entry then count_end(entry) end
 return describe(id, now_us, "cancelled")

@@ -9,7 +9,7 @@ ARGV[4] by       who wants it
 ARGV[5] at_once  how many to take out at most, >= 1
 ARGV[6] now_us   Unix time, or "" for the clock of Redis (only tests pass it)
 
-Returns how many entries were taken out
+Returns how many entries were taken out; fewer than ARGV[5] say nothing of what is left
 ]]
 local queue, place = ARGV[1], ARGV[2]
 local purge = { bucket = bucket_of(queue), keep_s = tonumber(ARGV[3]), now_us = clock_us(ARGV[6]),
@@ -18,12 +18,12 @@ local purge = { bucket = bucket_of(queue), keep_s = tonumber(ARGV[3]), now_us = 
 local set = "rq:" .. place .. ":" .. queue
 
 local function forget_ended()
-  local ids = redis.call("ZRANGE", set, 0, purge.left - 1)
-  for _, id in ipairs(ids) do
+  for _, id in ipairs(redis.call("ZRANGE", set, 0, purge.left - 1)) do
     if ENDED[lenient("HGET", RQ_JOB .. id, "status") or ""] then forget_job(id, queue) end
     redis.call("ZREM", set, id)
+    purge.taken = purge.taken + 1
+    if slice_is_over() then break end
   end
-  return #ids
 end
 
 if place == "queued" then
@@ -32,6 +32,6 @@ elseif place == "scheduled" or place == "deferred" then
   purge_set(purge, set, queue)
   if place == "scheduled" then purge_set(purge, bucket_key(queue) .. ":delayed") end
 else
-  return forget_ended()
+  forget_ended()
 end
 return purge.taken

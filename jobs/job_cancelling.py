@@ -42,6 +42,7 @@ class JobCanceller:
             __package__,
             "bucket.lua",
             "bucket_stats.lua",
+            "places.lua",
             "job_state.lua",
             "job_moves.lua",
             "cancel.lua",

@@ -31,12 +31,12 @@ class JobClearer:
         self._keep_seconds = keep_seconds
         self._by = by
         self._canceller = JobCanceller(redis, keep_seconds=keep_seconds)
-        moves = ("bucket.lua", "bucket_stats.lua", "job_moves.lua")
+        moves = ("bucket.lua", "bucket_stats.lua", "places.lua", "job_moves.lua", "slice.lua")
         self._forget = load_script(redis, __package__, "bucket.lua", "forgetting.lua", "forget.lua")
         self._empty = load_script(
             redis, __package__, *moves, "purging.lua", "forgetting.lua", "empty.lua"
         )
-        self._compact = load_script(redis, __package__, "bucket.lua", "compact.lua")
+        self._compact = load_script(redis, __package__, "bucket.lua", "places.lua", "compact.lua")
 
     def delete(self, job_id: str) -> Deletion | None:
         """Forget a job that has ended, cancel any other.
@@ -88,10 +88,10 @@ class JobClearer:
         """
         end, index, count = self._size(queue, "queued"), 0, 0
         while index < end:
-            looked, missing = self._compact(args=[queue, index, AT_ONCE])
+            looked, missing, removed = self._compact(args=[queue, index, AT_ONCE])
             if not looked:
                 break
-            count, index, end = count + missing, index + looked - missing, end - missing
+            count, index, end = count + missing, index + looked - removed, end - removed
         return count
 
     def _size(self, queue: str, place: Place) -> int:

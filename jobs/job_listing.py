@@ -1,11 +1,13 @@
 """Lists jobs by status and bucket, a page at a time, whatever their number."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import merge
+from itertools import chain, islice
 from math import inf
 
 from redis import Redis
-from redis.client import Pipeline
+from rq.utils import as_text
 
 from . import keys
 from .errors import OperatorError
@@ -13,6 +15,9 @@ from .job_state import TERMINAL, JobReader, JobState
 
 Entry = tuple[float, str]
 """What jobs are sorted by, and a job's id."""
+
+AT_ONCE = 1000
+"""Entries that one command reads, so that a far page keeps no other from the server for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,39 +83,54 @@ class JobLister:
         ids: list[str] = []
         total = 0
         for status in statuses:
-            entries, count = self._entries(status, buckets, max(0, skip + limit - total))
-            ids += [job_id for _, job_id in entries]
-            total += count
-        found = self._reader.read_many(ids[skip : skip + limit])
+            places = [place for bucket in buckets for place in PLACES[status](bucket)]
+            counts = [place.count(self._redis) for place in places]
+            wanted = range(max(0, skip - total), min(sum(counts), skip + limit - total))
+            if wanted:
+                ids += self._ids(status, places, counts, wanted)
+            total += sum(counts)
+        found = self._reader.read_many(ids)
         return Page([job for job in found if job is not None], total)
 
-    def _entries(self, status: str, buckets: Iterable[str], limit: int) -> tuple[list[Entry], int]:
-        """Return the first ``limit`` jobs of a status, and how many there are."""
-        places = [place for bucket in buckets for place in PLACES[status](bucket)]
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for place in places:
-                place.ask(pipeline, max(1, limit))
-            replies = pipeline.execute()
-        entries: list[Entry] = []
-        for place, found in zip(places, replies[1::2], strict=True):
-            entries += place.read(found)
-        if status != "queued":
-            entries.sort(reverse=status in TERMINAL)
-        return entries[:limit], sum(replies[::2])
+    def _ids(
+        self, status: str, places: Sequence["Place"], counts: Sequence[int], wanted: range
+    ) -> list[str]:
+        """Return the ids of some jobs of a status, given which of them all are wanted."""
+        used = [place for place, count in zip(places, counts, strict=True) if count]
+        if len(used) == 1:
+            entries = used[0].entries(self._redis, wanted.start)
+            return [job_id for _, job_id in islice(entries, len(wanted))]
+        every = (place.entries(self._redis, 0) for place in used)
+        latest_first = status in TERMINAL
+        merged = (
+            chain.from_iterable(every)
+            if status == "queued"
+            else merge(*every, key=lambda entry: entry[0], reverse=latest_first)
+        )
+        return [job_id for _, job_id in islice(merged, wanted.start, wanted.stop)]
 
 
 @dataclass(frozen=True, slots=True)
 class _List:
     """A queue: the jobs are in the order in which they leave."""
 
-    key: str
+    queue: str
 
-    def ask(self, pipeline: Pipeline, limit: int) -> None:
-        pipeline.llen(self.key)
-        pipeline.lrange(self.key, 0, limit - 1)
+    def count(self, redis: Redis) -> int:
+        """Return how many jobs there are."""
+        blanks = redis.zcard(keys.blanks(self.queue))
+        return max(0, redis.llen(keys.queue(self.queue)) - blanks)
 
-    def read(self, found: list[bytes]) -> list[Entry]:
-        return [(0, job_id.decode()) for job_id in found]
+    def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
+        """Give out the jobs in their order, without the first ones."""
+        has_blanks = redis.exists(keys.blanks(self.queue))
+        jobs = self._jobs(redis, 0 if has_blanks else skip)
+        return islice(jobs, skip, None) if has_blanks else jobs
+
+    def _jobs(self, redis: Redis, start: int) -> Iterator[Entry]:
+        while found := redis.lrange(keys.queue(self.queue), start, start + AT_ONCE - 1):
+            yield from ((0, as_text(job_id)) for job_id in found if job_id)
+            start += AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +146,31 @@ class _SortedSet:
     unit_ms: int
     latest_first: bool = False
 
-    def ask(self, pipeline: Pipeline, limit: int) -> None:
-        pipeline.zcard(self.key)
-        pipeline.zrange(self.key, 0, limit - 1, desc=self.latest_first, withscores=True)
+    def count(self, redis: Redis) -> int:
+        """Return how many jobs there are."""
+        return redis.zcard(self.key)
 
-    def read(self, found: list[tuple[bytes, float]]) -> list[Entry]:
-        return [
-            (score * self.unit_ms if self.unit_ms else inf, job_id.decode().partition(":")[0])
-            for job_id, score in found
-        ]
+    def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
+        """Give out the jobs in their order, without the first ones."""
+        while found := self._slice(redis, skip):
+            for job_id, score in found:
+                time = score * self.unit_ms if self.unit_ms else inf
+                yield time, job_id.decode().partition(":")[0]
+            skip += AT_ONCE
+
+    def _slice(self, redis: Redis, start: int) -> list[tuple[bytes, float]]:
+        return redis.zrange(  # type: ignore[return-value]  # with scores
+            self.key, start, start + AT_ONCE - 1, desc=self.latest_first, withscores=True
+        )
 
 
-Places = Callable[[str], Sequence[_List | _SortedSet]]
+Place = _List | _SortedSet
+
+Places = Callable[[str], Sequence[Place]]
 
 
 def _waiting(bucket: str) -> list[_List]:
-    return [_List(keys.queue(queue)) for queue in keys.queue_names(bucket)]
+    return [_List(queue) for queue in keys.queue_names(bucket)]
 
 
 def _registry(name: str, unit_ms: int, latest_first: bool = False) -> Places:
@@ -151,7 +180,7 @@ def _registry(name: str, unit_ms: int, latest_first: bool = False) -> Places:
     ]
 
 
-def _delayed(bucket: str) -> list[_List | _SortedSet]:
+def _delayed(bucket: str) -> list[Place]:
     ours = _SortedSet(keys.delayed(bucket), 1)
     return [ours, *_registry("scheduled", 1000)(bucket), *_registry("deferred", 0)(bucket)]
 

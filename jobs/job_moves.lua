@@ -27,12 +27,6 @@ local function counts(data, status, stop, token)
   return not token or redis.call("EXISTS", "spigot:1:lease:" .. token) == 0
 end
 
-local function head_field(queue) return "head:" .. queue end
-
-local function head_of(queue)
-  return number(redis.call("HGET", bucket_key(bucket_of(queue)), head_field(queue))) or 0
-end
-
 -- The job joins the end of its queue.
 local function to_queue(id, queue)
   local list = RQ_QUEUE .. queue
@@ -46,13 +40,16 @@ end
 -- Where in the list a job belongs that comes back: first, but behind those that came back from
 -- earlier slots. Returns the index, the entry before it, and whether it stands there already.
 local function place_at_head(list, id, slot_us)
-  local index, earlier = 0, nil
+  local index, earlier, looked = 0, nil, 0
   while true do
-    local other = redis.call("LINDEX", list, index)
-    if other == id then return index, earlier, true end
-    local returned_us = other and number(lenient("HGET", RQ_JOB .. other, "spigot_returned_us"))
-    if not returned_us or returned_us >= slot_us then return index, earlier, false end
-    index, earlier = index + 1, other
+    local other = redis.call("LINDEX", list, looked)
+    if other == id then return looked, earlier, true end
+    if other ~= BLANK or looked - index > NEAR then
+      local returned_us = other and number(lenient("HGET", RQ_JOB .. other, "spigot_returned_us"))
+      if not returned_us or returned_us >= slot_us then return index, earlier, false end
+      index, earlier = looked + 1, other
+    end
+    looked = looked + 1
   end
 end
 
@@ -70,6 +67,7 @@ local function to_head(id, queue, slot_us)
       redis.call("LPUSH", list, id)
     end
     head = add(bucket_key(bucket_of(queue)), head_field(queue), -1)
+    if earlier then note_places(queue, redis.call("LRANGE", list, 0, index - 1), head) end
   end
   redis.call("HSET", RQ_JOB .. id, "status", "queued", "origin", queue, "spigot_returned_us", slot_us,
     "spigot_place", head + index)

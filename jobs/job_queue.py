@@ -100,6 +100,7 @@ class JobQueue:
             __package__,
             "bucket.lua",
             "bucket_stats.lua",
+            "places.lua",
             "job_state.lua",
             "room.lua",
             "enqueue.lua",

@@ -12,16 +12,18 @@ from .job_queue import Full
 from .job_state import JobState, parse_state
 from .lua_script import load_script
 
-AT_ONCE = 100
+AT_ONCE = 50
 """Jobs that one script requeues, so that it does not keep the server from the others for long."""
 
 FUNCTIONS = (
     "bucket.lua",
     "bucket_stats.lua",
+    "places.lua",
     "job_state.lua",
     "job_moves.lua",
     "room.lua",
     "requeueing.lua",
+    "slice.lua",
 )
 REFUSALS = (b"full", b"draining", b"newer", b"unpublished")
 

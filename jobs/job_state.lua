@@ -1,33 +1,15 @@
 --[[
 Functions that say where a job is: `describe` gives what clients are told of it.
 ]]
-local NEAR = 100 -- how far cancelled jobs may have moved a job from the place it was given
-
--- 0-based index of a job in its queue; nil if it is not there. A place is counted from the
--- first job that ever was at the head, so the index is found without walking the list.
-local function index_in_queue(bucket_name, queue_name, job_id, place)
-  local queue = RQ_QUEUE .. queue_name
-  if place then
-    local head = number(lenient("HGET", bucket_key(bucket_name), "head:" .. queue_name)) or 0
-    local from, to = math.max(0, place - head - NEAR), place - head + NEAR
-    -- a negative index would count from the end, and could take in the whole queue
-    local near = to < 0 and {} or lenient("LRANGE", queue, from, to) or {}
-    for i, id in ipairs(near) do
-      if id == job_id then return from + i - 1 end
-    end
-  end
-  return lenient("LPOS", queue, job_id) or nil
-end
-
 local function position_of(bucket_name, queue_name, job_id, place)
-  local index = index_in_queue(bucket_name, queue_name, job_id, place)
+  local index = index_of(queue_name, job_id, place)
   if not index then return nil end
-  local position = index + 1
-  for _, queue in ipairs(queue_keys(bucket_name)) do
-    if queue == RQ_QUEUE .. queue_name then break end
-    position = position + (lenient("LLEN", queue) or 0)
+  local position, before = jobs_before(queue_name, index) + 1, {}
+  for _, list in ipairs(queue_keys(bucket_name)) do
+    if list == RQ_QUEUE .. queue_name then break end
+    before[#before + 1] = list
   end
-  return position
+  return position + waiting_in(before)
 end
 
 -- When the job at `position` should start: the later of its slot and of what the workers

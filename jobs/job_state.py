@@ -97,7 +97,9 @@ class JobReader:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._read = load_script(redis, __package__, "bucket.lua", "job_state.lua", "read_job.lua")
+        self._read = load_script(
+            redis, __package__, "bucket.lua", "places.lua", "job_state.lua", "read_job.lua"
+        )
 
     def read(self, job_id: str, now_us: int | None = None) -> JobState | None:
         """Return the job, or None if there is none of that id.

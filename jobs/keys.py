@@ -112,6 +112,11 @@ def queue(name: str) -> str:
     return f"rq:queue:{name}"
 
 
+def blanks(queue: str) -> str:
+    """Sorted set: the places of a queue whose job was cancelled (``places.lua``)."""
+    return f"{PREFIX}blanks:{queue}"
+
+
 def failed(queue: str) -> str:
     """Sorted set of RQ: the ids of failed jobs, by the second until which they are kept."""
     return f"rq:failed:{queue}"

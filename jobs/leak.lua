@@ -15,7 +15,8 @@ ARGV[7] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
 ARGV[8…] logged     tokens whose lines are now in a result log
 
 Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job},
-        {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it,
+        {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it, or
+            because there is more to drop,
         {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
         {"sleep", 0, jobs that wait}: others watch the bucket, come when a bell rings,
         or {"unpublished"}: the bucket has no numbers yet, or a newer version's
@@ -28,6 +29,7 @@ local lease_ms, alive_ms, rq_ttl_s = tonumber(ARGV[4]), tonumber(ARGV[5]), tonum
 local now_us = clock_us(ARGV[7])
 local key = bucket_key(name)
 local leases = key .. ":leases"
+local DROPPED_AT_ONCE = 100 -- entries that count as no job; with more of them the worker asks again
 local FRESH_MS = 5000 -- a sign of life that is not older is not renewed
 
 local queues = {}
@@ -49,19 +51,39 @@ local function read_waiting(id)
     since_us = joined_us(unpack(fields, 7, 9)) }
 end
 
-local function take_first(queue)
-  redis.call("LPOP", queue)
-  add(key, head_field(string.sub(queue, #RQ_QUEUE + 1)), 1)
+local function queue_name(list) return string.sub(list, #RQ_QUEUE + 1) end
+
+local has_blanks = blanks_in(queues) > 0
+
+local function take_first(list)
+  redis.call("LPOP", list)
+  if has_blanks then
+    move_head(queue_name(list), 1)
+  else
+    add(key, head_field(queue_name(list)), 1)
+  end
+end
+
+local dropped = 0
+
+-- Blank entries at the heads leave before a slot is asked for, which they would take time from.
+local function drop_first_blanks()
+  for _, list in ipairs(queues) do
+    if dropped < DROPPED_AT_ONCE then
+      dropped = dropped + drop_blanks(queue_name(list), DROPPED_AT_ONCE - dropped)
+    end
+  end
 end
 
 -- The first job that can be run, which is left where it is; entries that do not count are dropped.
 local function first_of(queue)
-  while true do
+  while dropped < DROPPED_AT_ONCE do
     local id = lenient("LINDEX", queue, 0)
     if not id then return nil end
     local job = read_waiting(id)
     if job then return job end
     take_first(queue)
+    dropped = dropped + 1
   end
 end
 
@@ -132,7 +154,8 @@ if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited fo
 end
 hush(name)
 local due_ms = promote(name, now_us)
-local waiting = waiting_in(queues)
+if has_blanks then drop_first_blanks() end
+local entries, waiting = entries_in(queues), waiting_in(queues)
 
 local function share(look_ms, slack_ms, deputy_ms)
   if due_ms <= look_ms + slack_ms then look_ms, slack_ms = due_ms, 0 end
@@ -151,14 +174,22 @@ local function wait_for_push()
   return share(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
 end
 
+-- Should this worker not come back, another is called.
+local function ask_again()
+  ring(name)
+  return { "wait", 1, waiting_in(queues) }
+end
+
+if dropped >= DROPPED_AT_ONCE then return ask_again() end
 local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
 local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
-if paused or full or waiting == 0 then return wait_for_push() end
+if paused or full or entries == 0 then return wait_for_push() end
 
 local slot_us, ahead_us = slot_of(bucket, now_us, 1)
 if slot_us - now_us > CLAIM_AHEAD_US then return wait_for_slot(slot_us) end
 
 local job = most_urgent()
+if not job and dropped >= DROPPED_AT_ONCE then return ask_again() end
 if not job then
   waiting = waiting_in(queues)
   return wait_for_push()

@@ -20,7 +20,14 @@ SLEEP_SECONDS = 30.0
 ALIVE_SECONDS = 40.0
 """How long a worker counts as alive after a sign of life: a sleep, with room to spare."""
 
-FUNCTIONS = ("bucket.lua", "bucket_stats.lua", "job_moves.lua", "promotion.lua", "watching.lua")
+FUNCTIONS = (
+    "bucket.lua",
+    "bucket_stats.lua",
+    "places.lua",
+    "job_moves.lua",
+    "promotion.lua",
+    "watching.lua",
+)
 
 
 class UnpublishedBucketError(Exception):

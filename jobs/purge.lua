@@ -20,4 +20,4 @@ for _, list in ipairs(queue_keys(name)) do
   purge_set(purge, "rq:scheduled:" .. queue, queue)
 end
 purge_set(purge, bucket_key(name) .. ":delayed")
-return { purge.cancelled, purge.left > 0 and 0 or 1 }
+return { purge.cancelled, is_done(purge) and 1 or 0 }

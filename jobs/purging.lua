@@ -13,6 +13,9 @@ end
 
 local function has_numbers(bucket) return redis.call("EXISTS", bucket_key(bucket)) == 1 end
 
+-- Whether the script has done its part; there may be more for the next one.
+local function is_done(purge) return purge.left < 1 or purge.taken > 0 and slice_is_over() end
+
 local function cancel_one(purge, id, queue)
   purge.left, purge.taken = purge.left - 1, purge.taken + 1
   if not is_to_cancel(id) then return end
@@ -27,19 +30,24 @@ local function cancel_one(purge, id, queue)
 end
 
 local function purge_queue(purge, queue)
-  if purge.left < 1 then return end
-  local ids = redis.call("LRANGE", RQ_QUEUE .. queue, 0, purge.left - 1)
-  for _, id in ipairs(ids) do cancel_one(purge, id, queue) end
-  if #ids == 0 then return end
-  redis.call("LPOP", RQ_QUEUE .. queue, #ids)
-  if has_numbers(purge.bucket) then add(bucket_key(purge.bucket), head_field(queue), #ids) end
+  if is_done(purge) then return end
+  local before = purge.taken
+  for _, id in ipairs(redis.call("LRANGE", RQ_QUEUE .. queue, 0, purge.left - 1)) do
+    cancel_one(purge, id, queue)
+    if slice_is_over() then break end
+  end
+  local taken = purge.taken - before
+  if taken == 0 then return end
+  redis.call("LPOP", RQ_QUEUE .. queue, taken)
+  if has_numbers(purge.bucket) then move_head(queue, taken) end
 end
 
 -- Without a queue, each job's own.
 local function purge_set(purge, set, queue)
-  if purge.left < 1 then return end
+  if is_done(purge) then return end
   for _, id in ipairs(redis.call("ZRANGE", set, 0, purge.left - 1)) do
     cancel_one(purge, id, queue or lenient("HGET", RQ_JOB .. id, "origin") or purge.bucket)
     redis.call("ZREM", set, id)
+    if slice_is_over() then break end
   end
 end

@@ -20,5 +20,6 @@ for _, id in ipairs(redis.call("ZRANGE", "rq:failed:" .. queue, skip, skip + at_
     requeued = requeued + 1
   end
   looked = looked + 1
+  if slice_is_over() then break end
 end
 return { requeued, looked, {} }

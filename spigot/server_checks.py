@@ -123,11 +123,15 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
     findings = []
     for name in sorted(published.union(buckets)):
         alive = redis.zcount(keys.workers(name), now_ms, "+inf")
-        waiting = sum(redis.llen(keys.queue(queue)) for queue in keys.queue_names(name))
+        waiting = sum(_waiting(redis, queue) for queue in keys.queue_names(name))
         ok = alive > 0 or (waiting == 0 and name not in buckets)
         detail = f"bucket {name}: {alive} alive, {waiting} jobs wait"
         findings.append(Finding("workers", ok, detail, "" if ok else f"run `spigot worker {name}`"))
     return findings
+
+
+def _waiting(redis: Redis, queue: str) -> int:
+    return max(0, redis.llen(keys.queue(queue)) - redis.zcard(keys.blanks(queue)))
 
 
 def _name(info: Mapping[str, Any]) -> str:

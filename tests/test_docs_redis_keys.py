@@ -185,7 +185,7 @@ def test_every_field_of_a_bucket_has_its_row():
     families = {name for name in written if re.search("[A-Z]", name)}
     found = fields_in_scripts("bucket") | SETTINGS
 
-    assert families == {"operator_X", "file_X", "default_X", "head:QUEUE"}
+    assert families == {"operator_X", "file_X", "default_X", "head:QUEUE", "surveyed:QUEUE"}
     compare("fields of a bucket", written - families, {f for f in found if f[-1] not in "_:"})
     compare("fields of a bucket that begin with", {"head:"}, {f for f in found if f[-1] == ":"})
 

@@ -13,7 +13,12 @@ from jobs.leaky_bucket import ALIVE_SECONDS
 from jobs.lua_script import load_script
 from jobs.stored_text import stored_text
 
-MOVES = ("jobs/bucket.lua", "jobs/bucket_stats.lua", "jobs/job_moves.lua")
+MOVES = (
+    "jobs/bucket.lua",
+    "jobs/bucket_stats.lua",
+    "jobs/places.lua",
+    "jobs/job_moves.lua",
+)
 
 RETURN_MS = 1000
 """How long workers take to renew their leases after the server's return."""
@@ -62,12 +67,14 @@ class Reaped:
         parents: Ids of ended jobs whose dependents nobody released yet.
         count: Jobs that were taken from silent workers.
         faults: What could not be read or done, and why.
+        more: Whether there is more to do, so that it is worth to look again at once.
     """
 
     lines: dict[str, bytes]
     parents: list[str]
     count: int
     faults: list[str] = field(default_factory=list)
+    more: bool = False
 
 
 class Attempts:
@@ -102,7 +109,13 @@ class Attempts:
         self._give_back = load_script(redis, __package__, *MOVES, "give_back.lua")
         self._renew = load_script(redis, __package__, *MOVES, "lease_times.lua", "renewal.lua")
         self._reap = load_script(
-            redis, __package__, *MOVES, "jobs/watching.lua", "lease_times.lua", "reaper.lua"
+            redis,
+            __package__,
+            *MOVES,
+            "jobs/watching.lua",
+            "jobs/survey.lua",
+            "lease_times.lua",
+            "reaper.lua",
         )
 
     @property
@@ -272,7 +285,7 @@ class Attempts:
             redis.RedisError: Lines that were adopted are adopted again later.
         """
         reason = f"Abandoned: {self._max_reaps} workers died or fell silent while they ran it"
-        lines, parents, count, faults = self._reap(
+        lines, parents, count, faults, more = self._reap(
             args=[
                 self._bucket,
                 self._worker,
@@ -291,6 +304,7 @@ class Attempts:
             [stored_text(id_) for id_ in parents],
             count,
             [stored_text(fault) for fault in faults],
+            bool(more),
         )
 
     def dependents_released(self, job_id: str) -> None:

@@ -64,6 +64,7 @@ class IdleTime:
         self._on_reaped = on_reaped
         self._maintain = maintain
         self._reaped_at = 0.0
+        self._more = False
 
     def spend(self, answer: Wait) -> None:
         """Wait as the bucket answered, or until the bell rings; look around in between.
@@ -77,6 +78,8 @@ class IdleTime:
                 self._push_watch.watch()
             while (left := until - time.monotonic()) > 0:
                 self._look_around(answer)
+                if self._more:
+                    return  # the next question tells the server what was done
                 if not answer.watching:
                     left = min(left, self._attempts.sleep_seconds)
                 if self._bell.rings(answer, left):
@@ -98,9 +101,18 @@ class IdleTime:
         self._result_log.retry()
         try:
             self._record.stay()
-            if answer.watching and time.monotonic() - self._reaped_at >= REAP_SECONDS:
-                self._reaped_at = time.monotonic()
-                self._on_reaped(self._attempts.reap(fresh_ms=REAPED_MS))
+            if answer.watching and self._must_reap():
+                self._reap()
             self._maintain()
         except RedisError as error:
             self._server.note_error(error)
+
+    def _must_reap(self) -> bool:
+        return self._more or time.monotonic() - self._reaped_at >= REAP_SECONDS
+
+    def _reap(self) -> None:
+        fresh_ms = 0 if self._more else REAPED_MS
+        self._more, self._reaped_at = False, time.monotonic()
+        found = self._attempts.reap(fresh_ms=fresh_ms)
+        self._on_reaped(found)
+        self._more = found.more

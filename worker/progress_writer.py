@@ -60,6 +60,7 @@ class ProgressWriter:
             __package__,
             "jobs/bucket.lua",
             "jobs/bucket_stats.lua",
+            "jobs/places.lua",
             "jobs/job_moves.lua",
             "progress.lua",
         )

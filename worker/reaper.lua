@@ -12,16 +12,16 @@ ARGV[8] keep_s       how long a cancelled job is kept, >= 1
 ARGV[9] fresh_ms     nothing is done if somebody reaped less than that ago; 0: whatever was done
 ARGV[10] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
 
-Returns {lines, dependents, reaped, faults}: the lines that the worker must now write to its
+Returns {lines, dependents, reaped, faults, more}: the lines that the worker must now write to its
 result log, as token and line by turns; jobs whose dependents nobody released yet; how many were
-reaped; a text for each thing that could not be read or done
+reaped; a text for each thing that could not be read or done; 1 if there is more to do at once, or 0
 ]]
 local name, worker = ARGV[1], ARGV[2]
 local lease_ms, silence_ms, max_reaps = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local abandoned, trace, keep_s = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local fresh_us, now_us = tonumber(ARGV[9]) * 1000, clock_us(ARGV[10])
 local key = bucket_key(name)
-local REAPED_AT_ONCE, ADOPTED_AT_ONCE, FORGOTTEN_AT_ONCE, DEPENDENTS_AT_ONCE = 200, 50, 100, 50
+local REAPED_AT_ONCE, ADOPTED_AT_ONCE, FORGOTTEN_AT_ONCE, DEPENDENTS_AT_ONCE = 200, 200, 100, 50
 local lines, faults = {}, {}
 
 local function tell(token, line)
@@ -94,6 +94,7 @@ end
 -- is no line of ours is dropped.
 local function adopt_lines()
   local unlogged = lenient("HRANDFIELD", key .. ":unlogged", ADOPTED_AT_ONCE, "WITHVALUES") or {}
+  local adopted = 0
   for i = 1, #unlogged, 2 do
     local owner, line = string.match(unlogged[i + 1], "^([^\n]*)\n(.*)$")
     if not owner then
@@ -102,8 +103,18 @@ local function adopt_lines()
     elseif owner ~= worker and not is_alive(owner) then
       redis.call("HSET", key .. ":unlogged", unlogged[i], worker .. "\n" .. line)
       tell(unlogged[i], line)
+      adopted = adopted + 1
     end
   end
+  return adopted > 0 and #unlogged == 2 * ADOPTED_AT_ONCE
+end
+
+local function survey_queues()
+  local more = false
+  for _, list in ipairs(queue_keys(name)) do
+    more = survey(string.sub(list, #RQ_QUEUE + 1)) or more
+  end
+  return more
 end
 
 -- Jobs that plain RQ cancelled have no expiry: RQ would keep them for ever.
@@ -129,13 +140,16 @@ local function trim_registries()
 end
 
 local reaped_us = number(redis.call("HGET", key, "reaped_us")) or 0
-if reaped_us <= now_us and now_us - reaped_us < fresh_us then return { {}, {}, 0, {} } end
+if reaped_us <= now_us and now_us - reaped_us < fresh_us then return { {}, {}, 0, {}, 0 } end
 redis.call("HSET", key, "reaped_us", now_us)
 extend_after_silence(name, now_us, lease_ms, silence_ms)
 local reaped = reap_expired()
 if reaped > 0 then ring(name) end
 ring_if_unwatched(name, now_us)
-adopt_lines()
+local more_lines = adopt_lines()
+local surveyed, found = pcall(survey_queues)
+if not surveyed then faults[#faults + 1] = "places: " .. (type(found) == "table" and found.err or tostring(found)) end
+local more = surveyed and found or more_lines
 trim_registries()
 local dependents = lenient("SRANDMEMBER", key .. ":dependents", DEPENDENTS_AT_ONCE) or {}
-return { lines, dependents, reaped, faults }
+return { lines, dependents, reaped, faults, more and 1 or 0 }

@@ -105,6 +105,22 @@ class BucketModel:
         else:
             self.put(claim.id, claim.queue)
 
+    def cancel(self, id: str) -> None:
+        """Take a job out of where it waits."""
+        for queue in self.queues.values():
+            queue[:] = [entry for entry in queue if entry.id != id]
+        self.delayed.pop(id, None)
+        self.scheduled.pop(id, None)
+
+    def purge(self) -> None:
+        """Take out all that waits."""
+        for waiting in (*self.queues.values(), self.delayed, self.scheduled):
+            waiting.clear()
+
+    def position(self, id: str) -> int:
+        """Return how many jobs are to leave until this one has, itself among them."""
+        return [entry.id for queue in self.queues.values() for entry in queue].index(id) + 1
+
     def _notice_clock(self, now_us: int) -> None:
         self.last_slot_us = min(self.last_slot_us, now_us + CLAIM_AHEAD_US)
 

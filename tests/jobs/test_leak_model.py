@@ -1,5 +1,6 @@
 """The scripts against a bucket in plain Python, whatever is done to both, in whatever order."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
+    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -16,8 +18,11 @@ from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from jobs import keys
-from jobs.leaky_bucket import Claim
+from jobs import keys, lua_script
+from jobs.bucket_control import BucketControl
+from jobs.bucket_state import BucketReader
+from jobs.leaky_bucket import Claim, Wait
+from jobs.lua_script import load_script
 from jobs.rate import Rate
 from tests.jobs.leak_model import BucketModel, Started
 from tests.one_bucket import SECOND_US, OneBucket
@@ -26,6 +31,7 @@ QUEUES = keys.queue_names("default")
 RATES = ["1/s", "3/s", "20/s", "100/s", "7/m", "1/h", "2500/s"]
 WORKERS = ["worker-1", "worker-2", "worker-3"]
 DEAD_MS = 500
+AT_ONCE_SECONDS = 0.000_001
 
 a_while = st.one_of(
     st.integers(0, 2_000),
@@ -36,6 +42,11 @@ priorities = st.sampled_from(["high", "default", "low"])
 queue_names = st.sampled_from(QUEUES)
 
 
+def jobs_wait(machine: "LeakMachine") -> bool:
+    """Return whether there is a job in one of the queues."""
+    return any(entry.is_job for queue in machine.model.queues.values() for entry in queue)
+
+
 class LeakMachine(RuleBasedStateMachine):
     """Does the same to a bucket on the server and to its model."""
 
@@ -43,6 +54,14 @@ class LeakMachine(RuleBasedStateMachine):
         super().__init__()
         redis.flushall()
         self.redis = redis
+        self.survey = load_script(
+            redis,
+            __package__,
+            "jobs/bucket.lua",
+            "jobs/places.lua",
+            "jobs/survey.lua",
+            "survey.lua",
+        )
         self.bucket = OneBucket(redis, "20/s", capacity=10_000)
         self.model = BucketModel(interval_us=50_000)
         self.count = self.asked = 0
@@ -87,6 +106,59 @@ class LeakMachine(RuleBasedStateMachine):
         self.redis.delete(keys.job(entry.id))
         entry.is_job, entry.returned_us = False, None
 
+    @rule(priority=priorities, number=st.integers(1, 12))
+    def enqueue_many(self, priority: str, number: int) -> None:
+        for _ in range(number):
+            self.enqueue(priority)
+
+    # What is taken out and looked at
+
+    def a_waiting_job(self, data: st.DataObject) -> str:
+        entries = [e.id for queue in self.model.queues.values() for e in queue if e.is_job]
+        return data.draw(st.sampled_from(entries))
+
+    @rule(data=st.data())
+    @precondition(jobs_wait)
+    def cancel_a_waiting_job(self, data: st.DataObject) -> None:
+        id = self.a_waiting_job(data)
+        assert self.bucket.cancel(id).word == "cancelled"
+        self.model.cancel(id)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.model.delayed or self.model.scheduled)
+    def cancel_a_delayed_job(self, data: st.DataObject) -> None:
+        id = data.draw(st.sampled_from([*self.model.delayed, *self.model.scheduled]))
+        self.bucket.cancel(id)
+        self.model.cancel(id)
+
+    @rule(data=st.data())
+    @precondition(jobs_wait)
+    def look_at_a_waiting_job(self, data: st.DataObject) -> None:
+        id = self.a_waiting_job(data)
+        assert self.bucket.read(id).position == self.model.position(id)
+
+    @rule(kept=st.integers(0, 3))
+    def purge(self, kept: int) -> None:
+        if kept == 0:  # seldom, or little would happen
+            BucketControl(self.redis, "ada").purge("default", keep_seconds=60)
+            self.model.purge()
+
+    @rule(data=st.data(), blanks=st.integers(0, 3))
+    @precondition(jobs_wait)
+    def let_plain_rq_take_out_and_survey(self, data: st.DataObject, blanks: int) -> None:
+        id = self.a_waiting_job(data)
+        for queue in QUEUES:
+            self.redis.lrem(keys.queue(queue), 1, id)
+            self.redis.lrem(keys.queue(queue), blanks, "")
+            while self.survey(args=[queue]):
+                pass
+        self.model.cancel(id)
+
+    @invariant()
+    def counts_the_jobs_that_wait(self) -> None:
+        waiting = sum(map(len, self.model.queues.values()))
+        assert BucketReader(self.redis).read("default", self.bucket.now_us).waiting == waiting
+
     # What goes out
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -96,6 +168,8 @@ class LeakMachine(RuleBasedStateMachine):
         expected = self.model.ask(token, self.bucket.now_us)
 
         answer = self.bucket.ask(worker, token=token)
+        while isinstance(answer, Wait) and answer.seconds <= AT_ONCE_SECONDS:
+            answer = self.bucket.ask(worker, token=token)
 
         if isinstance(expected, Started):
             assert isinstance(answer, Claim), (answer, expected)
@@ -219,11 +293,27 @@ def check(machine: Callable[[], LeakMachine], examples: int, steps: int) -> None
     )
 
 
-def test_the_scripts_do_what_the_model_does(redis):
+@pytest.fixture(params=["usual", "small"])
+def limits(request, monkeypatch) -> None:
+    """Make the scripts' limits so small that short stories get beyond them."""
+    if request.param == "small":
+        smaller = {"CLOSE": 1, "NEAR": 2, "DROPPED_AT_ONCE": 3, "SURVEYED_AT_ONCE": 4}
+        read = lua_script._read
+
+        def read_with_small_limits(package: str, name: str) -> str:
+            text = read(package, name)
+            for limit, value in smaller.items():
+                text = re.sub(rf"^(local {limit} =) \d+", rf"\1 {value}", text, flags=re.MULTILINE)
+            return text
+
+        monkeypatch.setattr(lua_script, "_read", read_with_small_limits)
+
+
+def test_the_scripts_do_what_the_model_does(redis, limits):
     check(lambda: LeakMachine(redis), examples=60, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_scripts_do_what_the_model_does_for_long(redis):
+def test_the_scripts_do_what_the_model_does_for_long(redis, limits):
     check(lambda: LeakMachine(redis), examples=400, steps=80)

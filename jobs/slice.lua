@@ -1,0 +1,7 @@
+--[[
+Functions that end a script which handles many jobs before others wait for it.
+]]
+local SLICE_S = 0.004 -- of the server's processor time
+local begun_s = os.clock()
+
+local function slice_is_over() return os.clock() - begun_s > SLICE_S end
