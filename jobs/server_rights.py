@@ -98,7 +98,7 @@ def probe_commands(token: str) -> list[Command]:
         ("PUBLISH", EVENTS, ""), ("PUBLISH", f"{COMMANDS}probe", ""),
         ("EXISTS", f"{RQ}probe:{token}"), ("DEL", f"{RQ}probe:{token}"),
         *(("EXPIRE", key, 60) for key in (hash_, list_, set_, zset, stream)),
-        ("DEL", text, f"{text}_copy", hash_, list_, set_, zset, stream),
+        ("UNLINK", f"{text}_copy"), ("DEL", text, f"{text}_copy", hash_, list_, set_, zset, stream),
         *((name, channel) for name in SUBSCRIPTIONS for channel in (EVENTS, f"{COMMANDS}probe")),
     ]  # fmt: skip
 
