@@ -1,6 +1,8 @@
 """What version 0.9 of rq-dashboard reads wrongly, each fault with a test."""
 
+import json
 import pickle
+import zlib
 
 import pytest
 from redis import Redis
@@ -14,6 +16,7 @@ from tests.round_trips import counted_round_trips
 from tests.servers import own_server
 from tests.webapp.problem_check import is_problem
 from webapp import create_app
+from webapp.dashboard_reading import ReadingJob
 
 ADMIN = ("admin", "secret")
 PLACES = ["queued", "scheduled", "deferred", "started", "finished", "failed", "canceled"]
@@ -249,3 +252,16 @@ class TestServer:
 
             for path in ("", "0/view/workers", "0/data/queues.json"):
                 assert is_problem(client.get(f"/rq/{path}", auth=ADMIN), 503)
+
+
+def test_hidden_fields_of_a_payload_are_shown_as_asterisks(redis):
+    data = zlib.compress(json.dumps(["m.f", None, [], {"user": "ada", "pin": "1234"}]).encode())
+    fields = {"data": data, "created_at": "2026-01-01T00:00:00.000000Z"}
+    redis.hset(keys.job("open"), mapping=fields)
+    redis.hset(keys.job("hidden"), mapping={**fields, "spigot_hidden": '[["pin"]]'})
+
+    shown = [
+        ReadingJob.fetch(name, connection=redis).get_call_string() for name in ("open", "hidden")
+    ]
+
+    assert shown == ["m.f(pin='1234', user='ada')", "m.f(pin='**********', user='ada')"]
