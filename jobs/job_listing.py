@@ -12,9 +12,7 @@ from rq.utils import as_text
 from . import keys
 from .errors import OperatorError
 from .job_state import TERMINAL, JobReader, JobState
-
-Entry = tuple[float, str]
-"""What jobs are sorted by, and a job's id."""
+from .latest_ended import MOST_BY_END, USUAL_KEEP_SECONDS, Entry, LatestEnded
 
 AT_ONCE = 1000
 """Entries that one command reads, so that a far page keeps no other from the server for long."""
@@ -25,7 +23,8 @@ class Page:
     """Some of the jobs that were asked for.
 
     Attributes:
-        jobs: In the order in which they run or, once they have ended, the latest first.
+        jobs: In the order in which they run or, once they have ended, the latest first; beyond the
+            first ``MOST_BY_END``, those that are kept longest.
         total: How many there are on all pages.
     """
 
@@ -42,9 +41,11 @@ class JobLister:
 
     Args:
         redis: Connection to the server of the queue side.
+        keep_seconds: How long ended jobs are kept.
     """
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, keep_seconds: int = USUAL_KEEP_SECONDS) -> None:
+        self._latest = LatestEnded(redis, keep_seconds)
         self._redis = redis
         self._reader = JobReader(redis)
 
@@ -96,6 +97,10 @@ class JobLister:
         self, status: str, places: Sequence["Place"], counts: Sequence[int], wanted: range
     ) -> list[str]:
         """Return the ids of some jobs of a status, given which of them all are wanted."""
+        if status in TERMINAL and wanted.stop <= MOST_BY_END:
+            registries = [place.key for place in places if isinstance(place, _SortedSet)]
+            latest, _ = self._latest.entries(registries, wanted.stop)
+            return [job_id for _, job_id in latest[wanted.start :]]
         used = [place for place, count in zip(places, counts, strict=True) if count]
         if len(used) == 1:
             entries = used[0].entries(self._redis, wanted.start)

@@ -98,7 +98,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
-    live_routes.init_app(app, redis, connect(limits_url, timeout=REPLY_SECONDS))
+    live_routes.init_app(
+        app, redis, connect(limits_url, timeout=REPLY_SECONDS), settings.keep_seconds
+    )
     if settings.admin_password:
         changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
         dashboard.init_app(app, connect(url, timeout=REPLY_SECONDS), changes)

@@ -6,6 +6,7 @@ from redis import Redis, RedisError
 
 from jobs.job_listing import JobLister
 from jobs.job_state import JobState, Moment, Status
+from jobs.latest_ended import USUAL_KEEP_SECONDS
 from jobs.progress import Progress
 
 from .rate_limits.refusal_counts import Refused, most_refused
@@ -56,10 +57,13 @@ class ActivityReader:
     Args:
         redis: Connection to the server of the queue side.
         limits_redis: Connection to the server of the door.
+        keep_seconds: How long ended jobs are kept.
     """
 
-    def __init__(self, redis: Redis, limits_redis: Redis) -> None:
-        self._lister = JobLister(redis)
+    def __init__(
+        self, redis: Redis, limits_redis: Redis, keep_seconds: int = USUAL_KEEP_SECONDS
+    ) -> None:
+        self._lister = JobLister(redis, keep_seconds)
         self._limits_redis = limits_redis
 
     def read(self) -> Activity:

@@ -27,15 +27,16 @@ from .page_security import secure_page
 blueprint = Blueprint("live", __name__)
 
 
-def init_app(app: Flask, redis: Redis, limits_redis: Redis) -> None:
+def init_app(app: Flask, redis: Redis, limits_redis: Redis, keep_seconds: int) -> None:
     """Serve the page; called by ``create_app``.
 
     Args:
         app: Has an ``Admin``.
         redis: Connection to the server of the queue side.
         limits_redis: Connection to the server of the door.
+        keep_seconds: How long ended jobs are kept.
     """
-    app.extensions["activity"] = ActivityReader(redis, limits_redis)
+    app.extensions["activity"] = ActivityReader(redis, limits_redis, keep_seconds)
     app.register_blueprint(blueprint)
 
 

@@ -12,6 +12,7 @@ from ..job_queue import Priority
 from ..job_state import JobReader, JobState
 from ..job_types import InvalidPayload
 from ..keys import PRIORITIES
+from ..settings import load_settings
 from .job_changing import cancel, requeue
 from .job_watching import watch
 from .output import as_json, print_fields, print_json, print_table, printable
@@ -81,7 +82,7 @@ def show(id: str, as_json: bool) -> None:
 @as_json
 def list_jobs(status: str | None, bucket: str | None, limit: int, skip: int, as_json: bool) -> None:
     """List jobs: in the order in which they run; once they have ended, the latest first."""
-    lister = JobLister(connect_to_server())
+    lister = JobLister(connect_to_server(), load_settings().keep_seconds)
     statuses = [status] if status else list(PLACES)
     page = lister.page(statuses, lister.bucket_names(bucket), skip=skip, limit=limit)
     if as_json:

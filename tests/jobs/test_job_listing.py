@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -6,6 +7,7 @@ from rq.serializers import JSONSerializer
 
 from jobs.job_listing import PLACES, JobLister
 from jobs.job_state import STATUS
+from jobs.latest_ended import LatestEnded
 from tests.one_bucket import START_US, work
 
 
@@ -109,3 +111,52 @@ def test_a_job_that_expired_meanwhile_is_left_out(one_of_each, lister, redis):
 
 def test_a_bucket_without_jobs_has_an_empty_page(bucket, lister):
     assert lister.page(PLACES, ["default"]).jobs == []
+
+
+RQ_KEEPS = 500
+
+
+def end(redis, number, *, ago, kept, registry="finished"):
+    """Have a job that ended a while ago and is kept for a time."""
+    now = time.time()
+    ended_at = datetime.fromtimestamp(now - ago, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    job_id = f"job-{number}"
+    redis.hset(f"rq:job:{job_id}", mapping={"status": registry, "origin": "default",
+                                            "ended_at": ended_at})  # fmt: skip
+    redis.zadd(f"rq:{registry}:default", {job_id: int(now - ago + kept)})
+    return job_id
+
+
+@pytest.mark.parametrize("registry", ["finished", "failed"])
+def test_jobs_that_are_kept_for_other_times_stand_where_they_ended(redis, registry):
+    kept = [86400, RQ_KEEPS, 3600, 86400, 365 * 86400, RQ_KEEPS, 60, 86400]
+    wanted = [
+        end(redis, number, ago=10 * number, kept=seconds, registry=registry)
+        for number, seconds in enumerate(kept)
+        if seconds > 10 * number
+    ]
+
+    for limit in (1, 3, 50):
+        entries, total = LatestEnded(redis, 86400).entries([f"rq:{registry}:default"], limit)
+        assert [job_id for _, job_id in entries] == wanted[:limit]
+        assert total == len(wanted)
+
+
+def test_of_a_hundred_thousand_the_latest_are_found_in_two_round_trips(redis):
+    now = time.time()
+    with redis.pipeline(transaction=False) as pipeline:
+        for begin in range(0, 100_000, 10_000):
+            scores = {f"old-{n}": now - n * 0.8 + 86400 for n in range(begin + 60, begin + 10_060)}
+            pipeline.zadd("rq:finished:default", scores)
+        pipeline.execute()
+    wanted = [
+        end(redis, "plain", ago=1, kept=RQ_KEEPS),
+        end(redis, "ours", ago=2, kept=86400),
+        end(redis, "since-the-change", ago=3, kept=7200),
+        end(redis, "plain-2", ago=4, kept=RQ_KEEPS),
+    ]
+
+    entries, total = LatestEnded(redis, 7200).entries(["rq:finished:default"], 4)
+
+    assert [job_id for _, job_id in entries] == wanted
+    assert total == 100_004
