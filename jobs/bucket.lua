@@ -130,7 +130,8 @@ local SPOILT_INTERVAL_US = SECOND_US -- of a bucket whose rate is no rate, until
 local function read_bucket(name)
   local names = { "interval_us", "burst", "capacity", "max_running", "paused", "draining",
     "held_until_us", "last_slot_us", "ahead_us", "paced_us", "mean_run_us",
-    "alone_ms", "schema" }
+    "alone_ms", "schema", "refused_us", "refusing_slot_us", "passed_slot_us", "suspected_us",
+    "probing" }
   local values = redis.call("HMGET", bucket_key(name), unpack(names))
   if not values[1] then return nil end
   local bucket = { name = name }

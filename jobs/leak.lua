@@ -87,8 +87,8 @@ local function first_of(queue)
   end
 end
 
-local function most_urgent()
-  for _, queue in ipairs(queues) do
+local function most_urgent(bucket)
+  for _, queue in ipairs(turns(queues, bucket, token, now_us)) do
     local job = first_of(queue)
     if job then
       job.list, job.queue = queue, string.sub(queue, #RQ_QUEUE + 1)
@@ -183,17 +183,18 @@ end
 if dropped >= DROPPED_AT_ONCE then return ask_again() end
 local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
 local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
-if paused or full or entries == 0 then return wait_for_push() end
+if paused or full or entries == 0 or probe_runs(bucket) then return wait_for_push() end
 
 local slot_us, ahead_us = slot_of(bucket, now_us, 1)
 if slot_us - now_us > CLAIM_AHEAD_US then return wait_for_slot(slot_us) end
 
-local job = most_urgent()
+local job = most_urgent(bucket)
 if not job and dropped >= DROPPED_AT_ONCE then return ask_again() end
 if not job then
   waiting = waiting_in(queues)
   return wait_for_push()
 end
+if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
 local answer = start(bucket, job, slot_us, ahead_us)
 pass_watch_on(name, worker, waiting_in(queues) > 0)
 return answer

@@ -27,6 +27,8 @@ FUNCTIONS = (
     "job_moves.lua",
     "promotion.lua",
     "watching.lua",
+    "refusals.lua",
+    "turns.lua",
 )
 
 

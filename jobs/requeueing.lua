@@ -7,7 +7,8 @@ local function restore_retries(job)
   local counts = redis.call("HMGET", job, "retries_left", "number_of_retries")
   local left, used = number(counts[1]), number(counts[2])
   if left and used then redis.call("HSET", job, "retries_left", left + used) end
-  redis.call("HDEL", job, "number_of_retries", "spigot_reaps")
+  redis.call("HDEL", job, "number_of_retries", "spigot_reaps", "spigot_refusals",
+    "spigot_refused_us", "spigot_set_back")
 end
 
 -- nil, or why it may not wait: {"full" | "draining", bucket, ms until it is worth to come back},

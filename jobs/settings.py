@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     max_reaps: PositiveInt = 3
     """A job whose workers fell silent that often is abandoned."""
 
+    max_refusals: PositiveInt = 20
+    """A job that its downstream refused that often, while others of its bucket passed, fails as
+    `refused`."""
+
     grace_seconds: NonNegativeFloat = 8
     """Seconds a running job has after SIGTERM before it is given back."""
 

@@ -85,7 +85,7 @@ class OneBucket:
 
     def claim(self) -> Claim:
         """Take the next job, going on in time until there is one."""
-        for _ in range(100):
+        for _ in range(1000):
             answer = self.ask()
             if isinstance(answer, Claim):
                 self.now_us = max(self.now_us, answer.slot_us)
@@ -114,7 +114,9 @@ class OneBucket:
             now_us=self.now_us,
         )
 
-    def hold(self, claim: Claim, seconds: float, error: str = "RateLimited: wait") -> Ended | None:
+    def hold(
+        self, claim: Claim, seconds: float, error: str = "RateLimited: wait", **options: Any
+    ) -> Ended | None:
         return self.attempts.give_back(
             claim.token,
             "rate_limited",
@@ -122,6 +124,12 @@ class OneBucket:
             error=error,
             hold_us=round(seconds * SECOND_US),
             now_us=self.now_us,
+            **options,
+        )
+
+    def refuse_as_too_large(self, claim: Claim) -> Ended | None:
+        return self.attempts.complete(
+            claim.token, "refused", "work", error="RateLimited: too large", now_us=self.now_us
         )
 
     def reap(self) -> Reaped:

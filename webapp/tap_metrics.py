@@ -71,6 +71,10 @@ COUNTERS = {
     "spigot_jobs_failed": ("failed", "Jobs that failed for good."),
     "spigot_jobs_retried": ("retrying", "Attempts that failed and are made again."),
     "spigot_jobs_rate_limited": ("rate_limited", "Attempts that the downstream refused."),
+    "spigot_jobs_refused_for_good": (
+        "refused",
+        "Jobs that failed because their downstream would never serve them.",
+    ),
     "spigot_jobs_abandoned": ("abandoned", "Jobs given up: their workers died too often."),
     "spigot_jobs_reaped": ("reaped", "Attempts taken back from workers that died or stopped."),
     "spigot_jobs_cancelled": ("cancelled", "Jobs that were cancelled while they ran."),

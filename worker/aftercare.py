@@ -52,7 +52,7 @@ class Aftercare:
             status: As the result log says.
             trace: The traceback, if it failed.
         """
-        rq_status = "failed" if status == "abandoned" else status
+        rq_status = "failed" if status in ("abandoned", "refused") else status
         due = [webhook for webhook in job.webhooks if webhook.job_status == rq_status]
         if due:
             self._run(

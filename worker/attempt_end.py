@@ -64,7 +64,18 @@ class AttemptEnd:
             case "rate_limited":
                 hold_us = round(outcome.retry_after * SECOND_US)
                 return self._attempts.give_back(
-                    token, "rate_limited", name, error=outcome.error, hold_us=hold_us, **seen
+                    token,
+                    "rate_limited",
+                    name,
+                    error=outcome.error,
+                    hold_us=hold_us,
+                    kind=outcome.kind,
+                    stated=outcome.stated,
+                    **seen,
+                )
+            case "refused":
+                return self._attempts.complete(
+                    token, "refused", name, error=outcome.error, trace=outcome.trace, **seen
                 )
             case "not_started":
                 return self._attempts.give_back(token, "", name)

@@ -19,6 +19,7 @@ MOVES = (
     "jobs/places.lua",
     "jobs/job_moves.lua",
 )
+REFUSALS = "jobs/refusals.lua"
 
 RETURN_MS = 1000
 """How long workers take to renew their leases after the server's return."""
@@ -87,6 +88,8 @@ class Attempts:
         lease_ms: How long a lease stands without renewal, >= 1.
         max_reaps: A job reaped that often is abandoned, >= 1.
         keep_seconds: How long a cancelled job is kept, >= 1.
+        max_refusals: A job that its downstream refused that often, while others of its bucket
+            passed, fails, >= 1.
     """
 
     def __init__(
@@ -98,6 +101,7 @@ class Attempts:
         lease_ms: int,
         max_reaps: int,
         keep_seconds: int,
+        max_refusals: int = 20,
     ) -> None:
         self.redis = redis
         self._bucket = bucket
@@ -105,8 +109,9 @@ class Attempts:
         self._lease_ms = lease_ms
         self._max_reaps = max_reaps
         self._keep_seconds = keep_seconds
-        self._complete = load_script(redis, __package__, *MOVES, "completion.lua")
-        self._give_back = load_script(redis, __package__, *MOVES, "give_back.lua")
+        self._max_refusals = max_refusals
+        self._complete = load_script(redis, __package__, *MOVES, REFUSALS, "completion.lua")
+        self._give_back = load_script(redis, __package__, *MOVES, REFUSALS, "give_back.lua")
         self._renew = load_script(redis, __package__, *MOVES, "lease_times.lua", "renewal.lua")
         self._reap = load_script(
             redis,
@@ -158,7 +163,8 @@ class Attempts:
 
         Args:
             token: Of the attempt.
-            status: ``finished``, ``failed`` or ``cancelled``.
+            status: ``finished``, ``failed``, ``cancelled`` or ``refused``, which is a failure
+                that its downstream wants.
             type_name: For the result log.
             result: JSON of what the function returned, if finished.
             error: One line, unless finished.
@@ -202,6 +208,8 @@ class Attempts:
         error: str = "",
         trace: str = "",
         hold_us: int = 0,
+        kind: str = "wait",
+        stated: bool = True,
         delay_us: int | None = None,
         counts_as_reap: bool = False,
         progress: str = "",
@@ -216,7 +224,9 @@ class Attempts:
             type_name: For the result log.
             error: One line: why.
             trace: The traceback, if there is one.
-            hold_us: How long the whole bucket waits from now on.
+            hold_us: How long the whole bucket waits from now on, if rate_limited.
+            kind: Of the refusal, if rate_limited: ``wait`` or ``quota``.
+            stated: Whether the downstream said how long; if not, holds grow.
             delay_us: How long the job waits; None puts it at the head of its queue.
             counts_as_reap: Whether it brings the job nearer to being abandoned.
             progress: JSON of what the function reported last; "" for none.
@@ -245,6 +255,9 @@ class Attempts:
                 progress,
                 _clock(now_us),
                 "" if late_us is None else late_us,
+                kind,
+                int(stated),
+                self._max_refusals,
             ],
         )
         return _ended(reply)

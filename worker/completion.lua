@@ -4,7 +4,8 @@ End an attempt whose function was run, and with it the job: finished, failed or 
 KEYS[1] lease       hash; no key means that the attempt was given to somebody else
 
 ARGV[1] token       of the attempt
-ARGV[2] status      finished, failed or cancelled
+ARGV[2] status      finished, failed, cancelled, or refused: failed, because its downstream will
+                    never serve it
 ARGV[3] type        name for the result log: the job type's, or the function's
 ARGV[4] result      JSON of what the function returned; "" unless finished
 ARGV[5] returned    the same as RQ keeps it (base64); "" for None
@@ -101,7 +102,7 @@ if fate == "left" then
   return ended_before(bucket, token)
 end
 
-if status == "failed" and fate == "cancelled" then status = "cancelled" end
+if status ~= "finished" and fate == "cancelled" then status = "cancelled" end
 local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
   result = result, error = status ~= "finished" and error or nil, token = token, owner = lease.worker,
@@ -112,5 +113,6 @@ leave_attempt(lease, fate)
 count_end(entry)
 count_for_rq(lease)
 learn_run_time(lease)
+if status == "finished" or status == "failed" then note_pass(lease, now_us) end
 ring_for_the_free_place(lease)
 return { line, has_dependents(lease.job, lease.bucket) }

@@ -159,7 +159,9 @@ def _call_with_callbacks(
         limit = rate_limit_in(error)
         if limit is None:
             return _failure(job, error, death_penalty)
-        return Outcome("rate_limited", error=outcome.one_line(limit), retry_after=limit.retry_after)
+        if limit.kind == "too_large":  # it has failed, and callbacks are told of failures
+            _failure(job, limit, death_penalty)
+        return outcome.refused(limit)
     try:
         if isinstance(value, Retry):
             return Outcome(

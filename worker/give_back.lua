@@ -8,7 +8,7 @@ ARGV[1] token       of the attempt
 ARGV[2] status      for the result log: rate_limited, retrying, reaped, or "" for no line
 ARGV[3] type        name for the result log
 ARGV[4] error       one line: why
-ARGV[5] hold_us     how long the whole bucket waits from now on, 0 for not at all
+ARGV[5] hold_us     if rate_limited, how long the whole bucket waits from now on
 ARGV[6] delay_us    how long the job waits, 0 or more; "" puts it at the head of its queue
 ARGV[7] trace       traceback as RQ keeps it, for RQ's list of results; "" for none
 ARGV[8] max_reaps   if >= 1, this counts as a reap and the job is abandoned when it was reaped
@@ -18,6 +18,9 @@ ARGV[10] keep_s     how long a cancelled job is kept, >= 1
 ARGV[11] progress   JSON of what the function reported last; "" for none
 ARGV[12] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
 ARGV[13] late_us    how long after its slot the function was called; "" if that is unknown
+ARGV[14] kind       if rate_limited: wait or quota
+ARGV[15] stated     1 if the downstream said how long, else 0
+ARGV[16] max_refusals  how often a job may be refused while others of its bucket pass, >= 1
 
 Returns {line for the result log or "", 1 if jobs depend on this one else 0}, the same again
 when it is called again before the line is logged, or {} if the lease is gone: then nothing was
@@ -27,22 +30,22 @@ local token, status, type_name, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local hold_us, delay_us, trace = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local max_reaps, bucket, keep_s = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13])
+local refusal = { kind = ARGV[14], wait_us = hold_us, stated = ARGV[15] == "1", reason = error,
+  max = tonumber(ARGV[16]) }
 
--- A shorter hold never ends a longer one.
-local function hold()
-  local until_us = now_us + hold_us
-  local held_us = number(redis.call("HGET", bucket_key(bucket), "held_until_us")) or 0
-  if hold_us > 0 and until_us > held_us then
-    redis.call("HSET", bucket_key(bucket), "held_until_us", until_us, "hold_reason", error)
-  end
-end
-
-local function judge(fate, reaps)
+local function judge(lease, fate, reaps)
+  if fate and status == "rate_limited" then hold_for(lease, refusal, now_us) end
   if fate == "deleted" then return "cancelled", "Deleted: while it ran" end
   if fate then return fate, "Cancelled" .. (error ~= "" and ": " .. error or "") end
   if max_reaps > 0 and reaps + 1 >= max_reaps then
     return "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
   end
+  if status ~= "rate_limited" then return status, error end
+  local follows = judge_refusal(lease, refusal, now_us)
+  if follows == "refused" then
+    return follows, "Refused " .. refusal.max .. " times, while other jobs passed, at last: " .. error
+  end
+  if follows == "set_back" then delay_us = 0 end
   return status, error
 end
 
@@ -61,7 +64,7 @@ local function arrive(lease, fate)
   keep_progress(lease.job, progress)
   if status == "cancelled" then
     cancel_job(lease.job, lease.queue, now_us, keep_s, error)
-  elseif status == "abandoned" then
+  elseif status == "abandoned" or status == "refused" then
     fail_job(lease, now_us, error, trace)
   else
     go_back(lease)
@@ -82,7 +85,10 @@ end
 local function count_attempt(lease)
   local job = RQ_JOB .. lease.job
   if status == "" then try("HSET", job, "spigot_attempts", lease.attempt - 1) end
-  if status == "retrying" then count_retry(lease) end
+  if status == "retrying" then
+    count_retry(lease)
+    note_pass(lease, now_us)
+  end
   if status == "reaped" and max_reaps > 0 then add(job, "spigot_reaps", 1) end
 end
 
@@ -94,8 +100,7 @@ if fate == "left" then
   return ended_before(bucket, token)
 end
 
-hold()
-status, error = judge(fate, reaps)
+status, error = judge(lease, fate, reaps)
 local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
   error = error, token = token, owner = lease.worker, late_us = late_us }
@@ -103,7 +108,7 @@ local line = status ~= "" and log_line(entry) or ""
 arrive(lease, fate)
 leave_attempt(lease, fate)
 if status ~= "" then count_end(entry) end
-if not fate and status ~= "abandoned" then
+if not fate and status ~= "abandoned" and status ~= "refused" then
   count_attempt(lease)
   ring(bucket) -- the waiter may have to come earlier than it meant to
 end

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 from jobs import hidden_fields
+from jobs.rate_limited import RateLimited
 
 from .own_traceback import own_traceback
 from .written_result import UnwritableResult
 
 ERROR_CHARACTERS = 500
 
-Told = Literal["finished", "failed", "rate_limited", "retry"]
+Told = Literal["finished", "failed", "rate_limited", "refused", "retry"]
 Seen = Literal["not_started", "given_back", "died", "cancelled", "lost"]
 
 
@@ -22,7 +23,8 @@ class Outcome:
 
     Attributes:
         status: What the function did: ``finished``, ``failed``, ``rate_limited`` (it raised
-            ``RateLimited``) or ``retry`` (it returned RQ's ``Retry``). Or what the worker saw:
+            ``RateLimited``), ``refused`` (the same, and its downstream will never serve it) or
+            ``retry`` (it returned RQ's ``Retry``). Or what the worker saw:
             ``not_started`` (it was given back before its slot), ``given_back`` (it ran longer
             than a stopping worker has time), ``died`` (its process was killed), ``cancelled``,
             or ``lost`` (its lease is gone, or could not be renewed in time).
@@ -30,7 +32,9 @@ class Outcome:
         error: One line: the exception's name and message, or what happened.
         trace: The traceback, if there is one.
         final: Whether a failed job is not run again, although it has retries left.
-        retry_after: Seconds that the downstream asked to wait, if rate_limited.
+        retry_after: Seconds that the bucket is to wait, if rate_limited.
+        kind: Of the refusal, if rate_limited: ``wait`` or ``quota``.
+        stated: Whether the downstream said how long.
         retries: How often RQ's ``Retry`` allows the job to be run again, if retry.
         intervals: Seconds before the first, second, … such run.
         progress: JSON of what the function reported last; "" if it reported none.
@@ -43,6 +47,8 @@ class Outcome:
     trace: str = ""
     final: bool = False
     retry_after: float = 0
+    kind: str = "wait"
+    stated: bool = True
     retries: int = 0
     intervals: tuple[int, ...] = ()
     progress: str = ""
@@ -104,6 +110,19 @@ def failed(error: BaseException) -> Outcome:
         error=one_line(error),
         trace=own_traceback(error),
         final=isinstance(error, UnwritableResult),
+    )
+
+
+def refused(limit: RateLimited) -> Outcome:
+    """Return the outcome of a function that its downstream refused."""
+    if limit.kind == "too_large":
+        return replace(failed(limit), status="refused")
+    return Outcome(
+        "rate_limited",
+        error=one_line(limit),
+        retry_after=limit.retry_after,
+        kind=limit.kind,
+        stated=limit.stated,
     )
 
 

@@ -366,6 +366,7 @@ class RateAwareWorker(Worker):
             lease_ms=self._lease_ms,
             max_reaps=self._settings.max_reaps,
             keep_seconds=self._settings.keep_seconds,
+            max_refusals=self._settings.max_refusals,
         )
 
     def _make_keeper(self, connection: Redis) -> LeaseKeeper:

@@ -6,6 +6,7 @@ from math import ceil, inf
 from jobs import keys
 
 CLAIM_AHEAD_US = 50_000
+SUSPECTED, LOOKED_AT, MAX_REFUSALS, WITNESS_US = 3, 9, 20, 300_000_000
 POLL_MS, SERVER_LATE_MS = 800, 100
 
 
@@ -21,6 +22,25 @@ class Entry:
     id: str
     returned_us: int | None = None
     is_job: bool = True
+
+
+@dataclass
+class Refused:
+    """How a job was refused, since it last passed."""
+
+    count: int = 0
+    last_us: int = 0
+    set_back: bool = False
+
+
+@dataclass
+class Aside:
+    """A waiting job that another may go before."""
+
+    entry: Entry
+    queue: str
+    is_open: bool
+    last_us: int
 
 
 @dataclass
@@ -59,6 +79,13 @@ class BucketModel:
     scheduled: dict[str, tuple[int, str]] = field(default_factory=dict)
     running: dict[str, Started] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, Refused] = field(default_factory=dict)
+    refused_us: int | None = None
+    refusing_slot_us: int = 0
+    passed_slot_us: int = 0
+    suspected: bool = False
+    witness: str = ""
+    failed: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.queues = {name: [] for name in keys.queue_names("default")}
@@ -76,7 +103,7 @@ class BucketModel:
         slot_us, ahead_us = self._next_slot(now_us)
         if slot_us - now_us > CLAIM_AHEAD_US:
             return Waits(min(self._due_ms(), (slot_us - CLAIM_AHEAD_US) // 1000 + 1), waiting)
-        entry, queue = self._pop()
+        entry, queue = self._pop(self._turns(token, now_us))
         if entry is None:
             return self._poll(now_us)
         self.last_slot_us, self.ahead_us, self.paced_us = slot_us, ahead_us, self.interval_us
@@ -84,13 +111,45 @@ class BucketModel:
         self.running[token] = Started(entry.id, queue, slot_us, self.attempts[entry.id])
         return self.running[token]
 
-    def finish(self, token: str) -> None:
-        del self.running[token]
+    def finish(self, token: str, now_us: int) -> None:
+        self._note_pass(self.running.pop(token), now_us)
 
-    def give_back(self, token: str, *, started: bool, hold_us: int = 0, now_us: int = 0) -> None:
+    def refuse(self, token: str, hold_us: int, now_us: int) -> None:
+        """Hold, unless the job alone is at fault: then it goes to the end, or fails."""
+        claim = self.running[token]
+        refused = self.refused.get(claim.id, Refused())
+        count = refused.count + 1
+        guilty = count >= SUSPECTED and self.passed_slot_us > refused.last_us
+        if not guilty:
+            innocent = refused.count >= SUSPECTED and (
+                self.passed_slot_us <= refused.last_us < self.refusing_slot_us
+            )
+            guilty = refused.set_back and not innocent
+            count = count if guilty else min(count, SUSPECTED)
+            until_us = now_us + max(hold_us, self.interval_us)
+            self.held_until_us = max(self.held_until_us, until_us)
+            self.refused_us = now_us
+            self.refusing_slot_us = max(self.refusing_slot_us, claim.slot_us)
+        if guilty and count >= MAX_REFUSALS:
+            self.failed.add(self.running.pop(token).id)
+            return
+        self.refused[claim.id] = Refused(count, now_us, guilty)
+        self.suspected |= count >= SUSPECTED
+        if guilty:
+            self.put(self.running.pop(token).id, claim.queue)
+        else:
+            self.give_back(token, started=True)
+
+    def _note_pass(self, claim: Started, now_us: int) -> None:
+        if self.refused_us is None:
+            return
+        self.refused.pop(claim.id, None)
+        if claim.slot_us > self.passed_slot_us or self.passed_slot_us > now_us:
+            self.passed_slot_us = claim.slot_us
+
+    def give_back(self, token: str, *, started: bool) -> None:
         """Put the job at the head, behind those that came back from earlier slots."""
         claim = self.running.pop(token)
-        self.held_until_us = max(self.held_until_us, now_us + hold_us if hold_us else 0)
         self.attempts[claim.id] -= not started
         queue = self.queues[claim.queue]
         index = 0
@@ -100,6 +159,7 @@ class BucketModel:
 
     def retry(self, token: str, delay_us: int, now_us: int) -> None:
         claim = self.running.pop(token)
+        self._note_pass(claim, now_us)
         if delay_us:
             self.delayed[claim.id] = (ceil((now_us + delay_us) / 1000), claim.queue)
         else:
@@ -145,8 +205,51 @@ class BucketModel:
         slot_us = max(now_us, self.last_slot_us, arrival_us - tolerance_us, self.held_until_us)
         return slot_us, max(0, arrival_us - slot_us)
 
-    def _pop(self) -> tuple[Entry | None, str]:
-        for name, queue in self.queues.items():
+    def _turns(self, token: str, now_us: int) -> list[str]:
+        """Bring a witness forward if a suspect waits; say which queues to take a job from."""
+        if not self.suspected:
+            return list(self.queues)
+        found: list[Aside] = []
+        has_new = False
+        for name in self.queues:
+            has_new = has_new or self._look_at(name, found)
+        if not any(job.is_open for job in found):
+            if not has_new:
+                self.suspected, self.witness = False, ""
+            return list(self.queues)
+        best = min(found, key=lambda job: (job.last_us > 0, job.is_open, job.last_us))
+        if best.is_open and best.last_us + WITNESS_US > now_us and self.witness in self.running:
+            return []
+        self._bring_forward(self.queues[best.queue], best.entry)
+        self.witness = token if len(found) > 1 else self.witness
+        return [best.queue]
+
+    def _look_at(self, name: str, found: list[Aside]) -> bool:
+        queue = self.queues[name]
+        for entry in queue[:LOOKED_AT]:
+            refused = self.refused.get(entry.id, Refused())
+            if not entry.is_job:
+                continue
+            is_suspect = refused.count >= SUSPECTED
+            if is_suspect and self.passed_slot_us > refused.last_us and not refused.set_back:
+                refused.set_back = True
+                queue.remove(entry)
+                queue.append(Entry(entry.id))
+                continue
+            latest_us = max(self.passed_slot_us, self.refusing_slot_us)
+            is_open = is_suspect and latest_us <= refused.last_us
+            found.append(Aside(entry, name, is_open, refused.last_us))
+            if not refused.count:
+                return True
+        return False
+
+    def _bring_forward(self, queue: list[Entry], entry: Entry) -> None:
+        queue.remove(entry)
+        queue.insert(0, entry)
+
+    def _pop(self, names: list[str]) -> tuple[Entry | None, str]:
+        for name in names:
+            queue = self.queues[name]
             while queue:
                 entry = queue.pop(0)
                 if entry.is_job:

@@ -104,11 +104,14 @@ def test_a_claim_just_before_the_hold_is_spared(bucket):
     assert bucket.read("job-0").status == "queued"
 
 
-def test_a_hold_of_no_time_only_gives_the_job_back(bucket, redis):
+@pytest.mark.parametrize(("rate", "interval"), [("20/s", 0.05), ("1/m", 60)])
+@pytest.mark.parametrize("seconds", [0, 0.01])
+def test_no_hold_is_shorter_than_an_interval(redis, rate, interval, seconds):
+    bucket = OneBucket(redis, rate)
     bucket.enqueue("a")
-    bucket.hold(bucket.claim(), seconds=0)
+    bucket.hold(bucket.claim(), seconds=seconds)
 
-    assert redis.hget(keys.bucket("default"), "held_until_us") is None
+    assert held_until_us(redis) == bucket.now_us + round(interval * SECOND_US)
     assert bucket.claim().job_id == "a"
 
 

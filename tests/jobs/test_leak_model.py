@@ -105,6 +105,7 @@ class LeakMachine(RuleBasedStateMachine):
         entry = data.draw(st.sampled_from([e for q in self.model.queues.values() for e in q]))
         self.redis.delete(keys.job(entry.id))
         entry.is_job, entry.returned_us = False, None
+        self.model.refused.pop(entry.id, None)
 
     @rule(priority=priorities, number=st.integers(1, 12))
     def enqueue_many(self, priority: str, number: int) -> None:
@@ -212,7 +213,7 @@ class LeakMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject) -> None:
         token = self.a_token(data)
         self.bucket.attempts.complete(token, "finished", "work", now_us=self.bucket.now_us)
-        self.model.finish(token)
+        self.model.finish(token, self.bucket.now_us)
 
     @rule(data=st.data())
     @precondition(lambda self: self.model.running)
@@ -228,7 +229,24 @@ class LeakMachine(RuleBasedStateMachine):
         self.bucket.attempts.give_back(
             token, "rate_limited", "work", hold_us=hold_us, now_us=now_us
         )
-        self.model.give_back(token, started=True, hold_us=hold_us, now_us=now_us)
+        self.model.refuse(token, hold_us, now_us)
+
+    @rule(hold_us=st.sampled_from([0, SECOND_US]), times=st.integers(1, 6))
+    def refuse_the_same_again_and_again(self, hold_us: int, times: int) -> None:
+        victim = None
+        for _ in range(times):
+            self.bucket.now_us = max(self.bucket.now_us, self.model.held_until_us)
+            self.ask(WORKERS[0])
+            token = f"token-{self.asked:05}"
+            claim = self.model.running.get(token)
+            if claim is None or victim not in (None, claim.id):
+                return
+            victim, now_us = claim.id, max(self.bucket.now_us, claim.slot_us)
+            self.bucket.now_us = now_us
+            self.bucket.attempts.give_back(
+                token, "rate_limited", "work", hold_us=hold_us, now_us=now_us
+            )
+            self.model.refuse(token, hold_us, now_us)
 
     @rule(data=st.data(), delay_us=st.one_of(st.just(0), a_while))
     @precondition(lambda self: self.model.running)

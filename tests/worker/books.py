@@ -14,7 +14,7 @@ from tests.processes import wait_for, whole_lines
 
 TERMINAL = {
     "finished": {"finished"},
-    "failed": {"failed", "abandoned"},
+    "failed": {"failed", "abandoned", "refused"},
     "canceled": {"cancelled"},
 }
 
