@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
@@ -55,6 +55,21 @@ def parse_server_url(url: str) -> dict[str, Any]:
     for name in asked.keys() & (options | place).keys():
         raise ServerUrlError(f"gives {name} twice")
     return options | place | asked
+
+
+def with_password(url: str, password: str | None) -> str:
+    """Return a URL with a password, percent-encoded, unless there is none or it has one already.
+
+    Raises:
+        ServerUrlError: The URL cannot be used.
+    """
+    if not password or "password" in parse_server_url(url):
+        return url
+    scheme, _, rest = url.strip().partition("://")
+    authority = re.split("[/?]", rest, maxsplit=1)[0]
+    user, _, host = authority.rpartition("@")
+    secret = quote(password, safe="")
+    return f"{scheme}://{user.rstrip(':')}:{secret}@{host}{rest[len(authority) :]}"
 
 
 def _split(scheme: str, rest: str) -> SplitResult:

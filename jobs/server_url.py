@@ -19,6 +19,7 @@ from .errors import OperatorError
 from .primary_connection import is_not_primary
 from .primary_watch import ask_for_writes
 from .redis_connection import connect, is_away
+from .server_address import with_password
 from .server_faults import explain
 from .server_rights import find_missing_rights
 from .settings import Settings
@@ -49,7 +50,9 @@ def find_server_url(settings: Settings) -> str:
     Raises:
         NoServerError: ``REDIS_URL`` is not set and no ``spigot up`` runs on the data folder.
     """
-    return settings.redis_url or _url_left_in(settings.data_dir / FILENAME)
+    if settings.redis_url:
+        return with_password(settings.redis_url, settings.redis_password)
+    return _url_left_in(settings.data_dir / FILENAME)
 
 
 def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False) -> None:

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
     """The server that all processes share: `redis://`, `rediss://` or `unix://`. Unset:
     `spigot up` starts an embedded one, and the other commands use that one."""
 
+    redis_password: Annotated[str | None, Field(repr=False)] = None
+    """Password for a `REDIS_URL` that has none: as it is, without percent-encoding."""
+
     limits_redis_url: Annotated[str | None, Field(repr=False)] = None
     """Another server for the door. Unset: the same server."""
 

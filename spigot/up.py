@@ -15,7 +15,7 @@ import click
 from jobs.bucket_config import load_bucket_configs
 from jobs.listening_socket import listen, local_url
 from jobs.log_setup import set_up_logging
-from jobs.server_url import ServerUrlFile, check_server, without_password
+from jobs.server_url import ServerUrlFile, check_server, find_server_url, without_password
 from jobs.settings import Settings, load_settings
 
 from .announcement import announcement
@@ -117,7 +117,7 @@ def _free_address(settings: Settings) -> tuple[str, int]:
 @contextmanager
 def _supervised_server(settings: Settings) -> Iterator[tuple[Supervisor, _Server]]:
     if settings.redis_url:
-        check_server(settings.redis_url)
+        check_server(find_server_url(settings))
         with Supervisor() as supervisor:
             yield supervisor, _Server(without_password(settings.redis_url), {})
     else:

@@ -4,7 +4,7 @@ import sys
 import pytest
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
-from jobs.server_address import ServerUrlError, parse_server_url
+from jobs.server_address import ServerUrlError, parse_server_url, with_password
 from jobs.settings import SettingsError, load_settings
 
 SECRET = "s3cret"
@@ -131,6 +131,30 @@ def test_a_url_that_names_none_is_told_in_one_line_without_a_secret(
     assert words in message
     assert SECRET not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://h:1/2", {"host": "h", "port": 1, "db": 2}),
+        ("redis://ada@h", {"host": "h", "username": "ada"}),
+        ("redis://ada:@h?client_name=a@b", {"host": "h", "username": "ada", "client_name": "a@b"}),
+        ("redis://[::1]:1", {"host": "::1", "port": 1}),
+        ("unix:///run/a@b.sock?db=1", {"path": "/run/a@b.sock", "db": 1}),
+    ],
+)
+def test_a_password_is_put_into_a_url_as_it_is(url, place):
+    password = "p@ss/w#rd:%20? é&=+[']\"$"
+
+    options = parse_server_url(with_password(url, password))
+
+    options.pop("connection_class")
+    assert options == {**place, "password": password}
+
+
+def test_a_url_keeps_its_own_password():
+    assert with_password("redis://:own@h", "other") == "redis://:own@h"
+    assert with_password("redis://h", None) == "redis://h"
 
 
 @pytest.mark.parametrize("command", [("worker",), ("web",), ("up",), ("bucket", "list")])
