@@ -124,7 +124,8 @@ local function waiting_in(queues)
   return entries > 0 and math.max(0, entries - blanks_in(queues)) or 0
 end
 
-local SPOILT_INTERVAL_US = SECOND_US -- of a bucket whose rate is no rate, until somebody sets one
+-- Of a bucket whose rate is no rate, or its capacity no number, until somebody sets them.
+local SPOILT_INTERVAL_US, SPOILT_CAPACITY = SECOND_US, 1000
 
 -- nil if nobody published the bucket's numbers (the server is new or was emptied).
 local function read_bucket(name)
@@ -135,7 +136,7 @@ local function read_bucket(name)
   local values = redis.call("HMGET", bucket_key(name), unpack(names))
   if not values[1] then return nil end
   local bucket = { name = name }
-  for i, field in ipairs(names) do bucket[field] = number(values[i]) or 0 end
+  for i, field in ipairs(names) do bucket[field] = number(values[i]) or field == "capacity" and SPOILT_CAPACITY or 0 end
   if bucket.interval_us < 1 then bucket.interval_us = SPOILT_INTERVAL_US end
   bucket.burst, bucket.paced_us = math.max(1, bucket.burst), math.max(1, bucket.paced_us)
   return bucket

@@ -12,6 +12,7 @@ from . import keys
 from .errors import OperatorError, PortableError
 from .lua_script import load_script
 from .rate import Rate
+from .stored_values import stored_text, unless_spoilt
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class BucketConfigurer:
             raise UnknownBucketError(name)
         if isinstance(reply, int):
             raise NewerBucketError(name, reply)
-        changes = _changes([part.decode() for part in reply])
+        changes = _changes([stored_text(part) for part in reply])
         for change in changes if by else ():
             log.info("bucket %s: %s by %s", name, in_words(change), by)
         return changes
@@ -127,8 +128,17 @@ class BucketHistory:
         Each has ``at`` (RFC 3339), ``by``, and ``changes``: by field what counted before and
         what after.
         """
-        records: Any = self._redis.lrange(keys.changes(name), 0, -1)
-        return [json.loads(record) for record in records]
+        records: Any = unless_spoilt(lambda: self._redis.lrange(keys.changes(name), 0, -1), [])
+        return [record for stored in records if (record := _record(stored))]
+
+
+def _record(stored: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(stored)
+    except ValueError:  # nothing that we would have written
+        return None
+    is_ours = isinstance(record, dict) and {"at", "by", "changes"} <= record.keys()
+    return record if is_ours else None
 
 
 def rate_fields(rate: Rate | None) -> Fields:

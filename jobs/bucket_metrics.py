@@ -6,10 +6,9 @@ from itertools import accumulate
 from typing import Any
 
 from redis import Redis
-from rq.utils import as_text
 
-from . import keys
 from .lua_script import load_script
+from .stored_values import bucket_names, interval_us, stored_int, stored_text
 
 SECOND_US = 1_000_000
 
@@ -82,8 +81,7 @@ class BucketMetricsReader:
         Raises:
             redis.RedisError: The server did not answer.
         """
-        names = sorted(as_text(name) for name in self._redis.smembers(keys.buckets()))
-        found = (self.read(name) for name in names)
+        found = (self.read(name) for name in bucket_names(self._redis))
         return [metrics for metrics in found if metrics]
 
     def read(self, name: str, now_us: int | None = None) -> BucketMetrics | None:
@@ -99,21 +97,21 @@ class BucketMetricsReader:
 def _parse(name: str, reply: list[Any]) -> BucketMetrics:
     now_us, waiting, oldest_us, delayed, running, workers, unlogged, suspended, *rest = reply
     fields, stats = _texts(rest[0]), _texts(rest[1])
-    bounds = {as_text(histogram): us for histogram, *us in rest[2]}
-    held_us = max(0, int(fields.get("held_until_us", 0)) - now_us)
-    last_slot_us = int(fields.get("last_slot_us", 0))
+    bounds = {stored_text(histogram): us for histogram, *us in rest[2]}
+    held_us = max(0, stored_int(fields.get("held_until_us")) - now_us)
+    last_slot_us = stored_int(fields.get("last_slot_us"))
     paused = fields.get("paused") == "1" or bool(suspended)
-    rate = SECOND_US / int(fields["interval_us"])
+    rate = SECOND_US / interval_us(fields.get("interval_us"))
     return BucketMetrics(
         name=name,
-        capacity=int(fields["capacity"]),
+        capacity=stored_int(fields.get("capacity")),
         waiting=waiting,
         oldest_waiting=oldest_us / SECOND_US,
         # a slot is given out a little ahead of its time
         since_last_start=max(0, now_us - last_slot_us) / SECOND_US if last_slot_us else None,
         delayed=delayed,
         running=running,
-        max_running=int(fields.get("max_running") or 0) or None,
+        max_running=stored_int(fields.get("max_running")) or None,
         workers=workers,
         rate_configured=rate,
         rate_effective=0 if paused or held_us else rate,
@@ -127,7 +125,7 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
 
 
 def _texts(flat: Iterable[bytes]) -> dict[str, str]:
-    texts = [part.decode() for part in flat]
+    texts = [stored_text(part) for part in flat]
     return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
@@ -135,7 +133,9 @@ def _counts(
     stats: Mapping[str, str], bounds: Mapping[str, list[int]]
 ) -> dict[tuple[str, str], int]:
     parts = ((field.partition(":"), value) for field, value in stats.items())
-    return {(name, type): int(value) for (name, _, type), value in parts if name not in bounds}
+    return {
+        (name, type): stored_int(value) for (name, _, type), value in parts if name not in bounds
+    }
 
 
 def _histograms(
@@ -150,9 +150,9 @@ def _histograms(
 
 
 def _histogram(stats: Mapping[str, str], prefix: str, bounds_us: list[int]) -> Histogram:
-    numbers = (int(stats.get(f"{prefix}{bound}", 0)) for bound in (*bounds_us, "inf"))
+    numbers = (stored_int(stats.get(f"{prefix}{bound}")) for bound in (*bounds_us, "inf"))
     return Histogram(
         bounds=(*(us / SECOND_US for us in bounds_us), float("inf")),
         counts=tuple(accumulate(numbers)),
-        sum=int(stats[f"{prefix}sum_us"]) / SECOND_US,
+        sum=stored_int(stats[f"{prefix}sum_us"]) / SECOND_US,
     )

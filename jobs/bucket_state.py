@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis import Redis
-from rq.utils import as_text
 
 from . import keys
 from .bucket_config import BucketConfig
@@ -15,6 +14,7 @@ from .bucket_control import Words
 from .bucket_publishing import BucketPublisher
 from .job_state import Moment, utc_text
 from .lua_script import load_script
+from .stored_values import bucket_names, interval_us, stored_int, stored_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class BucketReader:
         Raises:
             redis.RedisError: The server did not answer.
         """
-        published = {as_text(name) for name in self._redis.smembers(keys.buckets())}
+        published = set(bucket_names(self._redis))
         states = (self.read(name) for name in sorted(published | set(self._configs)))
         return [state for state in states if state]
 
@@ -107,8 +107,8 @@ def _parse(name: str, reply: list[Any]) -> BucketState:
     paused = bool(_number(fields, b"paused"))
     return BucketState(
         name=name,
-        rate=fields[b"rate"].decode(),
-        interval=_number(fields, b"interval_us") / 1_000_000,
+        rate=stored_text(fields.get(b"rate", b"?")),
+        interval=interval_us(fields.get(b"interval_us")) / 1_000_000,
         burst=_number(fields, b"burst"),
         capacity=_number(fields, b"capacity"),
         waiting=waiting,
@@ -132,5 +132,5 @@ def _source_of(name: str, fields: Mapping[bytes, bytes]) -> Source:
 
 
 def _number(fields: Mapping[bytes, bytes], name: bytes) -> int:
-    """Return 0 for a field that is not set, or was taken back."""
-    return int(fields.get(name) or 0)
+    """Return 0 for a field that is not set, was taken back, or is no number."""
+    return stored_int(fields.get(name))

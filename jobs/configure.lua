@@ -47,8 +47,8 @@ local function keep_record()
     end
   end
   local record = { at = utc_text(now_us), by = by, changes = changes }
-  redis.call("LPUSH", KEYS[3], cjson.encode(record))
-  redis.call("LTRIM", KEYS[3], 0, KEPT_CHANGES - 1)
+  lenient("LPUSH", KEYS[3], cjson.encode(record))
+  lenient("LTRIM", KEYS[3], 0, KEPT_CHANGES - 1)
 end
 
 local is_new = redis.call("HEXISTS", bucket, "interval_us") == 0
@@ -58,7 +58,7 @@ if schema and schema > SCHEMA then return schema end
 if schema ~= SCHEMA then redis.call("HSET", bucket, "schema", SCHEMA) end
 for i = 4, #ARGV, 2 do set(ARGV[i], ARGV[i + 1]) end
 for i = 4, #ARGV, 2 do settle((string.gsub(ARGV[i], "^%l+_", ""))) end
-redis.call("SADD", KEYS[2], ARGV[1])
+lenient("SADD", KEYS[2], ARGV[1])
 if #changed > 0 then
   if by ~= "" and not is_new then keep_record() end
   ring(ARGV[1])

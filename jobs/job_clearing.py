@@ -7,6 +7,7 @@ from redis import Redis
 from . import keys
 from .job_cancelling import JobCanceller
 from .lua_script import load_script
+from .stored_values import stored_text
 
 AT_ONCE = 200
 """Entries that one script looks at, so that it keeps no other from the server for long."""
@@ -104,5 +105,5 @@ class JobClearer:
         """Running jobs are as few as workers, so each is stopped by itself."""
         entries: list[bytes] = self._redis.zrange(keys.running(queue), 0, -1)  # type: ignore[assignment]  # no scores
         for entry in entries:
-            self._canceller.cancel(entry.decode().partition(":")[0])
+            self._canceller.cancel(stored_text(entry).partition(":")[0])
         return len(entries)

@@ -9,6 +9,7 @@ from redis.client import PubSub
 from redis.exceptions import ConnectionError, RedisError
 
 from . import keys
+from .stored_values import stored_text
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ class JobEvents:
         while message is not None:
             self._heard_at, self._asked = time.monotonic(), False
             if message["type"] == "message":
-                ids.add(message["data"].decode())
+                ids.add(stored_text(message["data"]))
             if len(ids) >= MOST_AT_ONCE:
                 break
             message = pubsub.get_message(timeout=0)

@@ -7,12 +7,12 @@ from itertools import chain, islice
 from math import inf
 
 from redis import Redis
-from rq.utils import as_text
 
 from . import keys
 from .errors import OperatorError
 from .job_state import TERMINAL, JobReader, JobState
 from .latest_ended import MOST_BY_END, USUAL_KEEP_SECONDS, Entry, LatestEnded
+from .stored_values import bucket_names, stored_text, unless_spoilt
 
 AT_ONCE = 1000
 """Entries that one command reads, so that a far page keeps no other from the server for long."""
@@ -58,8 +58,7 @@ class JobLister:
         Raises:
             NoSuchBucketError: There is no bucket ``only``.
         """
-        found: set[bytes] = self._redis.smembers(keys.buckets())  # type: ignore[assignment]
-        names = sorted(name.decode() for name in found)
+        names = bucket_names(self._redis)
         if only is None:
             return names
         if only not in names:
@@ -123,8 +122,9 @@ class _List:
 
     def count(self, redis: Redis) -> int:
         """Return how many jobs there are."""
-        blanks = redis.zcard(keys.blanks(self.queue))
-        return max(0, redis.llen(keys.queue(self.queue)) - blanks)
+        blanks: int = unless_spoilt(lambda: redis.zcard(keys.blanks(self.queue)), 0)
+        entries: int = unless_spoilt(lambda: redis.llen(keys.queue(self.queue)), 0)
+        return max(0, entries - blanks)
 
     def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
         """Give out the jobs in their order, without the first ones."""
@@ -134,7 +134,7 @@ class _List:
 
     def _jobs(self, redis: Redis, start: int) -> Iterator[Entry]:
         while found := redis.lrange(keys.queue(self.queue), start, start + AT_ONCE - 1):
-            yield from ((0, as_text(job_id)) for job_id in found if job_id)
+            yield from ((0, stored_text(job_id)) for job_id in found if job_id)
             start += AT_ONCE
 
 
@@ -153,14 +153,15 @@ class _SortedSet:
 
     def count(self, redis: Redis) -> int:
         """Return how many jobs there are."""
-        return redis.zcard(self.key)
+        count: int = unless_spoilt(lambda: redis.zcard(self.key), 0)
+        return count
 
     def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
         """Give out the jobs in their order, without the first ones."""
         while found := self._slice(redis, skip):
             for job_id, score in found:
                 time = score * self.unit_ms if self.unit_ms else inf
-                yield time, job_id.decode().partition(":")[0]
+                yield time, stored_text(job_id).partition(":")[0]
             skip += AT_ONCE
 
     def _slice(self, redis: Redis, start: int) -> list[tuple[bytes, float]]:

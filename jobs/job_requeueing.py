@@ -11,6 +11,7 @@ from .bucket_configuring import NewerBucketError
 from .job_queue import Full
 from .job_state import JobState, parse_state
 from .lua_script import load_script
+from .stored_values import stored_text
 
 AT_ONCE = 50
 """Jobs that one script requeues, so that it does not keep the server from the others for long."""
@@ -139,7 +140,7 @@ def _read(job_id: str, reply: list[Any]) -> JobState | Kept | Full | None:
 def _full(what: str, reply: list[Any]) -> Full:
     match reply:
         case [b"full" | b"draining" as word, bucket, retry_after_ms]:
-            return Full(bucket.decode(), word == b"draining", retry_after_ms)
+            return Full(stored_text(bucket), word == b"draining", retry_after_ms)
         case [b"newer", bucket, schema]:
-            raise NewerBucketError(bucket.decode(), schema)
+            raise NewerBucketError(stored_text(bucket), schema)
     raise NoBucketError(f"{what!r} is, or is in, a queue that belongs to no bucket")

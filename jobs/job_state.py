@@ -17,6 +17,7 @@ from redis import Redis
 from . import keys
 from .lua_script import load_script
 from .progress import Progress
+from .stored_values import stored_int, stored_text
 
 Status = Literal["queued", "delayed", "started", "finished", "failed", "cancelled"]
 
@@ -133,7 +134,7 @@ def parse_state(job_id: str, reply: list[Any]) -> JobState | None:
     fields = _text_fields(flat)
     if "data" not in fields:
         return None
-    status = STATUS[fields.get("status", "queued")]
+    status = STATUS.get(fields.get("status", ""), "queued")
     bucket, priority = _bucket_and_priority(fields.get("origin", ""))
     begun = status not in ("queued", "delayed")
     return JobState(
@@ -145,14 +146,14 @@ def parse_state(job_id: str, reply: list[Any]) -> JobState | None:
         position=position or None,
         estimated_start_at=utc_text(start_us) if start_us else None,
         estimated_start_in=max(0, start_us - now_us) / 1_000_000 if start_us else None,
-        attempts=int(fields.get("spigot_attempts", 0)),
+        attempts=stored_int(fields.get("spigot_attempts")),
         enqueued_at=fields.get("enqueued_at") or None,
         started_at=(fields.get("started_at") or None) if begun else None,
         ended_at=(fields.get("ended_at") or None) if status in TERMINAL else None,
-        progress=json.loads(fields["spigot_progress"]) if "spigot_progress" in fields else None,
+        progress=_progress(fields.get("spigot_progress")),
         result=_returned(result) if status == "finished" else None,
         error=_error(fields, result, status),
-        revision=int(fields.get("spigot_revision", 0)),
+        revision=stored_int(fields.get("spigot_revision")),
     )
 
 
@@ -175,7 +176,7 @@ def function_name(data: str) -> str:
 def _text_fields(flat: list[bytes]) -> dict[str, str]:
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return {
-        name.decode(): value.decode("latin-1" if name == b"data" else "utf-8", "replace")
+        stored_text(name): value.decode("latin-1" if name == b"data" else "utf-8", "replace")
         for name, value in pairs
     }
 
@@ -203,11 +204,21 @@ def _returned(flat: list[bytes]) -> Any:
         return None
 
 
+def _progress(stored: str | None) -> Any:
+    try:
+        return json.loads(stored) if stored else None
+    except ValueError:  # no progress that a function reported
+        return None
+
+
 def _error(fields: dict[str, str], flat: list[bytes], status: str) -> str | None:
     if status in SHOWS_ERROR and "spigot_error" in fields:
         return fields["spigot_error"]
     trace = _result_fields(flat).get(b"exc_string") if status == "failed" else None
     if trace is None:
         return None
-    lines = zlib.decompress(base64.b64decode(trace)).decode().strip().splitlines()
+    try:
+        lines = stored_text(zlib.decompress(base64.b64decode(trace))).strip().splitlines()
+    except (zlib.error, ValueError):  # nothing that RQ would have written
+        return None
     return lines[-1] if lines else None

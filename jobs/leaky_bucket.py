@@ -9,6 +9,7 @@ from redis import Redis
 
 from . import keys
 from .lua_script import load_script
+from .stored_values import stored_text
 
 CLAIM_AHEAD_US = 50_000
 """How long before its slot a job may be claimed, as ``bucket.lua`` has it: a worker's way to the
@@ -140,8 +141,8 @@ class LeakyBucket:
         match reply:
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
                 return Claim(
-                    job_id.decode(),
-                    queue.decode(),
+                    stored_text(job_id),
+                    stored_text(queue),
                     token,
                     slot_us,
                     wait_us,

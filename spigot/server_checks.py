@@ -15,8 +15,10 @@ from jobs.server_faults import explain, is_denied
 from jobs.server_rights import find_missing_rights
 from jobs.server_url import find_server_url, without_password
 from jobs.settings import Settings
+from jobs.stored_values import bucket_names
 
 from .finding import Finding
+from .key_checks import check_keys, is_spoilt
 
 OLDEST_VERSION = (6, 2)
 ANSWER_SECONDS = 2.0
@@ -40,7 +42,8 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
     found, info = _ask("server", url)
     findings += [*found, *check_server_state(info)]
     if all(finding.ok for finding in found):
-        with connect(url, timeout=ANSWER_SECONDS, decode_responses=True) as redis:
+        with connect(url, timeout=ANSWER_SECONDS) as redis:
+            findings += check_keys(redis)
             findings += check_workers(redis, buckets)
     return findings
 
@@ -114,14 +117,16 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
     """Check that each bucket which is in use, or in which jobs wait, has workers.
 
     Args:
-        redis: Connection to the server of the queue side, with decoded replies.
+        redis: Connection to the server of the queue side.
         buckets: Names of the buckets in use.
     """
-    published = set(map(str, redis.smembers(keys.buckets())))
+    published = set(bucket_names(redis))
     seconds, microseconds = redis.time()
     now_ms = seconds * 1000 + microseconds // 1000
     findings = []
     for name in sorted(published.union(buckets)):
+        if is_spoilt(redis, name):
+            continue  # check_keys says so
         alive = redis.zcount(keys.workers(name), now_ms, "+inf")
         waiting = sum(_waiting(redis, queue) for queue in keys.queue_names(name))
         ok = alive > 0 or (waiting == 0 and name not in buckets)

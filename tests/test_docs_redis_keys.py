@@ -33,10 +33,9 @@ HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r'lease: KEYS\[1\]|"spigot:1:lease:" \.\. [\w.]+',
     "idempotency": r"idempotency: KEYS\[4\]",
-    # `hash`: whatever `add` is given
     "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
 }
-"""How scripts name a hash. Fields of jobs are known by their names; other hashes have none."""
+"""How scripts name a hash, `add` any. Jobs' fields are known by name; other hashes have none."""
 
 
 def files(folders: list[Path], kind: str) -> list[Path]:

@@ -5,7 +5,7 @@ from typing import Any, cast, get_args
 
 import rq_dashboard.web as rq_web
 from redis import Redis
-from rq import Worker
+from rq import Queue, Worker
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry
@@ -14,6 +14,7 @@ from rq.serializers import JSONSerializer
 from jobs import keys
 from jobs.hidden_fields import masked
 from jobs.job_clearing import Place
+from jobs.stored_values import stored_text, unless_spoilt
 
 PLACES = get_args(Place)
 UNREADABLE = "(not shown: it is no JSON)"
@@ -81,12 +82,29 @@ class ReadingWorker(Worker):
             return None
 
 
+class Queues(Queue):
+    """Queues, without what else somebody put into their set."""
+
+    @classmethod
+    def all(cls, connection: Redis, *args: Any, **options: Any) -> list[Queue]:
+        """Return all queues."""
+        found = [
+            stored_text(key) for key in cast(set[bytes], connection.smembers(cls.redis_queues_keys))
+        ]
+        return [
+            Queue.from_queue_key(key, connection, *args, **options)
+            for key in found
+            if key.startswith(cls.redis_queue_namespace_prefix)
+        ]
+
+
 class Scheduled(ScheduledJobRegistry):
     """The jobs that wait for a time, those of the bucket of this name too."""
 
     def get_job_count(self, cleanup: bool = True) -> int:
         """Return how many there are."""
-        return super().get_job_count(cleanup) + self.connection.zcard(keys.delayed(self.name))
+        ours: int = unless_spoilt(lambda: self.connection.zcard(keys.delayed(self.name)), 0)
+        return super().get_job_count(cleanup) + ours
 
 
 def read_page(
@@ -111,7 +129,9 @@ def read_page(
         total, entries = _page_of_sets(
             _sets(queue_name, place), first, last, newest_first, connection
         )
-    ids = [entry.decode().partition(":")[0] for entry in entries]  # a running one has its attempt
+    ids = [
+        stored_text(entry).partition(":")[0] for entry in entries
+    ]  # a running one has its attempt
     jobs = ReadingJob.fetch_many(ids, connection=connection)
     return total, [rq_web.serialize_job(job) for job in jobs if job is not None]
 
@@ -153,6 +173,7 @@ def adapt_reading() -> None:
     """Put into rq-dashboard's module what its version 0.9 has no setting for."""
     rq_web.config.serializer = ReadableJSON
     rq_web.Job = ReadingJob
+    rq_web.Queue = Queues
     rq_web.Worker = ReadingWorker
     rq_web.ScheduledJobRegistry = Scheduled
     rq_web.get_queue_registry_jobs_count = read_page

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from redis import Redis
 from jobs import keys
 from jobs.leaky_bucket import ALIVE_SECONDS
 from jobs.lua_script import load_script
-from jobs.stored_text import stored_text
+from jobs.stored_values import stored_text
 
 MOVES = (
     "jobs/bucket.lua",
@@ -312,15 +312,37 @@ class Attempts:
                 _clock(now_us),
             ]
         )
+        told = [stored_text(fault) for fault in faults]
         return Reaped(
-            dict(zip(map(stored_text, lines[::2]), lines[1::2], strict=True)),
-            [stored_text(id_) for id_ in parents],
+            {
+                token: line
+                for raw, line in zip(lines[::2], lines[1::2], strict=True)
+                if (token := self._readable(raw, told, self._forget_line))
+            },
+            [
+                job_id
+                for raw in parents
+                if (job_id := self._readable(raw, told, self.dependents_released))
+            ],
             count,
-            [stored_text(fault) for fault in faults],
+            told,
             bool(more),
         )
 
-    def dependents_released(self, job_id: str) -> None:
+    @staticmethod
+    def _readable(raw: bytes, told: list[str], drop: Callable[[bytes], None]) -> str | None:
+        """Return the text of what is ours; drop what cannot be, or it would be found for ever."""
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            drop(raw)
+            told.append(f"{raw!r} is no name of ours and was dropped")
+            return None
+
+    def _forget_line(self, token: bytes) -> None:
+        self.redis.hdel(keys.unlogged(self._bucket), token)
+
+    def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)
 

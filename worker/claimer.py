@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from jobs.leaky_bucket import Claim, LeakyBucket, UnpublishedBucketError, Wait
 
 from .attempts import Attempts
+from .outcome import one_line
 from .result_log import ResultLog
 from .stop_signals import StopRequested
 
@@ -45,6 +46,7 @@ class Claimer:
         self._restore = restore
         self._token = uuid4().hex
         self._unanswered = False
+        self._unreadable: Exception | None = None
 
     def ask(self) -> Claim | Wait:
         """Claim the next job, if its slot is near.
@@ -69,6 +71,9 @@ class Claimer:
         except (RedisError, StopRequested):
             self._result_log.written_again(logged)
             raise
+        except Exception as error:  # what was claimed stops this worker, and must not the next ones
+            self._unreadable = error
+            raise
         self._unanswered = False
         if isinstance(answer, Claim):
             self._token = uuid4().hex
@@ -84,6 +89,11 @@ class Claimer:
         Raises:
             redis.RedisError: The lease of such a job runs out.
         """
-        if self._unanswered:
+        if self._unreadable is not None:
+            reason = f"Unreadable: {one_line(self._unreadable)}"
+            attempts.give_back(
+                self._token, "reaped", "unreadable", error=reason, counts_as_reap=True
+            )
+        elif self._unanswered:
             attempts.give_back(self._token, "", "")
         bucket.leave(self._worker, self._result_log.written())

@@ -2,11 +2,13 @@
 
 import logging
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 from rq import Queue
 from rq.exceptions import NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+
+from jobs.stored_values import is_spoilt
 
 from .attempts import Attempts
 
@@ -28,6 +30,13 @@ def release_dependents(attempts: Attempts, parent_id: str) -> None:
         Queue(connection=redis, serializer=JSONSerializer).enqueue_dependents(parent)
     except NoSuchJobError:
         log.debug("job %s is gone, and with it what waited for it", parent_id)
+    except (
+        ValueError,
+        ResponseError,
+    ) as error:  # its id, or what is kept under it, is none of RQ's
+        if isinstance(error, ResponseError) and not is_spoilt(error):
+            raise
+        log.error("jobs that depend on job %r cannot be enqueued: %s", parent_id, error)
     except RedisError:
         raise
     except Exception:  # one job that RQ cannot read must not stop the others

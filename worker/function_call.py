@@ -21,6 +21,7 @@ from jobs.job_types import BoundFunction
 from jobs.leaky_bucket import Claim
 from jobs.progress import progress_told_to
 from jobs.rate_limited import rate_limit_in
+from jobs.stored_values import stored_text
 
 from . import outcome
 from .outcome import Outcome
@@ -70,9 +71,9 @@ class ClaimedJob(Job):
         job.claim = claim
         job.start_at = claim.start_at
         job.timeout = job.timeout or Queue.DEFAULT_TIMEOUT
-        job.type_name = claim.fields.get(b"spigot_type", b"").decode()
+        job.type_name = stored_text(claim.fields.get(b"spigot_type", b""))
         job.hidden = json.loads(claim.fields.get(b"spigot_hidden", b"[]"))
-        job.request_id = claim.fields.get(b"spigot_request_id", b"").decode()
+        job.request_id = stored_text(claim.fields.get(b"spigot_request_id", b""))
         return job
 
     @property

@@ -8,6 +8,7 @@ there. So it is written at least once, and exactly once if nobody is killed in b
 import fcntl
 import json
 import logging
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -50,9 +51,14 @@ class ResultLog:
             token: Of the attempt; given out by ``written`` once the line is on disk.
             line: JSON, without line end.
         """
+        readable = _as_json(line)
+        if readable is None:
+            log.error("line of attempt %s is no JSON and was left out: %.200r", token, line)
         with self._mutex:
-            if len(self._pending) < KEPT_LINES:
-                self._pending[token] = line
+            if readable is None:
+                self._written.append(token)  # the server need not keep it
+            elif len(self._pending) < KEPT_LINES:
+                self._pending[token] = readable
             self._flush()
 
     def retry(self) -> None:
@@ -114,6 +120,32 @@ class ResultLog:
             _write_whole(file, line)
         finally:
             os.close(file)
+
+
+def _as_json(line: bytes) -> bytes | None:
+    """Return the line as JSON on one line; None if it cannot be read.
+
+    What a stranger wrote into a job may be no UTF-8, or a number that only Python knows.
+    """
+    text = line.decode("utf-8", "replace")
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if "\n" not in text and not any(word in text for word in ("NaN", "Infinity")):
+        return text.encode()
+    return json.dumps(_finite(record), ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _finite(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _finite(part) for name, part in value.items()}
+        case list():
+            return [_finite(part) for part in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value
 
 
 def _cut_torn_line(file: int) -> None:

@@ -375,3 +375,10 @@ class TestRqsRegistries:
         assert redis.zrange("rq:canceled:default-high", 0, -1) == [young.id.encode()]
         assert not redis.exists(keys.job(old.id))
         assert redis.exists(keys.job(young.id), keys.job(revived.id)) == 2
+
+
+def test_forgets_workers_that_were_killed(bucket, redis, claim):
+    redis.zadd(keys.workers("default"), {"killed": bucket.now_us // 1000 - 1})
+    bucket.reap()
+
+    assert redis.zrange(keys.workers("default"), 0, -1) == [WORKER.encode()]

@@ -142,7 +142,7 @@ class TestRotation:
     def test_begins_a_new_file_before_one_becomes_too_large(self, path):
         results = ResultLog(path, max_bytes=30)
         for number in range(5):
-            results.write(str(number), b'{"n": %05d}' % number)
+            results.write(str(number), b'{"n": "%03d"}' % number)
 
         files = sorted(path.parent.glob("results*.jsonl"))
         assert [file.stat().st_size for file in files] == [26, 26, 13]
@@ -224,3 +224,23 @@ def test_each_worker_writes_what_it_kept_also_one_that_sleeps(
     path.rmdir()
 
     assert {line["id"] for line in wait_for_lines(path, 40)} == {job.id for job in jobs}
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (b'{"id":"\xff"}', '{"id":"\ufffd"}'),
+        (b'{"log":NaN}', '{"log": null}'),
+        (b'{"log":\n1}', '{"log": 1}'),
+        (b"no JSON", None),
+        (b"", None),
+    ],
+)
+def test_every_line_is_json(tmp_path, caplog, line, kept):
+    log = ResultLog(tmp_path / "results.jsonl", max_bytes=1000)
+    log.write("token", line)
+
+    found = (tmp_path / "results.jsonl").read_text() if kept else ""
+    assert found == (f"{kept}\n" if kept else "")
+    assert log.written() == ["token"]
+    assert bool(caplog.messages) == (kept is None)

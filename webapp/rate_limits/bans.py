@@ -1,10 +1,14 @@
 """Bans: clients that an operator shuts out for a while, whatever their quota."""
 
-from redis import Redis
+from redis import Redis, ResponseError
 
 from jobs.lua_script import load_script
+from jobs.stored_values import is_spoilt, stored_text
 
 from . import keys
+
+LATEST_US = 253_402_300_799 * 1_000_000
+"""The end of year 9999: what ends later was not written by us."""
 
 
 def ban(redis: Redis, client: str, seconds: float, prefix: str = "") -> float:
@@ -39,6 +43,8 @@ def banned(redis: Redis, prefix: str = "") -> dict[str, float]:
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.zrange(keys.bans(prefix), 0, -1, withscores=True)
-        (seconds, microseconds), bans = pipeline.execute()
+        (seconds, microseconds), bans = pipeline.execute(raise_on_error=False)
+    if isinstance(bans, ResponseError) and is_spoilt(bans):
+        return {}
     now_us = seconds * 1_000_000 + microseconds
-    return {client.decode(): us / 1_000_000 for client, us in bans if us > now_us}
+    return {stored_text(client): us / 1_000_000 for client, us in bans if now_us < us <= LATEST_US}

@@ -17,6 +17,8 @@ from urllib.parse import quote, unquote
 
 from redis import Redis, RedisError
 
+from jobs.stored_values import stored_text, unless_spoilt
+
 from . import keys
 
 log = logging.getLogger(__name__)
@@ -119,9 +121,12 @@ def most_refused(redis: Redis, count: int, prefix: str = "") -> list[Refused]:
     """
     now = int(time.time() // SLOT_SECONDS)
     slots = [keys.refusals(slot, prefix) for slot in range(now - SLOTS + 1, now + 1)]
-    totals = cast(list[tuple[bytes, float]], redis.zunion(slots, withscores=True))
+    totals = cast(
+        list[tuple[bytes, float]],
+        unless_spoilt(lambda: redis.zunion(slots, withscores=True), []),
+    )
     totals.sort(key=itemgetter(1), reverse=True)
-    return [_refused(member.decode(), score) for member, score in totals[:count]]
+    return [_refused(stored_text(member), score) for member, score in totals[:count]]
 
 
 def _refused(member: str, score: float) -> Refused:
