@@ -57,6 +57,13 @@ class Words(BaseModel):
         return {name: value for fields in said for name, value in fields.items()}
 
 
+class Patch(Words):
+    """The same, and what can be ended over HTTP."""
+
+    held_until: None = None
+    """null ends a hold."""
+
+
 class BucketControl:
     """Changes buckets in the name of somebody, whom the log and the list of changes name.
 
@@ -69,6 +76,7 @@ class BucketControl:
         self._redis = redis
         self._by = by
         self._configurer = BucketConfigurer(redis)
+        self._release = load_script(redis, __package__, "bucket.lua", "release.lua")
         self._purge = load_script(
             redis,
             __package__,
@@ -102,6 +110,28 @@ class BucketControl:
         silence: Fields = dict.fromkeys(Words.model_fields, "")
         silence |= rate_fields(None)
         return self._configurer.set(name, {"operator": silence}, by=self._by)
+
+    def release(self, name: str, now_us: int | None = None) -> str:
+        """End a hold.
+
+        Args:
+            name: The bucket.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Returns:
+            Until when it was held, RFC 3339; "" if it was not.
+
+        Raises:
+            UnknownBucketError: There is no bucket of that name.
+            redis.RedisError: It is unknown whether it was done; doing it again is safe.
+        """
+        reply: bytes | None = self._release(
+            keys=[keys.bucket(name), keys.changes(name)],
+            args=[name, self._by, "" if now_us is None else now_us],
+        )
+        if reply is None:
+            raise UnknownBucketError(name)
+        return reply.decode()
 
     def purge(self, name: str, *, keep_seconds: int) -> int:
         """Cancel all jobs that wait in the bucket, those that wait for a time too.

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 from jobs.bucket_configuring import UnknownBucketError
-from jobs.bucket_control import BucketControl, Words
+from jobs.bucket_control import BucketControl, Patch
 from jobs.bucket_state import BucketReader, BucketState
 
 from .admin import require_admin
@@ -46,14 +46,16 @@ def show(name: str) -> ResponseReturnValue:
 
 
 @blueprint.patch("/<name>")
-@described({200: Answer("The bucket as it is now.", BucketState)}, body=Words, for_admin=True)
+@described({200: Answer("The bucket as it is now.", BucketState)}, body=Patch, for_admin=True)
 def change(name: str) -> ResponseReturnValue:
     """Let the admin's numbers count, from the next leak on."""
     require_admin()
-    words = read_model(Words)
+    patch = read_model(Patch)
     control = BucketControl(current_app.extensions["redis"], f"admin at {request.remote_addr}")
     try:
-        control.set(name, words)
+        control.set(name, patch)
+        if "held_until" in patch.model_fields_set:
+            control.release(name)
     except UnknownBucketError:
         _not_found(name)
     return show(name)

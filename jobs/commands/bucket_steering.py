@@ -59,6 +59,28 @@ def resume(name: str, as_json: bool) -> None:
     """End a pause or a drain of the bucket NAME."""
     words = Words(paused=False, draining=False)
     steer(name, lambda control: control.set(name, words), as_json)
+    bucket = BucketReader(connect_to_server()).read(name)
+    if bucket is not None and bucket.held_until and not as_json:
+        click.echo(
+            f"{name}: still held until {bucket.held_until} ({bucket.hold_reason}); "
+            f"`spigot bucket release {name}` ends that"
+        )
+
+
+@click.command(epilog="Example: spigot bucket release openai")
+@click.argument("name")
+@as_json
+def release(name: str, as_json: bool) -> None:
+    """End a hold of the bucket NAME: its downstream is asked at once."""
+    redis = connect_to_server()
+    until = control_of(redis).release(name)
+    if not as_json:
+        click.echo(f"{name}: {f'held until {until}, released' if until else 'was not held'}")
+        return
+    found = BucketReader(redis).read(name)
+    if found is None:
+        raise UnknownBucketError(name)
+    print_json(found.to_json())
 
 
 @click.command(epilog="Example: spigot bucket reset openai")

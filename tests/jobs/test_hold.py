@@ -6,6 +6,8 @@ import pytest
 from redis import Redis
 
 from jobs import keys
+from jobs.bucket_configuring import UnknownBucketError
+from jobs.bucket_control import BucketControl
 from jobs.bucket_state import BucketReader
 from jobs.job_state import utc_text
 from jobs.leaky_bucket import Claim, Wait
@@ -159,3 +161,17 @@ def test_the_bucket_shows_the_hold_and_its_reason(bucket, redis):
     bucket.sleep(9)
     state = reader.read("default", bucket.now_us)
     assert (state.held_until, state.hold_reason) == (None, None)
+
+
+def test_an_operator_ends_a_hold(bucket, redis):
+    bucket.enqueue("a")
+    bucket.hold(bucket.claim(), seconds=3600)
+    until = utc_text(bucket.now_us + 3600 * SECOND_US)
+    bucket.sleep(1)
+
+    control = BucketControl(redis, "ada")
+    assert control.release("default", bucket.now_us) == until
+    assert control.release("default", bucket.now_us) == ""
+    assert bucket.ask().job_id == "a"
+    with pytest.raises(UnknownBucketError):
+        control.release("nowhere")
