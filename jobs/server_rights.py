@@ -90,6 +90,7 @@ def probe_commands(token: str) -> list[Command]:
         ("SRANDMEMBER", set_), ("SREM", set_, "a"),
         ("ZADD", zset, 1, "a"), ("ZCARD", zset), ("ZCOUNT", zset, 0, 1), ("ZINCRBY", zset, 1, "a"),
         ("ZRANGE", zset, 0, 0), ("ZRANGEBYSCORE", zset, 0, 1), ("ZREVRANGE", zset, 0, 0),
+        ("ZREVRANGEBYSCORE", zset, 1, 0),
         ("ZSCORE", zset, "a"), ("ZUNION", 1, zset), ("ZREMRANGEBYRANK", zset, 0, 0),
         ("ZREMRANGEBYSCORE", zset, 0, 1), ("ZREM", zset, "a"),
         ("XADD", stream, "*", "a", 1), ("XREVRANGE", stream, "+", "-", "COUNT", 1),
