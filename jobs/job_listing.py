@@ -7,12 +7,13 @@ from itertools import chain, islice
 from math import inf
 
 from redis import Redis
+from redis.client import Pipeline
 
 from . import keys
 from .errors import OperatorError
 from .job_state import TERMINAL, JobReader, JobState
 from .latest_ended import MOST_BY_END, USUAL_KEEP_SECONDS, Entry, LatestEnded
-from .stored_values import bucket_names, stored_text, unless_spoilt
+from .stored_values import bucket_names, stored_text
 
 AT_ONCE = 1000
 """Entries that one command reads, so that a far page keeps no other from the server for long."""
@@ -84,13 +85,21 @@ class JobLister:
         total = 0
         for status in statuses:
             places = [place for bucket in buckets for place in PLACES[status](bucket)]
-            counts = [place.count(self._redis) for place in places]
+            counts = self._counts(places)
             wanted = range(max(0, skip - total), min(sum(counts), skip + limit - total))
             if wanted:
                 ids += self._ids(status, places, counts, wanted)
             total += sum(counts)
         found = self._reader.read_many(ids)
         return Page([job for job in found if job is not None], total)
+
+    def _counts(self, places: Sequence["Place"]) -> list[int]:
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for place in places:
+                place.ask_count(pipeline)
+            found = pipeline.execute(raise_on_error=False)  # a key of another type holds no job
+        replies = iter(reply if isinstance(reply, int) else 0 for reply in found)
+        return [place.read_count(replies) for place in places]
 
     def _ids(
         self, status: str, places: Sequence["Place"], counts: Sequence[int], wanted: range
@@ -120,11 +129,14 @@ class _List:
 
     queue: str
 
-    def count(self, redis: Redis) -> int:
+    def ask_count(self, pipeline: Pipeline) -> None:
+        """Ask how many jobs there are."""
+        pipeline.llen(keys.queue(self.queue))
+        pipeline.zcard(keys.blanks(self.queue))
+
+    def read_count(self, replies: Iterator[int]) -> int:
         """Return how many jobs there are."""
-        blanks: int = unless_spoilt(lambda: redis.zcard(keys.blanks(self.queue)), 0)
-        entries: int = unless_spoilt(lambda: redis.llen(keys.queue(self.queue)), 0)
-        return max(0, entries - blanks)
+        return max(0, next(replies) - next(replies))
 
     def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
         """Give out the jobs in their order, without the first ones."""
@@ -151,10 +163,13 @@ class _SortedSet:
     unit_ms: int
     latest_first: bool = False
 
-    def count(self, redis: Redis) -> int:
+    def ask_count(self, pipeline: Pipeline) -> None:
+        """Ask how many jobs there are."""
+        pipeline.zcard(self.key)
+
+    def read_count(self, replies: Iterator[int]) -> int:
         """Return how many jobs there are."""
-        count: int = unless_spoilt(lambda: redis.zcard(self.key), 0)
-        return count
+        return next(replies)
 
     def entries(self, redis: Redis, skip: int) -> Iterator[Entry]:
         """Give out the jobs in their order, without the first ones."""
