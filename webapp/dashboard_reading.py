@@ -88,12 +88,10 @@ class Queues(Queue):
     @classmethod
     def all(cls, connection: Redis, *args: Any, **options: Any) -> list[Queue]:
         """Return all queues."""
-        found = [
-            stored_text(key) for key in cast(set[bytes], connection.smembers(cls.redis_queues_keys))
-        ]
+        found = unless_spoilt(lambda: connection.smembers(cls.redis_queues_keys), set())
         return [
             Queue.from_queue_key(key, connection, *args, **options)
-            for key in found
+            for key in map(stored_text, found)
             if key.startswith(cls.redis_queue_namespace_prefix)
         ]
 
