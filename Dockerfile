@@ -5,11 +5,7 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN pip wheel --no-cache-dir --require-hashes --wheel-dir /wheels -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
-COPY examples ./examples
-COPY jobs ./jobs
 COPY spigot ./spigot
-COPY webapp ./webapp
-COPY worker ./worker
 # Of the locked wheels, the image gets those that Spigot needs at run time.
 RUN python3 -m venv --without-pip /venv \
  && pip --python /venv/bin/python install --no-cache-dir --no-index --find-links /wheels .

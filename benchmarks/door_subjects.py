@@ -32,7 +32,7 @@ def app_without_limits() -> Flask:
 
 def app_with_door(url: str) -> Flask:
     """Return the same app behind the door, with three rules."""
-    from webapp.door import Door
+    from spigot.webapp.door.door import Door
 
     app = app_without_limits()
     Door(app, rules=RULES, redis_url=url)
@@ -77,13 +77,15 @@ def request_to(app: Flask) -> Request:
 
 def bare_script(url: str) -> Request:
     """Return the round trip of the door's script and nothing else."""
-    from jobs.lua_script import load_script
-    from jobs.redis_connection import connect
-    from webapp.rate_limits.charge import Charge, Check
-    from webapp.rate_limits.decide import script_input
-    from webapp.rate_limits.rules_text import build_rules
+    from spigot.jobs.store.lua_script import load_script
+    from spigot.runtime.server.redis_connection import connect
+    from spigot.webapp.door.rate_limits.charge import Charge, Check
+    from spigot.webapp.door.rate_limits.decide import script_input
+    from spigot.webapp.door.rate_limits.rules_text import build_rules
 
-    script = load_script(connect(url, timeout=1, protocol=2), "webapp.rate_limits", "decide.lua")
+    script = load_script(
+        connect(url, timeout=1, protocol=2), "spigot.webapp.door.rate_limits", "decide.lua"
+    )
     rules = build_rules(RULES).by_name.values()
     checks = [Check.of(Charge(rule, 1), "192.0.2.1") for rule in rules]
     keys, args = script_input(checks, ["192.0.2.1"])

@@ -23,10 +23,10 @@ from pace_systems import HERE, Place, spigot
 from redis import Redis
 from rq import Queue
 
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_catalog import JobCatalog
-from jobs.job_queue import JobQueue
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.types.job_catalog import JobCatalog
 
 RATE = 1000
 """Per second, of the bucket: no job is to wait for its slot."""

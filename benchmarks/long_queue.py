@@ -15,13 +15,13 @@ from pathlib import Path
 from laboratory import private_server
 from redis import Redis
 
-from jobs import keys
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_control import BucketControl
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_cancelling import JobCanceller
-from jobs.job_state import JobReader
-from jobs.rate import Rate
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.control import BucketControl
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.bucket.rate import Rate
+from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store import keys
 
 CALLS = 200
 LENGTHS = (10, 10_000, 200_000)

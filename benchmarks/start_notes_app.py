@@ -3,8 +3,8 @@
 from rq import get_current_job
 from start_notes import note
 
-from jobs import job_type
-from worker.function_call import ClaimedJob
+from spigot import job_type
+from spigot.worker.running.function_call import ClaimedJob
 
 
 @job_type("note")

@@ -1,1 +1,81 @@
-"""The command ``spigot``: gathers the commands of web, jobs and workers, and runs them all."""
+"""What an author of an application needs of Spigot, each name loaded when it is used.
+
+Nothing else of the package is meant to be imported from outside; ``spigot.testing`` is for tests.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .jobs.enqueueing import BucketFull, enqueue
+    from .jobs.job.queue import Priority
+    from .jobs.job.state import JobState
+    from .jobs.types.job_catalog import UnknownJobType
+    from .jobs.types.job_types import InvalidPayload, job_type
+    from .jobs.types.progress import report_progress
+    from .jobs.types.rate_limited import RateLimited, raise_for_rate_limit
+    from .jobs.types.retry_policy import RetryPolicy
+    from .webapp.app import create_app
+    from .webapp.door.door import Door, rate_limit
+    from .webapp.http.request_body import read_model
+    from .webapp.routes.jobs import submit
+    from .webapp.routes.one_job import show_job
+    from .worker.rate_aware_simple_worker import RateAwareSimpleWorker
+    from .worker.rate_aware_worker import RateAwareWorker
+
+_HOMES = {
+    "BucketFull": ".jobs.enqueueing",
+    "Door": ".webapp.door.door",
+    "InvalidPayload": ".jobs.types.job_types",
+    "JobState": ".jobs.job.state",
+    "Priority": ".jobs.job.queue",
+    "RateAwareSimpleWorker": ".worker.rate_aware_simple_worker",
+    "RateAwareWorker": ".worker.rate_aware_worker",
+    "RateLimited": ".jobs.types.rate_limited",
+    "RetryPolicy": ".jobs.types.retry_policy",
+    "UnknownJobType": ".jobs.types.job_catalog",
+    "create_app": ".webapp.app",
+    "enqueue": ".jobs.enqueueing",
+    "job_type": ".jobs.types.job_types",
+    "raise_for_rate_limit": ".jobs.types.rate_limited",
+    "rate_limit": ".webapp.door.door",
+    "read_model": ".webapp.http.request_body",
+    "report_progress": ".jobs.types.progress",
+    "show_job": ".webapp.routes.one_job",
+    "submit": ".webapp.routes.jobs",
+}
+
+__all__ = [
+    "BucketFull",
+    "Door",
+    "InvalidPayload",
+    "JobState",
+    "Priority",
+    "RateAwareSimpleWorker",
+    "RateAwareWorker",
+    "RateLimited",
+    "RetryPolicy",
+    "UnknownJobType",
+    "create_app",
+    "enqueue",
+    "job_type",
+    "raise_for_rate_limit",
+    "rate_limit",
+    "read_model",
+    "report_progress",
+    "show_job",
+    "submit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name when it is first used: the door alone needs no RQ, a job type no Flask."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *globals()]

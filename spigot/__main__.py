@@ -6,19 +6,18 @@ from typing import Any
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from jobs.errors import OperatorError
-
-from .lazy_group import LazyGroup
+from spigot.launch.lazy_group import LazyGroup
+from spigot.runtime.errors import OperatorError
 
 COMMANDS = {
     # name: (where it is, what `spigot --help` says of it)
-    "bucket": ("jobs.commands:bucket", "Show and steer buckets."),
-    "doctor": ("spigot.doctor:doctor", "Check server, files, workers and log."),
-    "job": ("jobs.commands:job", "Submit, show, watch, list, cancel and requeue jobs."),
-    "limits": ("webapp.limits_commands:limits", "Show rate limits; ban and reset clients."),
-    "up": ("spigot.up:up", "Run everything on this machine."),
-    "web": ("webapp.commands:web", "Serve the API."),
-    "worker": ("worker.commands:worker", "Run jobs, each bucket at its rate."),
+    "bucket": ("spigot.jobs.commands:bucket", "Show and steer buckets."),
+    "doctor": ("spigot.launch.doctor:doctor", "Check server, files, workers and log."),
+    "job": ("spigot.jobs.commands:job", "Submit, show, watch, list, cancel and requeue jobs."),
+    "limits": ("spigot.webapp.door.commands:limits", "Show rate limits; ban and reset clients."),
+    "up": ("spigot.launch.up:up", "Run everything on this machine."),
+    "web": ("spigot.webapp.gunicorn.commands:web", "Serve the API."),
+    "worker": ("spigot.worker.commands:worker", "Run jobs, each bucket at its rate."),
 }
 
 
@@ -46,7 +45,7 @@ class RootGroup(LazyGroup):
 
 
 @click.group(cls=RootGroup, lazy_commands=COMMANDS, epilog="Example: spigot up --port 9000")
-@click.version_option(package_name="spigot", message="spigot %(version)s")
+@click.version_option(package_name="spigot-jobs", message="spigot %(version)s")
 def cli() -> None:
     """A rate-aware job system: fair at the door, steady at the tap, nothing lost."""
 
@@ -67,7 +66,7 @@ def main() -> None:
 def _fault_of_server(error: Exception) -> str | None:
     from redis.exceptions import RedisError  # only now: a command may do without redis
 
-    from jobs.server_faults import explain
+    from spigot.runtime.server.server_faults import explain
 
     return str(explain(error)) if isinstance(error, RedisError) else None
 

@@ -11,9 +11,9 @@ from hypothesis import settings
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from spigot.server_program import find_server_program
-from tests.fleet import Fleet
-from tests.one_bucket import OneBucket
+from spigot.launch.server_program import find_server_program
+from tests.support.clocked_bucket import OneBucket
+from tests.support.fleet import Fleet
 
 # The same examples in each run: one that fails is the change's fault. A search for new ones is
 # `pytest --hypothesis-profile=search`.

@@ -1,31 +1,124 @@
-"""webapp -> jobs <- worker: nothing imports against the arrows."""
+"""Which folder may import which; there is no circle between folders."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FORBIDDEN = {
-    "jobs": {"webapp", "worker", "spigot", "examples", "flask"},
-    "webapp": {"worker", "spigot", "examples"},
-    "worker": {"webapp", "spigot", "examples", "flask"},
-    "examples": {"worker", "spigot"},
+PACKAGE = ROOT / "spigot"
+
+RUNTIME = {"runtime", "runtime.server"}
+STORE = {*RUNTIME, "jobs.store"}
+JOBS = {*STORE, "jobs.types", "jobs.bucket", "jobs.job"}
+DOOR = {*STORE, "jobs.bucket", "jobs.types", "webapp.http"}
+PARTS_OF_THE_WORKER = {*JOBS, "worker.process", "worker.leases", "worker.rq", "worker.running"}
+PARTS_OF_THE_WEB = {*JOBS, "webapp.http", "webapp.door", "webapp.waiting", "webapp.routes"}
+
+ARROWS = {
+    "runtime": set(),
+    "runtime.server": {"runtime"},
+    "jobs.store": RUNTIME,
+    "jobs.types": STORE,
+    "jobs.bucket": STORE,
+    "jobs.job": {*STORE, "jobs.types", "jobs.bucket"},
+    "jobs": JOBS,
+    "jobs.commands": {*JOBS, "jobs"},
+    "worker.process": RUNTIME,
+    "worker.leases": {*JOBS, "worker.process"},
+    "worker.running": {*JOBS, "worker.process", "worker.leases"},
+    "worker.rq": {*STORE, "worker.running"},
+    "worker.idle": PARTS_OF_THE_WORKER,
+    "worker": {*PARTS_OF_THE_WORKER, "worker.idle"},
+    "webapp.http": JOBS,
+    "webapp.serving": {*RUNTIME, "webapp.http"},
+    "webapp.door": DOOR,
+    "webapp.waiting": {*JOBS, "webapp.http", "webapp.serving"},
+    "webapp.routes": {*JOBS, "webapp.http", "webapp.door", "webapp.waiting"},
+    "webapp.pages": PARTS_OF_THE_WEB,
+    "webapp.metrics": {*JOBS, "webapp.http"},
+    "webapp.dashboard": {*JOBS, "webapp.http"},
+    "webapp.api_docs": PARTS_OF_THE_WEB,
+    "webapp": {
+        *PARTS_OF_THE_WEB,
+        "webapp.serving",
+        "webapp.pages",
+        "webapp.metrics",
+        "webapp.dashboard",
+        "webapp.api_docs",
+    },
+    "webapp.gunicorn": {*JOBS, "webapp.http", "webapp.serving", "webapp.metrics", "webapp"},
+    "launch": {*JOBS, "webapp.door"},
 }
+"""By folder, those that its modules may import. What lies deeper, such as the rules of the door,
+counts as one with the folder above. The face, the command line and the examples are on all."""
+
+FOREIGN = {"jobs": {"flask", "gunicorn"}, "worker": {"flask", "gunicorn"}, "webapp.door": {"rq"}}
+"""By folder, packages of others that it must do without."""
 
 
-def imported_packages(module: Path) -> set[str]:
-    """Top-level names that ``module`` imports by an absolute import."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(module.read_text())):
+def folder_of(path: Path) -> str:
+    """Return the folder as it stands in ``ARROWS``; "" for the face."""
+    parts = path.relative_to(PACKAGE).parts[:-1]
+    return ".".join(parts[:2])
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the dotted names that a module imports, at its head or later."""
+    package = list(path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module)
-    return {name.split(".")[0] for name in names}
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*parents, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_imports_follow_the_arrows(package):
-    for module in (ROOT / package).rglob("*.py"):
-        assert not imported_packages(module) & FORBIDDEN[package], module
+def imported_folder(name: str) -> str | None:
+    """Return the folder that ``name`` lies in; None if it is not of the package."""
+    first, *parts = name.split(".")
+    if first != "spigot":
+        return None
+    while parts and not (PACKAGE.joinpath(*parts).with_suffix(".py").exists()):
+        parts.pop()
+    return folder_of(PACKAGE.joinpath(*parts).with_suffix(".py")) if parts else ""
+
+
+def modules(folder: str) -> list[Path]:
+    return [path for path in PACKAGE.rglob("*.py") if folder_of(path) == folder]
+
+
+def test_every_folder_has_its_arrows():
+    folders = {folder_of(path) for path in PACKAGE.rglob("*.py")} - {"", "examples"}
+
+    assert folders == set(ARROWS)
+
+
+@pytest.mark.parametrize("folder", ARROWS)
+def test_imports_follow_the_arrows(folder):
+    allowed = {folder, *ARROWS[folder]}
+    for path in modules(folder):
+        against = {name for name in imported(path) if imported_folder(name) not in {*allowed, None}}
+        assert not against, f"{path.relative_to(ROOT)} imports {against}"
+
+
+@pytest.mark.parametrize("start", ARROWS)
+def test_no_way_leads_back_to_a_folder(start):
+    seen: set[str] = set()
+    ways = [*ARROWS[start]]
+    while ways:
+        folder = ways.pop()
+        if folder not in seen:
+            seen.add(folder)
+            ways += ARROWS[folder]
+
+    assert start not in seen
+
+
+@pytest.mark.parametrize("folder", FOREIGN)
+def test_a_folder_does_without_what_its_users_may_not_have(folder):
+    for path in PACKAGE.joinpath(*folder.split(".")).rglob("*.py"):
+        foreign = {name.split(".")[0] for name in imported(path)}
+        assert not foreign & FOREIGN[folder], path.relative_to(ROOT)

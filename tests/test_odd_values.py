@@ -6,13 +6,13 @@ import math
 import pytest
 from click.testing import CliRunner
 
-from jobs import keys
-from jobs.settings import load_settings
+from spigot import create_app
 from spigot.__main__ import cli
-from tests.one_bucket import OneBucket
-from webapp import create_app
-from webapp.rate_limits import keys as door_keys
-from webapp.rate_limits.refusal_counts import SLOT_SECONDS
+from spigot.jobs.store import keys
+from spigot.runtime.settings import load_settings
+from spigot.webapp.door.rate_limits import keys as door_keys
+from spigot.webapp.door.rate_limits.refusal_counts import SLOT_SECONDS
+from tests.support.clocked_bucket import OneBucket
 
 NO_TEXT = b"\xff\xfe"
 QUEUE = "default"
@@ -125,7 +125,7 @@ def settings(redis_url, tmp_path):
     (tmp_path / "rate_limits.json").write_text("{}")
     return load_settings(
         redis_url=redis_url,
-        apps=("tests.sample_app",),
+        apps=("tests.support.minimal_app",),
         buckets=tmp_path / "buckets.json",
         rate_limits=tmp_path / "rate_limits.json",
         data_dir=tmp_path,
@@ -170,7 +170,7 @@ def test_stops_no_page(bucket, redis, settings, write):
 def test_stops_no_command(bucket, redis, settings, monkeypatch, tmp_path, write):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", settings.redis_url)
-    monkeypatch.setenv("SPIGOT_APPS", "tests.sample_app")
+    monkeypatch.setenv("SPIGOT_APPS", "tests.support.minimal_app")
     write(redis)
 
     for command in [*COMMANDS, ["doctor"]]:

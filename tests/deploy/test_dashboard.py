@@ -6,9 +6,9 @@ from itertools import combinations
 import pytest
 import yaml
 
-from tests.deploy.dashboard import BUILT_IN, DASHBOARD, PANELS, VARIABLES, targets
-from tests.deploy.prometheus import DEPLOY
-from tests.test_docs_operations import metrics
+from tests.docs.test_operations import metrics
+from tests.support.grafana_dashboard import BUILT_IN, DASHBOARD, PANELS, VARIABLES, targets
+from tests.support.prometheus import DEPLOY
 
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
 DATASOURCES = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())

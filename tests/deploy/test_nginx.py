@@ -6,9 +6,9 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.browser import chromium
-from tests.fleet import Fleet
-from tests.nginx import nginx
+from tests.support.browser import chromium
+from tests.support.fleet import Fleet
+from tests.support.nginx import nginx
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.deploy.dashboard import filled_in, targets
-from tests.deploy.incidents import Story, incidents
-from tests.deploy.prometheus import SHIPPED
+from tests.support.grafana_dashboard import filled_in, targets
+from tests.support.incidents import Story, incidents
+from tests.support.prometheus import SHIPPED
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.stack import Stack, spigot_up
-from tests.visitors import Visitor
+from tests.support.many_clients import Visitor
+from tests.support.stack import Stack, spigot_up
 
 SHORT_WORK = {"EXAMPLES_REQUEST_SECONDS": "0.3", "EXAMPLES_DOCUMENT_SECONDS": "0.6"}
 QUICK_BUCKETS = {
@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     buckets = folder / "buckets.json"
     buckets.write_text(json.dumps(QUICK_BUCKETS))
     settings = {
-        "SPIGOT_APPS": "examples,tests.examples.failing_app",
+        "SPIGOT_APPS": "spigot.examples,tests.support.failing_app",
         "SPIGOT_BUCKETS": str(buckets),
         "SPIGOT_DOOR_DEADLINE": "5",  # a slow machine must not have the processes count alone
         **SHORT_WORK,

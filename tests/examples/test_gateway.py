@@ -6,10 +6,10 @@ from time import monotonic
 
 import pytest
 
-import webapp
-from examples.gateway import create_app
-from tests.stack import ROOT
-from webapp.door import Door
+from spigot.examples.gateway import create_app
+from spigot.webapp.app import create_app as create_spigot
+from spigot.webapp.door.door import Door
+from tests.support.stack import ROOT
 
 CLIENT = "203.0.113.5"
 PROXY = {"REMOTE_ADDR": "10.1.1.1"}
@@ -21,7 +21,9 @@ def new_instance(redis, redis_url, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("SPIGOT_TRUSTED_PROXIES", "10.1.1.0/24")
-    monkeypatch.setattr("examples.gateway.Door", partial(Door, deadline=10))  # we count exactly
+    monkeypatch.setattr(
+        "spigot.examples.gateway.Door", partial(Door, deadline=10)
+    )  # we count exactly
     return lambda: create_app().test_client()
 
 
@@ -102,7 +104,7 @@ def test_the_question_whether_it_lives_is_not_limited(new_instance):
 
 def test_its_rules_are_not_those_of_spigot_on_the_same_server(new_instance, monkeypatch):
     monkeypatch.chdir(ROOT)
-    instance, spigot = new_instance(), webapp.create_app().test_client()
+    instance, spigot = new_instance(), create_spigot().test_client()
     for _ in range(30):
         ask(instance)
 

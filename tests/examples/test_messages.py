@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from examples.messages import Message, process_message
-from jobs import keys
-from jobs.settings import load_settings
-from tests.redis_content import content
-from tests.webapp.problem_check import is_problem
-from webapp import create_app
+from spigot import create_app
+from spigot.examples.messages import Message, process_message
+from spigot.jobs.store import keys
+from spigot.runtime.settings import load_settings
+from tests.support.problem_check import is_problem
+from tests.support.redis_content import content
 
 MESSAGE = {
     "id": 1,
@@ -22,7 +22,9 @@ MESSAGE = {
 def client(redis, redis_url, tmp_path):
     buckets = tmp_path / "buckets.json"
     buckets.write_text('{"default": {"capacity": 3}}')
-    settings = load_settings(redis_url=redis_url, apps=("examples.messages",), buckets=buckets)
+    settings = load_settings(
+        redis_url=redis_url, apps=("spigot.examples.messages",), buckets=buckets
+    )
     return create_app(settings).test_client()
 
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.processes import wait_for
-from tests.stack import spigot_up
-from tests.visitors import Visitor, at_once
+from tests.support.many_clients import Visitor, at_once
+from tests.support.processes import wait_for
+from tests.support.stack import spigot_up
 
 MESSAGE = {
     "id": 1,
@@ -56,7 +56,7 @@ def test_the_log_keeps_what_was_sent(visitor, stack):
 def test_a_full_queue_refuses_with_the_time_to_come_back(tmp_path):
     buckets = tmp_path / "buckets.json"
     buckets.write_text(json.dumps({"default": {"rate": "1/m", "capacity": 5}}))
-    settings = {"SPIGOT_APPS": "examples.messages", "SPIGOT_BUCKETS": str(buckets)}
+    settings = {"SPIGOT_APPS": "spigot.examples.messages", "SPIGOT_BUCKETS": str(buckets)}
     with spigot_up(tmp_path, **settings) as stack:
         visitor = Visitor(stack.url)
         visitor.post("/enqueue", MESSAGE)

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from examples.simulation import Simulation
-from jobs.job_catalog import JobCatalog
+from spigot.examples.simulation import Simulation
+from spigot.jobs.types.job_catalog import JobCatalog
 
 NONSENSE = {
     "REDIS_URL": "nonsense",
@@ -20,14 +20,14 @@ def refuse(*arguments):
     raise AssertionError("a connection was opened")
 
 socket.socket.connect = refuse
-from jobs.job_catalog import JobCatalog
-JobCatalog.load(["examples"])
-assert "requests" not in sys.modules, "examples.requests stands in for the library of that name"
+from spigot.jobs.types.job_catalog import JobCatalog
+JobCatalog.load(["spigot.examples"])
+assert "requests" not in sys.modules, "an example stands in for requests"
 """
 
 
 def test_together_they_define_three_job_types_and_four_blueprints():
-    catalog = JobCatalog.load(["examples"])
+    catalog = JobCatalog.load(["spigot.examples"])
 
     blueprints = [vars(module).get("blueprint") for module in catalog.modules]
     assert {type.name: type.bucket for type in catalog} == {
@@ -45,7 +45,7 @@ def test_together_they_define_three_job_types_and_four_blueprints():
 
 @pytest.mark.parametrize("name", ["messages", "requests", "documents", "products", "gateway"])
 def test_each_loads_alone(name):
-    JobCatalog.load([f"examples.{name}"])
+    JobCatalog.load([f"spigot.examples.{name}"])
 
 
 def test_loading_them_reads_no_setting_and_opens_no_connection(tmp_path):

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.stack import spigot_up
-from tests.visitors import Visitor, at_once
+from tests.support.many_clients import Visitor, at_once
+from tests.support.stack import spigot_up
 
 PEN = {"name": "pen", "description": "writes", "price": 1.5}
 

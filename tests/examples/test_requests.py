@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.processes import wait_for
-from tests.stack import spigot_up
-from tests.visitors import Visitor, at_once
+from tests.support.many_clients import Visitor, at_once
+from tests.support.processes import wait_for
+from tests.support.stack import spigot_up
 
 TOKEN_SECONDS = 5
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from examples.task_status import WORDS, task_status
-from jobs.job_state import STATUS, JobState
+from spigot.examples.task_status import WORDS, task_status
+from spigot.jobs.job.state import STATUS, JobState
 
 
 def job(status, **fields):

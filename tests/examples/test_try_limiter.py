@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 from werkzeug.serving import make_server
 
-from examples.gateway import create_app
-from examples.try_limiter import main
+from spigot.examples.gateway import create_app
+from spigot.examples.try_limiter import main
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def gateway(redis, redis_url, monkeypatch, tmp_path):
     """URL of a gateway that serves, and whose bucket gets nothing back during a burst."""
     rules = tmp_path / "limits.json"
     rules.write_text(json.dumps({"default": {"capacity": 20, "refill_rate": 0.001}}))
-    monkeypatch.setattr("examples.gateway.RULES", rules)
+    monkeypatch.setattr("spigot.examples.gateway.RULES", rules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_url)
     server = make_server("127.0.0.1", 0, create_app(), threaded=True)

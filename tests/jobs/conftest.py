@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from jobs import enqueueing
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_catalog import JobCatalog
-from jobs.job_queue import JobQueue
+from spigot.jobs import enqueueing
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.types.job_catalog import JobCatalog
 
 NUMBERS = {
     "default": BucketConfig(rate="10/s", capacity=3),
@@ -16,7 +16,7 @@ NUMBERS = {
 
 @pytest.fixture
 def catalog():
-    return JobCatalog.load(["tests.sample_app"])
+    return JobCatalog.load(["tests.support.minimal_app"])
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def program_environment(redis, redis_url, monkeypatch, tmp_path):
     buckets.write_text(json.dumps(numbers))
     monkeypatch.chdir(tmp_path)  # no .env, no data folder of somebody else
     monkeypatch.setenv("REDIS_URL", redis_url)
-    monkeypatch.setenv("SPIGOT_APPS", "tests.sample_app")
+    monkeypatch.setenv("SPIGOT_APPS", "tests.support.minimal_app")
     monkeypatch.setenv("SPIGOT_BUCKETS", str(buckets))
     enqueueing._queue.cache_clear()
     yield

@@ -4,11 +4,13 @@ import sys
 import pytest
 from redis.exceptions import RedisError
 
-from jobs import BucketFull, InvalidPayload, UnknownJobType, enqueue, enqueueing, keys
-from jobs.job_state import JobReader
-from jobs.server_url import NoServerError
-from tests.round_trips import counted_round_trips
-from tests.sample_app import Order
+from spigot import BucketFull, InvalidPayload, UnknownJobType, enqueue
+from spigot.jobs import enqueueing
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store import keys
+from spigot.runtime.server.server_url import NoServerError
+from tests.support.minimal_app import Order
+from tests.support.round_trips import counted_round_trips
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from multiprocessing import get_context
 
 import pytest
 
-from jobs import BucketFull, InvalidPayload, RateLimited, UnknownJobType
-from jobs.bucket_configuring import UnknownBucketError
-from webapp.request_body import InvalidBody
+from spigot import BucketFull, InvalidPayload, RateLimited, UnknownJobType
+from spigot.jobs.bucket.configuring import UnknownBucketError
+from spigot.webapp.http.request_body import InvalidBody
 
 
 class TooMany(RateLimited):

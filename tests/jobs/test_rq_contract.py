@@ -9,9 +9,9 @@ from rq import Queue, Retry, SimpleWorker
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
-from jobs import keys
-from jobs.job_queue import DESCRIPTION
-from jobs.job_state import JobReader
+from spigot.jobs.job.queue import DESCRIPTION
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store import keys
 
 TIMES = {b"created_at", b"enqueued_at"}
 
@@ -19,7 +19,7 @@ TIMES = {b"created_at", b"enqueued_at"}
 def enqueue_by_rq(redis: Redis, queue_name: str, function: str, kwargs, **options) -> Job:
     queue = Queue(queue_name, connection=redis, serializer=JSONSerializer)
     return queue.enqueue(
-        f"tests.sample_app.{function}",
+        f"tests.support.minimal_app.{function}",
         kwargs=kwargs,
         description=DESCRIPTION,
         result_ttl=600,
@@ -84,7 +84,11 @@ def test_stock_rq_reads_the_job(queue, redis):
     job = Job.fetch(state.id, connection=redis, serializer=JSONSerializer)
 
     assert job.get_status() == JobStatus.QUEUED
-    assert (job.func_name, job.args, job.kwargs) == ("tests.sample_app.add", [], {"x": 1, "y": 1})
+    assert (job.func_name, job.args, job.kwargs) == (
+        "tests.support.minimal_app.add",
+        [],
+        {"x": 1, "y": 1},
+    )
     assert (job.origin, job.timeout, job.result_ttl, job.failure_ttl) == ("default", 180, 600, 600)
     assert job.description == "spigot job"
     assert job.enqueued_at == job.created_at
@@ -123,14 +127,16 @@ def test_a_job_that_fails_in_a_stock_worker_shows_its_error(queue, redis, work_o
     work_off("default")
 
     state = JobReader(redis).read(job.id)
-    assert (state.status, state.type) == ("failed", "tests.sample_app.add")
+    assert (state.status, state.type) == ("failed", "tests.support.minimal_app.add")
     assert state.error == "TypeError: unsupported operand type(s) for +: 'int' and 'str'"
     assert state.ended_at
 
 
 def test_a_retry_of_a_stock_worker_is_known(queue, redis, work_off):
     job_id = queue.enqueue("shout", {"text": "hi"}).id
-    redis.hset(keys.job(job_id), "data", zlib.compress(b'["tests.sample_app.shout",null,[],{}]'))
+    redis.hset(
+        keys.job(job_id), "data", zlib.compress(b'["tests.support.minimal_app.shout",null,[],{}]')
+    )
 
     work_off("narrow")
 
@@ -139,7 +145,7 @@ def test_a_retry_of_a_stock_worker_is_known(queue, redis, work_off):
 
 
 def test_a_result_that_a_stock_worker_pickled_is_not_read(redis, redis_url):
-    job = Queue("default", connection=redis).enqueue("tests.sample_app.add", 1, 2)
+    job = Queue("default", connection=redis).enqueue("tests.support.minimal_app.add", 1, 2)
     with Redis.from_url(redis_url) as own:
         SimpleWorker(["default"], connection=own).work(burst=True, logging_level="ERROR")
 

@@ -28,9 +28,10 @@ from redis import Redis
 from rq import Queue
 from rq.job import Job
 
-from tests.processes import wait_for
-from tests.recorded.recording import Recording, record
-from tests.servers import own_server
+from tests.support.processes import wait_for
+from tests.support.servers import own_server
+
+from .recording import Recording, record
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

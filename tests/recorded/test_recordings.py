@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from jobs import keys
-from tests.fleet import ROOT, Fleet, Web
-from tests.processes import wait_for
-from tests.recorded.record import BUCKETS, CLIENT, KEY, LEASE_SECONDS, RULES, ask
-from tests.recorded.recording import Recording, record
-from tests.test_docs_redis_keys import KEYS_OF_PAGE, PAGE_NAME
-from tests.worker.books import problems
+from spigot.jobs.store import keys
+from tests.docs.test_redis_keys import KEYS_OF_PAGE, PAGE_NAME
+from tests.support.books import problems
+from tests.support.fleet import ROOT, Fleet, Web
+from tests.support.processes import wait_for
+
+from .record import BUCKETS, CLIENT, KEY, LEASE_SECONDS, RULES, ask
+from .recording import Recording, record
 
 HERE = Path(__file__).parent
 RECORDINGS = sorted(HERE.glob("*.jsonl"))

@@ -6,8 +6,8 @@ from redis import Redis
 from rq import SimpleWorker
 from rq.serializers import JSONSerializer
 
-from jobs.settings import load_settings
-from webapp import create_app
+from spigot import create_app
+from spigot.runtime.settings import load_settings
 
 BUCKETS = {
     "default": {"rate": "10/s", "capacity": 3},
@@ -24,7 +24,7 @@ def settings(tmp_path):
     rules.write_text("{}")
     defaults = {
         "redis_url": "redis://fake",
-        "apps": ("tests.sample_app",),
+        "apps": ("tests.support.minimal_app",),
         "buckets": buckets,
         "rate_limits": rules,
         "admin_password": None,
@@ -40,8 +40,8 @@ def server(monkeypatch):
     def connect(url, *, timeout, **options):
         return fakeredis.FakeStrictRedis(server=server)
 
-    monkeypatch.setattr("webapp.connect", connect)
-    monkeypatch.setattr("webapp.door.connect", connect)
+    monkeypatch.setattr("spigot.webapp.app.connect", connect)
+    monkeypatch.setattr("spigot.webapp.door.door.connect", connect)
     return fakeredis.FakeStrictRedis(server=server)
 
 

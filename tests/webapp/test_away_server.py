@@ -6,11 +6,11 @@ from time import monotonic
 import pytest
 from redis import Redis
 
-from jobs import keys
-from tests.processes import wait_for
-from tests.servers import own_server
-from tests.webapp.problem_check import is_problem
-from webapp import create_app
+from spigot import create_app
+from spigot.jobs.store import keys
+from tests.support.problem_check import is_problem
+from tests.support.processes import wait_for
+from tests.support.servers import own_server
 
 ADD = {"type": "add", "payload": {"x": 1}}
 ADMIN = ("admin", "secret")

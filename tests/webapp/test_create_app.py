@@ -4,12 +4,12 @@ import sys
 import pytest
 from flask import Flask
 
-from jobs import keys
-from jobs.bucket_config import BucketConfigError
-from jobs.job_catalog import CatalogError
-from jobs.server_url import NoServerError
-from jobs.settings import SettingsError
-from webapp import create_app
+from spigot import create_app
+from spigot.jobs.bucket.config import BucketConfigError
+from spigot.jobs.store import keys
+from spigot.jobs.types.job_catalog import CatalogError
+from spigot.runtime.server.server_url import NoServerError
+from spigot.runtime.settings import SettingsError
 
 
 def test_the_buckets_of_the_file_and_of_the_job_types_are_published(server, settings):
@@ -48,10 +48,10 @@ def test_several_apps_live_in_one_process(server, settings):
 def test_a_blueprint_that_two_modules_name_is_registered_once(
     server, settings, tmp_path, monkeypatch
 ):
-    (tmp_path / "again_app.py").write_text("from tests.sample_app import blueprint")
+    (tmp_path / "again_app.py").write_text("from tests.support.minimal_app import blueprint")
     monkeypatch.syspath_prepend(tmp_path)
 
-    app = create_app(settings(apps=("tests.sample_app", "again_app")))
+    app = create_app(settings(apps=("tests.support.minimal_app", "again_app")))
 
     assert list(app.blueprints).count("sample") == 1
     del sys.modules["again_app"]
@@ -70,7 +70,7 @@ def test_settings_come_from_the_environment(server, monkeypatch, tmp_path):
     (tmp_path / "buckets.json").write_text("{}")
     (tmp_path / "rate_limits.json").write_text("{}")
     monkeypatch.setenv("REDIS_URL", "redis://fake")
-    monkeypatch.setenv("SPIGOT_APPS", "tests.sample_app")
+    monkeypatch.setenv("SPIGOT_APPS", "tests.support.minimal_app")
 
     assert create_app().test_client().get("/livez").status_code == 200
 
@@ -89,7 +89,7 @@ def test_what_must_be_mended_stops_the_start(server, monkeypatch, tmp_path, vari
     (tmp_path / "buckets.json").write_text("{}")
     (tmp_path / "rate_limits.json").write_text("{}")
     monkeypatch.setenv("REDIS_URL", "redis://fake")
-    monkeypatch.setenv("SPIGOT_APPS", "tests.sample_app")
+    monkeypatch.setenv("SPIGOT_APPS", "tests.support.minimal_app")
     monkeypatch.setenv(variable, value)
 
     with pytest.raises(error):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from jobs import keys
-from tests.webapp.problem_check import is_problem
-from webapp import create_app
+from spigot import create_app
+from spigot.jobs.store import keys
+from tests.support.problem_check import is_problem
 
 ADMIN = ("admin", "secret")
 LINE = "bucket 'default' was written by a newer version of Spigot (schema 2): upgrade this one"

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.webapp.problem_check import is_problem
-from webapp.job_routes import submit
-from webapp.one_job_routes import show_job
+from spigot.webapp.routes.jobs import submit
+from spigot.webapp.routes.one_job import show_job
+from tests.support.problem_check import is_problem
 
 
 def words(job):

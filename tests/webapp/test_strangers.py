@@ -6,9 +6,9 @@ from http import HTTPStatus
 
 import pytest
 
-from tests.redis_content import content
-from webapp import create_app
-from webapp.rate_limits.refusal_counts import write_refusals
+from spigot import create_app
+from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
+from tests.support.redis_content import content
 
 ADMIN = ("admin", "secret")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -44,7 +44,9 @@ def password(request):
 
 @pytest.fixture
 def app(redis, redis_url, settings, password):
-    chosen = settings(redis_url=redis_url, apps=("tests.errands",), admin_password=password)
+    chosen = settings(
+        redis_url=redis_url, apps=("tests.support.outcome_app",), admin_password=password
+    )
     app = create_app(chosen)
     yield app
     app.extensions["listeners"].close()

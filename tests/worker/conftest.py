@@ -9,11 +9,11 @@ import pytest
 from redis import Redis
 from rq import Queue
 
-from jobs.bucket_config import BucketConfig
-from jobs.job_catalog import JobCatalog
-from jobs.job_queue import JobQueue
-from tests.servers import Server, own_server
-from tests.worker.nursery import APPS, Nursery, WorkerProcess
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.types.job_catalog import JobCatalog
+from tests.support.fast_workers import APPS, Nursery, WorkerProcess
+from tests.support.servers import Server, own_server
 
 QUEUES = ["default-high", "default", "default-low"]
 

@@ -8,10 +8,10 @@ from rq import Callback, Queue
 from rq.command import send_stop_job_command
 from rq.serializers import JSONSerializer
 
-from jobs.job_cancelling import JobCanceller
-from jobs.job_state import JobReader
-from tests import errands
-from tests.processes import wait_for
+from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.job.state import JobReader
+from tests.support import outcome_app as errands
+from tests.support.processes import wait_for
 
 
 @pytest.fixture

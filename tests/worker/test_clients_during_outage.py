@@ -4,11 +4,11 @@ import time
 
 import pytest
 
-from jobs.job_state import JobReader
-from jobs.redis_connection import connect
-from tests.fleet import Fleet
-from tests.processes import wait_for
-from tests.servers import own_server
+from spigot.jobs.job.state import JobReader
+from spigot.runtime.server.redis_connection import connect
+from tests.support.fleet import Fleet
+from tests.support.processes import wait_for
+from tests.support.servers import own_server
 
 
 @pytest.fixture

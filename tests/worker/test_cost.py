@@ -5,14 +5,14 @@ import time
 
 import pytest
 
-from jobs import keys
-from tests.processes import wait_for
-from tests.round_trips import commands_done
-from tests.worker.books import read_lines
-from worker.attempts import Reaped, Renewed
-from worker.lease_keeper import IDLE_SECONDS, LeaseKeeper
-from worker.server_watch import ServerWatch
-from worker.stop_signals import StopSignals
+from spigot.jobs.store import keys
+from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseKeeper
+from spigot.worker.leases.lease_store import Reaped, Renewed
+from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.stop_signals import StopSignals
+from tests.support.books import read_lines
+from tests.support.processes import wait_for
+from tests.support.round_trips import commands_done
 
 JOBS = 40
 RUNS = 2

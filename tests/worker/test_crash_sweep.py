@@ -10,9 +10,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from tests.counting_proxy import Moment
-from tests.servers import own_server
-from tests.worker.job_life import JobLife
+from tests.support.counting_proxy import Moment
+from tests.support.job_life import JobLife
+from tests.support.servers import own_server
 
 LIVES_AT_ONCE = 10
 """They mostly wait for leases to run out."""

@@ -5,12 +5,12 @@ import time
 import pytest
 from rq.command import send_stop_job_command
 
-from jobs.job_following import follow
-from jobs.job_state import JobReader
-from jobs.redis_connection import connect
-from tests.failover import Pair, pair_of_servers
-from tests.fleet import Fleet, Web
-from tests.processes import wait_for
+from spigot.jobs.job.following import follow
+from spigot.jobs.job.state import JobReader
+from spigot.runtime.server.redis_connection import connect
+from tests.support.failover import Pair, pair_of_servers
+from tests.support.fleet import Fleet, Web
+from tests.support.processes import wait_for
 
 SOON = 3.0
 """Seconds; one or two, and some for a busy machine."""

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jobs.commands.job_commands import show
-from jobs.job_details import JobDetailsReader
-from jobs.job_state import JobReader
-from jobs.settings import Settings, load_settings
-from tests.processes import wait_for
-from tests.worker.books import wait_for_lines
-from webapp import create_app
+from spigot import create_app
+from spigot.jobs.commands.job_commands import show
+from spigot.jobs.job.details import JobDetailsReader
+from spigot.jobs.job.state import JobReader
+from spigot.runtime.settings import Settings, load_settings
+from tests.support.books import wait_for_lines
+from tests.support.processes import wait_for
 
 SPILT = {"user": "ada", "password": "hunter2", "pin": "431743"}
 
@@ -53,14 +53,14 @@ def test_a_failure_leaves_its_traceback_and_no_secret(redis, job_queue, start_wo
     assert details.payload == {"user": "ada", "password": "**********", "pin": "**********"}
     assert details.traceback.startswith("Traceback (most recent call last):\n  File ")
     first_frame = details.traceback.splitlines()[1]
-    assert "sample_jobs.py" in first_frame
+    assert "worker_jobs.py" in first_frame
     assert first_frame.endswith("in spill")
     assert details.traceback.endswith("ValueError: ada ********** **********\n")
     assert details.worker
 
     log = (tmp_path / "worker-0.log").read_text()
     assert "ValueError: ada ********** **********" in log
-    assert "sample_jobs.py" in log
+    assert "worker_jobs.py" in log
     for place in (log, str(JobReader(redis).read(job_id)), read_all(tmp_path)):
         assert "hunter2" not in place
         assert "431743" not in place
@@ -98,7 +98,7 @@ def settings_of_web(redis_url, tmp_path) -> Settings:
     buckets.write_text("{}")
     return load_settings(
         redis_url=redis_url,
-        apps=("tests.errands",),
+        apps=("tests.support.outcome_app",),
         rate_limits=rules,
         buckets=buckets,
         admin_password="secret",
@@ -115,7 +115,7 @@ def test_the_command_shows_payload_and_traceback(
     in_json = json.loads(CliRunner().invoke(show, [job_id, "--json"]).output)
 
     assert "Traceback (most recent call last):\n  File " in told.output
-    assert "sample_jobs.py" in told.output
+    assert "worker_jobs.py" in told.output
     assert "ValueError: ada ********** **********" in told.output
     assert '"password": "**********"' in told.output
     assert in_json["payload"]["user"] == "ada"
@@ -124,7 +124,7 @@ def test_the_command_shows_payload_and_traceback(
 
 @pytest.mark.parametrize("text", ["NaN", "[" * 900 + "]" * 900, '"\\ud800"', "[1", '{"a": 1}'])
 def test_no_result_breaks_the_answer(redis, rq_queue, text):
-    job = rq_queue.enqueue("tests.worker.sample_jobs.double", 1)
+    job = rq_queue.enqueue("tests.support.worker_jobs.double", 1)
     redis.hset(job.key, "status", "finished")
     kept = base64.b64encode(text.encode())
     redis.xadd(f"rq:results:{job.id}", {"type": "1", "return_value": kept})
@@ -145,8 +145,8 @@ def test_details_of_what_is_no_job_are_empty(redis, data):
 
 
 def test_details_of_a_plain_job_are_its_arguments(redis, rq_queue):
-    named = rq_queue.enqueue("tests.worker.sample_jobs.double", kwargs={"number": 1})
-    both = rq_queue.enqueue("tests.worker.sample_jobs.double", 1, 2, key=json.loads("3"))
+    named = rq_queue.enqueue("tests.support.worker_jobs.double", kwargs={"number": 1})
+    both = rq_queue.enqueue("tests.support.worker_jobs.double", 1, 2, key=json.loads("3"))
 
     reader = JobDetailsReader(redis)
     assert reader.read(named.id).payload == {"number": 1}

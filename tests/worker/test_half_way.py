@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from jobs import keys
-from jobs.bucket_publishing import BucketPublisher
-from tests.servers import Server, own_server
-from tests.worker.all_moves import AllMoves, commands_of_scripts
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.store import keys
+from tests.support.all_moves import AllMoves, commands_of_scripts
+from tests.support.servers import Server, own_server
 
 COMMANDS = commands_of_scripts()
 

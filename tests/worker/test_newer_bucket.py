@@ -1,8 +1,8 @@
 """A worker that finds a bucket of a newer version stops, and says so in one line."""
 
-from jobs import keys
-from tests.processes import wait_for
-from tests.worker.books import status_of
+from spigot.jobs.store import keys
+from tests.support.books import status_of
+from tests.support.processes import wait_for
 
 HASH = keys.bucket("default")
 LINE = "bucket 'default' was written by a newer version of Spigot (schema 2): upgrade this one"

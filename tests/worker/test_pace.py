@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs import keys
-from jobs.rate import Rate
-from tests.processes import wait_for
-from tests.worker.books import read_lines
+from spigot.jobs.bucket.rate import Rate
+from spigot.jobs.store import keys
+from tests.support.books import read_lines
+from tests.support.processes import wait_for
 
 SECOND_US = 1_000_000
 PUNCTUAL_PART = 0.25

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from tests.processes import descendants, is_alive, run_script, wait_for
+from tests.support.processes import descendants, is_alive, run_script, wait_for
 
 POOL = r"""
 import os, signal, sys, time
-from worker import pool
+from spigot.worker import pool
 
 def end(bucket):
     raise SystemExit("it cannot work")

@@ -15,10 +15,10 @@ from datetime import timedelta
 import pytest
 from rq import Queue
 
-from jobs.job_cancelling import JobCanceller
-from tests.processes import wait_for
-from tests.worker.books import kept_lines, problems, problems_of_log, read_lines, status_of
-from tests.worker.nursery import WorkerProcess
+from spigot.jobs.job.cancelling import JobCanceller
+from tests.support.books import kept_lines, problems, problems_of_log, read_lines, status_of
+from tests.support.fast_workers import WorkerProcess
+from tests.support.processes import wait_for
 
 KILLS = 200
 RATE = 125
@@ -27,7 +27,7 @@ WAITING = 40
 """So many jobs wait at least, that workers are killed at work."""
 
 SETTINGS = {"lease_seconds": 1, "grace_seconds": 0.2}
-SAMPLE = "tests.worker.sample_jobs"
+SAMPLE = "tests.support.worker_jobs"
 ENDED = {"finished", "failed", "canceled"}
 
 

@@ -4,9 +4,9 @@ import pytest
 from rq import Callback, Queue
 from rq.serializers import JSONSerializer
 
-from jobs import keys
-from jobs.job_state import JobReader
-from tests import errands
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store import keys
+from tests.support import outcome_app as errands
 
 LATE = 1.0
 """Seconds that a busy machine may need; on a quiet one it is some milliseconds."""

@@ -8,9 +8,9 @@ import pytest
 from rq import Queue, Retry
 from rq.serializers import JSONSerializer
 
-from jobs.job_state import JobReader
-from tests import errands
-from tests.processes import wait_for
+from spigot.jobs.job.state import JobReader
+from tests.support import outcome_app as errands
+from tests.support.processes import wait_for
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 import pytest
 from redis import Redis
 
-from tests.processes import wait_for
-from tests.worker.books import problems, status_of, wait_for_lines
+from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.processes import wait_for
 
 LEASE = 1.5
 

@@ -14,16 +14,16 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
-from jobs import keys
-from jobs.bucket_metrics import BucketMetricsReader
-from jobs.job_cancelling import JobCanceller
-from jobs.job_catalog import JobCatalog
-from tests.processes import wait_for
-from tests.worker.books import problems, status_of, wait_for_lines
-from worker.function_call import ClaimedJob
-from worker.in_process_runner import InProcessRunner
-from worker.outcome import Outcome
-from worker.stop_signals import StopSignals
+from spigot.jobs.bucket.metrics import BucketMetricsReader
+from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.store import keys
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.worker.process.stop_signals import StopSignals
+from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.in_process_runner import InProcessRunner
+from spigot.worker.running.outcome import Outcome
+from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.processes import wait_for
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR2)
 
@@ -141,14 +141,14 @@ class TestStop:
     def test_before_the_slot_gives_the_job_back_unbegun(self, bucket, redis, tmp_path):
         stop = StopSignals(insist=lambda: None)
         runner = InProcessRunner(
-            catalog=JobCatalog.load(["tests.worker.sample_jobs"]),
+            catalog=JobCatalog.load(["tests.support.worker_jobs"]),
             keeper=Mock(),
             stop=stop,
             grace_seconds=8,
             death_penalty=UnixSignalDeathPenalty,
         )
         queue = Queue("default", connection=redis, serializer=JSONSerializer)
-        queue.enqueue("tests.worker.sample_jobs.leave_mark", str(tmp_path), "begun")
+        queue.enqueue("tests.support.worker_jobs.leave_mark", str(tmp_path), "begun")
         claim = replace(bucket.claim(), start_at=time.monotonic() + 60)
         threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
         former = {number: signal.getsignal(number) for number in STOPPING}

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.processes import wait_for
-from worker.outcome import Outcome, finished
-from worker.work_horse import WorkHorse
+from spigot.worker.running.outcome import Outcome, finished
+from spigot.worker.running.work_horse import WorkHorse
+from tests.support.processes import wait_for
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from itertools import pairwise
 
 import pytest
 
-from jobs import keys
-from jobs.bucket_config import BucketConfig
-from jobs.bucket_control import BucketControl, Words
-from jobs.bucket_publishing import BucketPublisher
-from jobs.bucket_state import BucketReader
-from jobs.rate import Rate
-from tests.processes import wait_for
-from tests.worker.books import problems, read_lines, status_of, wait_for_lines
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.bucket.rate import Rate
+from spigot.jobs.bucket.state import BucketReader
+from spigot.jobs.store import keys
+from tests.support.books import problems, read_lines, status_of, wait_for_lines
+from tests.support.processes import wait_for
 
 SECOND_US = 1_000_000
 CLAIM_AHEAD = 0.05

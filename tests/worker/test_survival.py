@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs import keys
-from tests.processes import is_alive, wait_for
-from tests.worker.books import problems, problems_of_log, status_of, wait_for_lines
+from spigot.jobs.store import keys
+from tests.support.books import problems, problems_of_log, status_of, wait_for_lines
+from tests.support.processes import is_alive, wait_for
 
 LEASE = 1.0
 

@@ -5,8 +5,8 @@ from tempfile import mkdtemp
 
 import pytest
 
-from tests.counting_proxy import CountingProxy
-from tests.processes import wait_for
+from tests.support.counting_proxy import CountingProxy
+from tests.support.processes import wait_for
 
 JOBS = 6
 """One of them may come while the worker polls, which is counted, too."""
@@ -52,6 +52,6 @@ def test_a_job_that_is_enqueued_here_starts_after_one_round_trip(fewest_round_tr
 
 
 def test_a_job_that_plain_rq_pushes_starts_after_two(fewest_round_trips, rq_queue):
-    function = "tests.worker.sample_jobs.trace"
+    function = "tests.support.worker_jobs.trace"
 
     assert fewest_round_trips(lambda args: rq_queue.enqueue(function, kwargs=args)) == 2

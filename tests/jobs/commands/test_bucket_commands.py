@@ -4,12 +4,12 @@ from socket import gethostname
 
 import pytest
 
-from jobs import keys
-from jobs.bucket_publishing import BucketPublisher
-from jobs.job_state import utc_text
-from tests.command_line import run_spigot
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.job.state import utc_text
+from spigot.jobs.store import keys
 from tests.jobs.conftest import NUMBERS
-from tests.redis_content import content
+from tests.support.command_line import run_spigot
+from tests.support.redis_content import content
 
 FAR_FUTURE_US = 4_000_000_000 * 1_000_000
 

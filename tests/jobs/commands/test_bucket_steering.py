@@ -4,12 +4,12 @@ from socket import gethostname
 
 import pytest
 
-from jobs import keys
-from jobs.bucket_configuring import BucketHistory
-from jobs.bucket_publishing import BucketPublisher
-from jobs.bucket_state import BucketReader
-from tests.command_line import run_spigot
+from spigot.jobs.bucket.configuring import BucketHistory
+from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.bucket.state import BucketReader
+from spigot.jobs.store import keys
 from tests.jobs.conftest import NUMBERS
+from tests.support.command_line import run_spigot
 
 
 @pytest.fixture(autouse=True)
@@ -199,7 +199,7 @@ class TestDrain:
             if next(looks, "empty") == "empty":
                 redis.delete(keys.queue("default"))
 
-        monkeypatch.setattr("jobs.commands.bucket_emptying.time.sleep", look)
+        monkeypatch.setattr("spigot.jobs.commands.bucket_emptying.time.sleep", look)
 
         result = run("drain", "default")
 

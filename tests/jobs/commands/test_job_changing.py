@@ -4,9 +4,9 @@ import threading
 import pytest
 from redis import Redis
 
-from jobs import keys
-from tests.command_line import run_spigot
-from tests.one_bucket import OneBucket
+from spigot.jobs.store import keys
+from tests.support.clocked_bucket import OneBucket
+from tests.support.command_line import run_spigot
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ class TestCancel:
         assert run("cancel", "a").stdout == "cancelled\n"
 
     def test_a_job_that_takes_its_time_to_stop(self, bucket, monkeypatch):
-        monkeypatch.setattr("jobs.commands.job_changing.STOP_SECONDS", 0.3)
+        monkeypatch.setattr("spigot.jobs.commands.job_changing.STOP_SECONDS", 0.3)
         bucket.enqueue("a")
         bucket.claim()
 

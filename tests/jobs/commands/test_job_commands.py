@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from jobs import keys
-from tests.command_line import run_spigot
-from tests.redis_content import content
+from spigot.jobs.store import keys
+from tests.support.command_line import run_spigot
+from tests.support.redis_content import content
 
 UNREACHABLE = "redis://:s3cret@127.0.0.1:1"
 

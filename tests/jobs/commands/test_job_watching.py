@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jobs.commands.job_watching import summary
-from tests.command_line import run_spigot
+from spigot.jobs.commands.job_watching import summary
+from tests.support.command_line import run_spigot
 from tests.webapp.waiting.test_event_stream import JOB
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

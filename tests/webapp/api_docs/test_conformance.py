@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet import Fleet
+from tests.support.fleet import Fleet
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
@@ -32,7 +32,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 503]  # that a bucket is full is docum
     ids=["stranger", "admin"],
 )
 def test_no_answer_is_outside_of_the_documentation(redis, redis_url, tmp_path, options):
-    settings = {"SPIGOT_APPS": "tests.sample_app", "SPIGOT_ADMIN_PASSWORD": "secret"}
+    settings = {"SPIGOT_APPS": "tests.support.minimal_app", "SPIGOT_ADMIN_PASSWORD": "secret"}
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     fleet = Fleet(redis_url, tmp_path, rate="1000/s", settings=settings)
     with fleet.web() as web, fleet.run("worker", "--count", "1"):

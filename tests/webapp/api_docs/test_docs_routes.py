@@ -4,9 +4,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.job_catalog import JobCatalog
-from jobs.job_types import MARK, job_type
-from webapp.api_docs.docs_routes import ApiDocument, in_words, limits_of
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import MARK, job_type
+from spigot.webapp.api_docs.docs_routes import ApiDocument, in_words, limits_of
 
 ATTACK = "<script>alert(1)</script>"
 

@@ -36,7 +36,7 @@ def client_of(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_generated_client_submits_a_job_and_asks_for_it(fleet, client_of):
-    fleet.settings["SPIGOT_APPS"] = "examples,tests.errands"
+    fleet.settings["SPIGOT_APPS"] = "spigot.examples,tests.support.outcome_app"
     with fleet.web() as web:
         generated = client_of(web)
         part = importlib.import_module

@@ -7,13 +7,13 @@ from flask import Flask
 from pydantic import BaseModel, Field, create_model
 from pydantic_core import core_schema
 
-from jobs.job_catalog import JobCatalog
-from jobs.job_types import MARK, job_type
-from tests.webapp.problem_check import is_problem
-from webapp.api_docs.description import MARK as DESCRIBED
-from webapp.api_docs.docs_routes import ApiDocument
-from webapp.api_docs.openapi import openapi_document
-from webapp.api_docs.schemas import name_in
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import MARK, job_type
+from spigot.webapp.api_docs.docs_routes import ApiDocument
+from spigot.webapp.api_docs.openapi import openapi_document
+from spigot.webapp.api_docs.schemas import name_in
+from spigot.webapp.http.description import MARK as DESCRIBED
+from tests.support.problem_check import is_problem
 
 OURS = ("bucket", "docs", "job", "live", "metrics", "status")
 

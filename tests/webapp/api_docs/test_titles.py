@@ -1,4 +1,4 @@
-from webapp.api_docs.titles import Titles
+from spigot.webapp.api_docs.titles import Titles
 
 
 def test_the_first_free_wish_is_taken():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webapp.serving.arrival import MOST_HEAD_BYTES, Arrival, State
-from webapp.serving.pace import FIRST_SECONDS, LEAST_BYTES_PER_SECOND
+from spigot.webapp.serving.arrival import MOST_HEAD_BYTES, Arrival, State
+from spigot.webapp.serving.pace import FIRST_SECONDS, LEAST_BYTES_PER_SECOND
 
 MOST = 100
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,6 +1,6 @@
 import pytest
 
-from webapp.serving.descriptors import (
+from spigot.webapp.serving.descriptors import (
     MOST_CONNECTIONS,
     MOST_LISTENERS,
     OWN,

@@ -10,7 +10,7 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.processes import descendants, wait_for
+from tests.support.processes import descendants, wait_for
 
 THREADS = {"SPIGOT_WEB_PROCESSES": "1", "SPIGOT_WEB_THREADS": "2"}
 HEAD = b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from werkzeug.datastructures import Headers
 
-from jobs.job_state import JobState
-from webapp.waiting.event_stream import HEARTBEAT_SECONDS, EventStream, event_id
+from spigot.jobs.job.state import JobState
+from spigot.webapp.waiting.event_stream import HEARTBEAT_SECONDS, EventStream, event_id
 
 JOB = JobState(
     "id-1", "echo", "queued", "default", "default", 1, None, None, 0, None, None, None, None, None,

@@ -6,9 +6,10 @@ from math import inf
 import pytest
 from werkzeug.datastructures import Headers
 
-from tests.webapp.waiting.test_event_stream import JOB, after
-from webapp.one_job_routes import cancelled_answer, job_answer
-from webapp.waiting.late_answer import LateAnswer
+from spigot.webapp.routes.one_job import cancelled_answer, job_answer
+from spigot.webapp.waiting.late_answer import LateAnswer
+
+from .test_event_stream import JOB, after
 
 
 def wait(seconds: float = 5) -> LateAnswer:

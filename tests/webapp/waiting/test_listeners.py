@@ -9,18 +9,18 @@ from http.client import HTTPResponse
 import pytest
 from werkzeug.datastructures import Headers
 
-from jobs import keys
-from jobs.job_events import JobEvents
-from jobs.job_state import JobReader
-from jobs.redis_connection import connect
-from tests.one_bucket import OneBucket
-from tests.processes import wait_for
-from tests.servers import own_server
-from webapp.one_job_routes import job_answer
-from webapp.waiting import job_changes, listener
-from webapp.waiting.event_stream import EventStream
-from webapp.waiting.late_answer import LateAnswer
-from webapp.waiting.listeners import Listeners
+from spigot.jobs.job.events import JobEvents
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store import keys
+from spigot.runtime.server.redis_connection import connect
+from spigot.webapp.routes.one_job import job_answer
+from spigot.webapp.waiting import job_changes, listener
+from spigot.webapp.waiting.event_stream import EventStream
+from spigot.webapp.waiting.late_answer import LateAnswer
+from spigot.webapp.waiting.listeners import Listeners
+from tests.support.clocked_bucket import OneBucket
+from tests.support.processes import wait_for
+from tests.support.servers import own_server
 
 SECONDS = 20
 """How long a test waits for what it expects at once: the machine may be busy."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.processes import wait_for
-from tests.webapp.waiting.test_event_stream import parsed
+from tests.support.processes import wait_for
+
+from .test_event_stream import parsed
 
 
 def read_until(connection, text: bytes) -> bytes:

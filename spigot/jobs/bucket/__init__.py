@@ -1,0 +1,1 @@
+"""One bucket: its rate and its file, what an operator changes, its state, the leak."""

@@ -1,0 +1,74 @@
+"""``buckets.json``: how fast the jobs of each bucket go out."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, ValidationError
+
+from spigot.jobs.store import keys
+from spigot.runtime.errors import OperatorError
+
+from .rate import Rate
+
+DEFAULT = "default"
+
+
+class BucketConfigError(OperatorError):
+    """The file cannot be used; the message says which bucket and field."""
+
+
+class BucketConfig(BaseModel):
+    """The numbers of one bucket."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    rate: Rate = Rate.parse("10/s")
+    """Jobs that may start, over the whole fleet, such as `60/m burst 3`."""
+
+    capacity: PositiveInt = 1000
+    """Jobs that may wait."""
+
+    max_running: PositiveInt | None = None
+    """Jobs that may run at once, over the whole fleet."""
+
+    workers: PositiveInt | None = None
+    """Worker processes that `spigot up` and `spigot worker` start for it."""
+
+
+FILE = TypeAdapter(dict[str, BucketConfig])
+
+
+def load_bucket_configs(path: Path) -> dict[str, BucketConfig]:
+    """Read the file.
+
+    Returns:
+        The buckets by name; ``default`` is always there, built in if the file lacks it.
+
+    Raises:
+        BucketConfigError: The file is not there, or not valid.
+    """
+    try:
+        configs = FILE.validate_json(path.read_bytes())
+    except OSError as error:
+        raise BucketConfigError(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = " ".join(map(str, problem["loc"])) or "the file"
+        raise BucketConfigError(f"{path}: {where}: {problem['msg']}") from error
+    for name in configs:
+        if not keys.BUCKET.fullmatch(name):
+            raise BucketConfigError(f"{path}: bucket {name!r} must be named [a-z][a-z0-9_]*")
+    return {DEFAULT: BucketConfig(), **configs}
+
+
+def with_buckets(
+    configs: dict[str, BucketConfig], names: Iterable[str]
+) -> tuple[dict[str, BucketConfig], list[str]]:
+    """Give each bucket of ``names`` that has no numbers those of ``default``.
+
+    Returns:
+        All buckets, and the names that were missing, for a warning.
+    """
+    missing = sorted(set(names) - set(configs))
+    unstated = BucketConfig.model_construct(_fields_set=set(), **dict(configs[DEFAULT]))
+    return configs | dict.fromkeys(missing, unstated), missing

@@ -1,0 +1,165 @@
+"""Sets a bucket's numbers and switches, which several sources may speak of."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from redis import Redis
+
+from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.stored_values import stored_text, unless_spoilt
+from spigot.runtime.errors import OperatorError, PortableError
+
+from .rate import Rate
+
+log = logging.getLogger(__name__)
+
+Source = Literal["operator", "file", "default"]
+"""Who speaks; an earlier one wins over a later one."""
+
+Fields = dict[str, str | int]
+"""As ``configure.lua`` names them; an empty value takes the source's word back."""
+
+DERIVED = frozenset({"interval_us", "burst"})
+"""Fields that say again what another says."""
+
+
+class UnknownBucketError(PortableError, OperatorError):
+    """There is no bucket of that name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no bucket {name!r}; `spigot bucket list` shows all")
+
+
+class NewerBucketError(PortableError, OperatorError):
+    """A newer version of Spigot wrote the bucket: this one may read it, and no more."""
+
+    def __init__(self, name: str, schema: int) -> None:
+        super().__init__(
+            f"bucket {name!r} was written by a newer version of Spigot (schema {schema}): "
+            "upgrade this one"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One number or switch that is different now.
+
+    Attributes:
+        field: ``rate``, ``capacity``, ``max_running``, ``workers``, ``paused`` or ``draining``.
+        before: As it was written; "" if it was not set.
+        after: The same.
+    """
+
+    field: str
+    before: str
+    after: str
+
+
+class BucketConfigurer:
+    """Writes what a source says; what counts follows in the same step.
+
+    Args:
+        redis: Connection to the server of the queue side.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._configure = load_script(redis, __package__, "configure.lua")
+
+    def set(
+        self,
+        name: str,
+        words: Mapping[Source, Fields],
+        *,
+        by: str = "",
+        now_us: int | None = None,
+    ) -> list[Change]:
+        """Write some fields of one bucket.
+
+        Args:
+            name: The bucket.
+            words: What each source says.
+            by: Who changes it, for the log and the bucket's list of changes; "" is not kept.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Returns:
+            What counts and is different now.
+
+        Raises:
+            UnknownBucketError: An operator speaks of a bucket that nobody published.
+            NewerBucketError: A newer version published it; nothing was written.
+            redis.RedisError: It is unknown whether it was written; doing it again is safe.
+        """
+        pairs = [
+            part
+            for source, fields in words.items()
+            for field, value in fields.items()
+            for part in (f"{source}_{field}", value)
+        ]
+        reply = self._configure(
+            keys=[keys.bucket(name), keys.buckets(), keys.changes(name)],
+            args=[name, by, "" if now_us is None else now_us, *pairs],
+        )
+        if reply is None:
+            raise UnknownBucketError(name)
+        if isinstance(reply, int):
+            raise NewerBucketError(name, reply)
+        changes = _changes([stored_text(part) for part in reply])
+        for change in changes if by else ():
+            log.info("bucket %s: %s by %s", name, in_words(change), by)
+        return changes
+
+
+class BucketHistory:
+    """Reads who changed what.
+
+    Args:
+        redis: Connection to the server of the queue side.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """Return the last 100 changes of a bucket, newest first.
+
+        Each has ``at`` (RFC 3339), ``by``, and ``changes``: by field what counted before and
+        what after.
+        """
+        records: Any = unless_spoilt(lambda: self._redis.lrange(keys.changes(name), 0, -1), [])
+        return [record for stored in records if (record := _record(stored))]
+
+
+def _record(stored: bytes) -> dict[str, Any] | None:
+    try:
+        record = json.loads(stored)
+    except ValueError:  # nothing that we would have written
+        return None
+    is_ours = isinstance(record, dict) and {"at", "by", "changes"} <= record.keys()
+    return record if is_ours else None
+
+
+def rate_fields(rate: Rate | None) -> Fields:
+    """Return the fields that a rate stands in; None takes a rate back."""
+    if rate is None:
+        return {"rate": "", "interval_us": "", "burst": ""}
+    return {"rate": rate.text, "interval_us": rate.interval_us, "burst": rate.burst}
+
+
+def in_words(change: Change) -> str:
+    """Return a change as people read it: ``rate 10/s → 5/s``."""
+    return f"{change.field} {_in_words(change, change.before)} → {_in_words(change, change.after)}"
+
+
+def _in_words(change: Change, value: str) -> str:
+    if change.field in ("paused", "draining"):
+        return "yes" if value else "no"
+    return "none" if value in ("", "0") else value
+
+
+def _changes(parts: list[str]) -> list[Change]:
+    triples = zip(parts[::3], parts[1::3], parts[2::3], strict=True)
+    return [Change(*triple) for triple in triples if triple[0] not in DERIVED]

@@ -1,0 +1,146 @@
+"""What an operator can do to a bucket while it runs; fleet-wide, from the next leak on."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt
+from redis import Redis
+
+from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
+
+from .configuring import BucketConfigurer, Change, Fields, UnknownBucketError, rate_fields
+from .rate import Rate
+
+PURGED_AT_ONCE = 500
+"""Jobs that one script cancels, so that it does not keep the server from the others for long."""
+
+
+def _without_defaults(schema: dict[str, Any]) -> None:
+    for field in schema["properties"].values():
+        del field["default"]
+
+
+class Words(BaseModel):
+    """What an operator says of a bucket; the fields that are set count until ``reset``."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra=_without_defaults,  # a field that is not set stays what it was
+    )
+
+    rate: Rate = Rate.parse("10/s")
+    """Jobs that may start, over the whole fleet."""
+
+    capacity: PositiveInt = 1000
+    """Jobs that may wait."""
+
+    max_running: PositiveInt | None = None
+    """Jobs that may run at once, over the whole fleet; null for any number."""
+
+    paused: bool = False
+    """Whether no job leaves."""
+
+    draining: bool = False
+    """Whether no job is taken in."""
+
+    def fields(self) -> Fields:
+        """Return the fields that are set, as ``configure.lua`` names them."""
+        numbers: dict[str, Fields] = {
+            "rate": rate_fields(self.rate),
+            "capacity": {"capacity": self.capacity},
+            "max_running": {"max_running": self.max_running or 0},
+            "paused": {"paused": 1 if self.paused else ""},
+            "draining": {"draining": 1 if self.draining else ""},
+        }
+        said = (fields for name, fields in numbers.items() if name in self.model_fields_set)
+        return {name: value for fields in said for name, value in fields.items()}
+
+
+class Patch(Words):
+    """The same, and what can be ended over HTTP."""
+
+    held_until: None = None
+    """null ends a hold."""
+
+
+class BucketControl:
+    """Changes buckets in the name of somebody, whom the log and the list of changes name.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        by: Who, such as ``ada@host``.
+    """
+
+    def __init__(self, redis: Redis, by: str) -> None:
+        self._redis = redis
+        self._by = by
+        self._configurer = BucketConfigurer(redis)
+        self._release = load_script(redis, __package__, "release.lua")
+        self._purge = load_script(redis, __package__, "purge.lua")
+
+    def set(self, name: str, words: Words) -> list[Change]:
+        """Let an operator's words count instead of the file's.
+
+        Returns:
+            What counts and is different now.
+
+        Raises:
+            UnknownBucketError: There is no bucket of that name.
+            redis.RedisError: It is unknown whether it was done; doing it again is safe.
+        """
+        return self._configurer.set(name, {"operator": words.fields()}, by=self._by)
+
+    def reset(self, name: str) -> list[Change]:
+        """Take back all that operators said of the bucket.
+
+        Raises:
+            As ``set``.
+        """
+        silence: Fields = dict.fromkeys(Words.model_fields, "")
+        silence |= rate_fields(None)
+        return self._configurer.set(name, {"operator": silence}, by=self._by)
+
+    def release(self, name: str, now_us: int | None = None) -> str:
+        """End a hold.
+
+        Args:
+            name: The bucket.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Returns:
+            Until when it was held, RFC 3339; "" if it was not.
+
+        Raises:
+            UnknownBucketError: There is no bucket of that name.
+            redis.RedisError: It is unknown whether it was done; doing it again is safe.
+        """
+        reply: bytes | None = self._release(
+            keys=[keys.bucket(name), keys.changes(name)],
+            args=[name, self._by, "" if now_us is None else now_us],
+        )
+        if reply is None:
+            raise UnknownBucketError(name)
+        return reply.decode()
+
+    def purge(self, name: str, *, keep_seconds: int) -> int:
+        """Cancel all jobs that wait in the bucket, those that wait for a time too.
+
+        Args:
+            name: The bucket.
+            keep_seconds: How long the cancelled jobs can still be read, >= 1.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            redis.RedisError: Some may have been cancelled; doing it again cancels the rest.
+        """
+        if not self._redis.exists(keys.bucket(name)):
+            raise UnknownBucketError(name)
+        count, more = 0, True
+        while more:
+            cancelled, more = self._purge(args=[name, keep_seconds, self._by, PURGED_AT_ONCE, ""])
+            count += int(cancelled)
+        return count

@@ -1,0 +1,171 @@
+"""The leaky bucket: jobs leave it one by one, evenly, over the whole fleet of workers."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.stored_values import stored_text
+
+CLAIM_AHEAD_US = 50_000
+"""How long before its slot a job may be claimed, as ``bucket.lua`` has it: a worker's way to the
+job, with room to spare."""
+
+SLEEP_SECONDS = 30.0
+"""How long a worker sleeps on the bell when others watch the bucket."""
+
+ALIVE_SECONDS = 40.0
+"""How long a worker counts as alive after a sign of life: a sleep, with room to spare."""
+
+
+class UnpublishedBucketError(Exception):
+    """The bucket has no numbers in Redis: publish ``buckets.json`` and ask again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that this worker is to run.
+
+    Attributes:
+        job_id: The job.
+        queue: Name of the queue it left.
+        token: Of this attempt; the lease and RQ's execution are named by it.
+        slot_us: When it is to start, Unix microseconds on the server's clock.
+        wait_us: Microseconds from the claim to the slot, >= 0.
+        start_at: When the slot is on the monotonic clock of this machine; late by the way of
+            the answer, never early.
+        attempt: 1 for the first start.
+        fields: The job's hash, as stored.
+    """
+
+    job_id: str
+    queue: str
+    token: str
+    slot_us: int
+    wait_us: int
+    start_at: float
+    attempt: int
+    fields: dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """No job for this worker now.
+
+    Attributes:
+        seconds: When to ask again at the latest; the bell may ring before.
+        waiting: Jobs that wait in the queues that the worker listens to.
+        watching: True if the bucket relies on this worker to ask in time.
+        exact: True if a slot is wasted when it asks late.
+    """
+
+    seconds: float
+    waiting: int
+    watching: bool = True
+    exact: bool = False
+
+
+class LeakyBucket:
+    """One bucket, as a worker sees it. The arithmetic is in ``bucket.lua`` and ``leak.lua``.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        name: The bucket.
+        queues: Names of its queues to take jobs from, most urgent first; None: all three.
+    """
+
+    def __init__(self, redis: Redis, name: str, queues: list[str] | None = None) -> None:
+        self.name = name
+        self.queues = queues or keys.queue_names(name)
+        self._redis = redis
+        self._leak = load_script(redis, __package__, "leak.lua")
+        self._watched = load_script(redis, __package__, "is_polled.lua")
+        self._leave = load_script(redis, __package__, "leave.lua")
+
+    def claim(
+        self,
+        worker: str,
+        token: str,
+        *,
+        lease_ms: int,
+        rq_ttl: int = 480,
+        logged: Sequence[str] = (),
+        now_us: int | None = None,
+    ) -> Claim | Wait:
+        """Take the next job, if its slot is near.
+
+        Args:
+            worker: Name of the worker that asks.
+            token: For the attempt; used only if there is a job.
+            lease_ms: How long the claim stands without renewal, >= 1.
+            rq_ttl: Seconds until RQ forgets the worker.
+            logged: Tokens of ended attempts whose lines are now in a result log.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Raises:
+            UnpublishedBucketError: Nobody published the bucket's numbers.
+            redis.RedisError: It is unknown whether a job was claimed; if one was, its lease
+                runs out and it is given to somebody else.
+        """
+        reply = self._leak(
+            keys=[keys.lease(token), *map(keys.queue, self.queues)],
+            args=[
+                self.name,
+                worker,
+                token,
+                lease_ms,
+                round(ALIVE_SECONDS * 1000),
+                rq_ttl,
+                "" if now_us is None else now_us,
+                *logged,
+            ],
+        )
+        return self._read(reply, token)
+
+    def _read(self, reply: list[Any], token: str) -> Claim | Wait:
+        match reply:
+            case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
+                return Claim(
+                    stored_text(job_id),
+                    stored_text(queue),
+                    token,
+                    slot_us,
+                    wait_us,
+                    time.monotonic() + wait_us / 1_000_000,
+                    attempt,
+                    dict(zip(flat[::2], flat[1::2], strict=True)),
+                )
+            case [b"wait" | b"poll" as word, wait_us, waiting]:
+                seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
+                return Wait(seconds, waiting, exact=word == b"wait")
+            case [b"sleep", _, waiting]:
+                return Wait(SLEEP_SECONDS, waiting, watching=False)
+        raise UnpublishedBucketError(self.name)
+
+    def is_watched(self, now_us: int | None = None) -> bool:
+        """Return whether some worker will look at the bucket in time; cheaper than to claim.
+
+        Args:
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Raises:
+            redis.RedisError: It is unknown.
+        """
+        clock = "" if now_us is None else now_us
+        return bool(self._watched(keys=[keys.waiters(self.name)], args=[clock]))
+
+    def leave(self, worker: str, logged: Sequence[str] = ()) -> None:
+        """Stop counting as a worker of this bucket, and wake another if jobs wait.
+
+        Args:
+            worker: Name of the worker that leaves.
+            logged: Tokens of ended attempts whose lines are now in a result log.
+
+        Raises:
+            redis.RedisError: The worker counts as alive for a little longer.
+        """
+        self._leave(args=[self.name, worker, *logged])

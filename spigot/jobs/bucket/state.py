@@ -1,0 +1,137 @@
+"""What is in a bucket, and how fast it leaks, as clients and operators see it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from redis import Redis
+
+from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
+from spigot.jobs.store.times import Moment, utc_text
+
+from .config import BucketConfig
+from .configuring import NewerBucketError, Source
+from .control import Words
+from .publishing import BucketPublisher
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """One bucket at one moment; the fields are those of the HTTP interface.
+
+    Attributes:
+        rate: As it was written.
+        interval: Seconds between two leaks.
+        capacity: Jobs that may wait.
+        waiting: Jobs that wait in its queues.
+        delayed: Jobs that wait for a time, such as that of a retry.
+        running: Attempts that were started and have not ended.
+        workers: Worker processes that are alive.
+        held_until: RFC 3339; None if the downstream takes requests.
+        hold_reason: What the downstream said, in the words of the job that was refused.
+        next_leak_at: When the next job may start, RFC 3339; None while paused.
+        sources: Who set ``rate``, ``capacity``, ``max_running``, ``paused`` and ``draining``:
+            ``operator``, ``file``, or ``default`` where both are silent.
+    """
+
+    name: str
+    rate: str
+    interval: float
+    burst: int
+    capacity: int
+    waiting: int
+    delayed: int
+    running: int
+    max_running: int | None
+    workers: int
+    paused: bool
+    draining: bool
+    held_until: Moment | None
+    hold_reason: str | None
+    next_leak_at: Moment | None
+    sources: dict[str, Source]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the bucket as the HTTP interface shows it."""
+        return asdict(self)
+
+
+class BucketReader:
+    """Reads buckets, one round trip each, whatever the length of their queues.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        configs: Numbers of buckets, published when the server has none.
+    """
+
+    def __init__(self, redis: Redis, configs: Mapping[str, BucketConfig] | None = None) -> None:
+        self._redis = redis
+        self._configs = configs or {}
+        self._publisher = BucketPublisher(redis)
+        self._read = load_script(redis, __package__, "read_bucket.lua")
+
+    def read_all(self) -> list[BucketState]:
+        """Return all buckets by name.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        published = set(bucket_names(self._redis))
+        states = (self.read(name) for name in sorted(published | set(self._configs)))
+        return [state for state in states if state]
+
+    def read(self, name: str, now_us: int | None = None) -> BucketState | None:
+        """Return the bucket, or None if there is none of that name.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        if not keys.BUCKET.fullmatch(name):
+            return None
+        args = [name, "" if now_us is None else now_us]
+        reply = self._read(args=args)
+        if not reply and name in self._configs:
+            with suppress(NewerBucketError):  # another bucket
+                self._publisher.publish(self._configs)
+            reply = self._read(args=args)
+        return _parse(name, reply) if reply else None
+
+
+def _parse(name: str, reply: list[Any]) -> BucketState:
+    now_us, slot_us, waiting, delayed, running, workers, flat = reply
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    held_us = _number(fields, b"held_until_us")
+    reason = fields.get(b"hold_reason", b"")
+    paused = bool(_number(fields, b"paused"))
+    return BucketState(
+        name=name,
+        rate=stored_text(fields.get(b"rate", b"?")),
+        interval=interval_us(fields.get(b"interval_us")) / 1_000_000,
+        burst=_number(fields, b"burst"),
+        capacity=_number(fields, b"capacity"),
+        waiting=waiting,
+        delayed=delayed,
+        running=running,
+        max_running=_number(fields, b"max_running") or None,
+        workers=workers,
+        paused=paused,
+        draining=bool(_number(fields, b"draining")),
+        held_until=utc_text(held_us) if held_us > now_us else None,
+        hold_reason=reason.decode("utf-8", "replace") if held_us > now_us and reason else None,
+        next_leak_at=None if paused else utc_text(slot_us),
+        sources={name: _source_of(name, fields) for name in Words.model_fields},
+    )
+
+
+def _source_of(name: str, fields: Mapping[bytes, bytes]) -> Source:
+    speakers: tuple[Source, ...] = ("operator", "file")
+    said = (source for source in speakers if f"{source}_{name}".encode() in fields)
+    return next(said, "default")
+
+
+def _number(fields: Mapping[bytes, bytes], name: bytes) -> int:
+    """Return 0 for a field that is not set, was taken back, or is no number."""
+    return stored_int(fields.get(name))

@@ -1,0 +1,89 @@
+"""``spigot bucket``: what waits, and how fast it leaks."""
+
+from typing import Any
+
+import click
+
+from spigot.jobs.bucket.configuring import BucketHistory, Change, UnknownBucketError, in_words
+from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.runtime.terminal import as_json, cell, print_fields, print_json, print_table
+
+from .server import connect_to_server
+
+HEAD = ("BUCKET", "RATE", "WAITING", "CAPACITY", "DELAYED", "RUNNING", "WORKERS", "STATE")
+
+SOURCES = {
+    "operator": "set by an operator",
+    "file": "buckets.json",
+    "default": "default: buckets.json is silent",
+}
+SWITCHES = {"paused", "draining"}
+SHOWN_CHANGES = 10
+
+
+@click.group(epilog="Example: spigot bucket list")
+def bucket() -> None:
+    """See what waits in the buckets and how fast they leak, and change that."""
+
+
+@bucket.command(name="list", epilog="Example: spigot bucket list")
+@as_json
+def list_buckets(as_json: bool) -> None:
+    """List all buckets."""
+    buckets = BucketReader(connect_to_server()).read_all()
+    if as_json:
+        print_json({"buckets": [bucket.to_json() for bucket in buckets]})
+    else:
+        print_table(HEAD, [_row(bucket) for bucket in buckets])
+
+
+@bucket.command(epilog="Example: spigot bucket show default --json")
+@click.argument("name")
+@as_json
+def show(name: str, as_json: bool) -> None:
+    """Show the bucket NAME: what is in it, and who set its numbers when."""
+    redis = connect_to_server()
+    found = BucketReader(redis).read(name)
+    if found is None:
+        raise UnknownBucketError(name)
+    changes = BucketHistory(redis).read(name)
+    if as_json:
+        print_json({**found.to_json(), "changes": changes})
+    else:
+        print_fields(_with_sources(found))
+        _print_changes(changes)
+
+
+def _with_sources(found: BucketState) -> dict[str, Any]:
+    fields = found.to_json()
+    for name, source in fields.pop("sources").items():
+        if source == "operator" or name not in SWITCHES:
+            fields[name] = f"{cell(fields[name])}  ({SOURCES[source]})"
+    return fields
+
+
+def _print_changes(changes: list[dict[str, Any]]) -> None:
+    for record in changes[:SHOWN_CHANGES]:
+        words = ", ".join(in_words(Change(name, *pair)) for name, pair in record["changes"].items())
+        click.echo(cell(f"{record['at']}  {record['by']}: {words}"))
+
+
+def _row(bucket: BucketState) -> tuple[object, ...]:
+    return (
+        bucket.name,
+        bucket.rate,
+        bucket.waiting,
+        bucket.capacity,
+        bucket.delayed,
+        bucket.running,
+        bucket.workers,
+        _state_of(bucket),
+    )
+
+
+def _state_of(bucket: BucketState) -> str:
+    if bucket.paused:
+        return "paused"
+    if bucket.held_until:
+        return f"held until {bucket.held_until}"
+    return "draining" if bucket.draining else "open"

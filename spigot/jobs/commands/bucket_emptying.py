@@ -1,0 +1,87 @@
+"""``spigot bucket drain`` and ``purge``: two ways to an empty bucket."""
+
+import time
+from collections.abc import Iterator
+
+import click
+
+from spigot.jobs.bucket.configuring import UnknownBucketError
+from spigot.jobs.bucket.control import Words
+from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.runtime.settings import load_settings
+
+from .bucket_steering import control_of, steer
+from .server import connect_to_server
+
+LOOK_SECONDS = 0.2
+"""How often a drain looks how far it is."""
+
+
+@click.command(epilog="Example: spigot bucket drain openai && spigot bucket resume openai")
+@click.argument("name")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the bucket is empty.")
+def drain(name: str, no_wait: bool) -> None:
+    """Take no more jobs into the bucket NAME, and wait until it is empty.
+
+    It takes jobs again after `spigot bucket resume NAME`.
+    """
+    steer(name, lambda control: control.set(name, Words(draining=True)), as_json=False)
+    if not no_wait:
+        _show_drain(name)
+
+
+@click.command(epilog="Example: spigot bucket purge openai --yes")
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def purge(name: str, yes: bool) -> None:
+    """Cancel all jobs that wait in the bucket NAME; those that run go on."""
+    redis = connect_to_server()
+    found = _read(BucketReader(redis), name)
+    if not yes:
+        waiting = found.waiting + found.delayed
+        click.confirm(f"Cancel {waiting} jobs that wait in bucket {name}?", abort=True)
+    count = control_of(redis).purge(name, keep_seconds=load_settings().keep_seconds)
+    click.echo(f"{name}: {count} jobs were cancelled")
+
+
+def _show_drain(name: str) -> None:
+    reader = BucketReader(connect_to_server())
+    left = _jobs_in(_read(reader, name))
+    with click.progressbar(length=left, label=f"Draining {name}", show_pos=True) as bar:
+        for now_left in _until_empty(reader, name):
+            bar.update(left - now_left)
+            left = now_left
+    click.echo(f"{name} is empty; it takes jobs again after `spigot bucket resume {name}`")
+
+
+def _until_empty(reader: BucketReader, name: str) -> Iterator[int]:
+    said = ""
+    while True:
+        found = _read(reader, name)
+        yield _jobs_in(found)
+        if not _jobs_in(found):
+            return
+        reason = _why_nothing_leaves(found)
+        if reason and reason != said:
+            click.echo(f"\n{reason}", err=True)
+        said = reason
+        time.sleep(LOOK_SECONDS)
+
+
+def _why_nothing_leaves(found: BucketState) -> str:
+    if found.paused:
+        return f"{found.name} is paused: `spigot bucket resume` would end the drain too"
+    if not found.workers:
+        return f"no worker of {found.name} is alive: start one with `spigot worker {found.name}`"
+    return ""
+
+
+def _jobs_in(found: BucketState) -> int:
+    return found.waiting + found.delayed + found.running
+
+
+def _read(reader: BucketReader, name: str) -> BucketState:
+    found = reader.read(name)
+    if found is None:
+        raise UnknownBucketError(name)
+    return found

@@ -1,0 +1,114 @@
+"""``spigot bucket rate``, ``pause``, ``reset`` …: what counts from the next leak on, fleet-wide."""
+
+import getpass
+import os
+import socket
+from collections.abc import Callable
+
+import click
+from redis import Redis
+
+from spigot.jobs.bucket.configuring import Change, UnknownBucketError, in_words
+from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.rate import Rate
+from spigot.jobs.bucket.state import BucketReader
+from spigot.runtime.terminal import as_json, print_json
+
+from .parameters import to_limit, to_rate
+from .server import connect_to_server
+
+
+@click.command(epilog='Example: spigot bucket rate openai "60/m burst 3"')
+@click.argument("name")
+@click.argument("rate", callback=to_rate)
+@as_json
+def rate(name: str, rate: Rate, as_json: bool) -> None:
+    """Let jobs of the bucket NAME start at RATE."""
+    steer(name, lambda control: control.set(name, Words(rate=rate)), as_json)
+
+
+@click.command(epilog="Example: spigot bucket capacity openai 500")
+@click.argument("name")
+@click.argument("number", type=click.IntRange(min=1))
+@as_json
+def capacity(name: str, number: int, as_json: bool) -> None:
+    """Let NUMBER jobs wait in the bucket NAME; more are refused."""
+    steer(name, lambda control: control.set(name, Words(capacity=number)), as_json)
+
+
+@click.command(epilog="Example: spigot bucket max-running openai 4")
+@click.argument("name")
+@click.argument("number", callback=to_limit)
+@as_json
+def max_running(name: str, number: int | None, as_json: bool) -> None:
+    """Let NUMBER jobs of the bucket NAME run at once; none: any number."""
+    steer(name, lambda control: control.set(name, Words(max_running=number)), as_json)
+
+
+@click.command(epilog="Example: spigot bucket pause openai")
+@click.argument("name")
+@as_json
+def pause(name: str, as_json: bool) -> None:
+    """Let no job leave the bucket NAME; new ones are taken in."""
+    steer(name, lambda control: control.set(name, Words(paused=True)), as_json)
+
+
+@click.command(epilog="Example: spigot bucket resume openai")
+@click.argument("name")
+@as_json
+def resume(name: str, as_json: bool) -> None:
+    """End a pause or a drain of the bucket NAME."""
+    words = Words(paused=False, draining=False)
+    steer(name, lambda control: control.set(name, words), as_json)
+    bucket = BucketReader(connect_to_server()).read(name)
+    if bucket is not None and bucket.held_until and not as_json:
+        click.echo(
+            f"{name}: still held until {bucket.held_until} ({bucket.hold_reason}); "
+            f"`spigot bucket release {name}` ends that"
+        )
+
+
+@click.command(epilog="Example: spigot bucket release openai")
+@click.argument("name")
+@as_json
+def release(name: str, as_json: bool) -> None:
+    """End a hold of the bucket NAME: its downstream is asked at once."""
+    redis = connect_to_server()
+    until = control_of(redis).release(name)
+    if not as_json:
+        click.echo(f"{name}: {f'held until {until}, released' if until else 'was not held'}")
+        return
+    found = BucketReader(redis).read(name)
+    if found is None:
+        raise UnknownBucketError(name)
+    print_json(found.to_json())
+
+
+@click.command(epilog="Example: spigot bucket reset openai")
+@click.argument("name")
+@as_json
+def reset(name: str, as_json: bool) -> None:
+    """Take back all that was set by command or HTTP: buckets.json counts again."""
+    steer(name, lambda control: control.reset(name), as_json)
+
+
+def steer(name: str, change: Callable[[BucketControl], list[Change]], as_json: bool) -> None:
+    """Change a bucket in the name of whoever gives the command, and say what changed."""
+    redis = connect_to_server()
+    changes = change(control_of(redis))
+    if not as_json:
+        click.echo(f"{name}: {', '.join(map(in_words, changes)) or 'nothing to change'}")
+        return
+    found = BucketReader(redis).read(name)
+    if found is None:
+        raise UnknownBucketError(name)
+    print_json(found.to_json())
+
+
+def control_of(redis: Redis) -> BucketControl:
+    """Return what changes buckets in the name of whoever gives the command."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # this user has no name here, as in many containers
+        user = f"uid {os.getuid()}"
+    return BucketControl(redis, f"{user}@{socket.gethostname()}")

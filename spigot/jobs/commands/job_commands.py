@@ -1,0 +1,115 @@
+"""``spigot job``: submit jobs, see where they are, and end them."""
+
+import json
+
+import click
+
+from spigot.jobs.enqueueing import BucketFull, enqueue
+from spigot.jobs.job.details import JobDetailsReader
+from spigot.jobs.job.listing import PLACES, JobLister
+from spigot.jobs.job.queue import Priority
+from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.store.keys import PRIORITIES
+from spigot.jobs.types.job_catalog import UnknownJobType
+from spigot.jobs.types.job_types import InvalidPayload
+from spigot.runtime.settings import load_settings
+from spigot.runtime.terminal import as_json, print_fields, print_json, print_table, printable
+
+from .job_changing import cancel, requeue
+from .job_watching import watch
+from .server import connect_to_server
+
+HEAD = ("ID", "TYPE", "STATUS", "BUCKET", "PRIORITY", "POSITION", "ATTEMPTS", "ENQUEUED", "ERROR")
+
+SUBMIT_EXAMPLE = """\b
+Example: spigot job submit message '{"id": 1, "job_priority": 1, "job_type": 2,
+    "job_publisher": "mobile_app", "data": "hello"}' --priority high"""
+
+
+@click.group(epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736")
+def job() -> None:
+    """Submit jobs, see where they are, cancel and requeue them."""
+
+
+for command in (watch, cancel, requeue):
+    job.add_command(command)
+
+
+@job.command(epilog=SUBMIT_EXAMPLE)
+@click.argument("type")
+@click.argument("payload", metavar="[JSON]", default="{}")
+@click.option(
+    "--priority",
+    type=click.Choice(PRIORITIES),
+    default="default",
+    show_default=True,
+    help="Most urgent first.",
+)
+@as_json
+def submit(type: str, payload: str, priority: Priority, as_json: bool) -> None:
+    """Enqueue a job of TYPE with a payload of JSON."""
+    try:
+        _print(enqueue(type, json.loads(payload), priority=priority), as_json)
+    except json.JSONDecodeError as error:
+        raise click.ClickException(f"the payload is not JSON: {error}") from error
+    except (BucketFull, InvalidPayload, UnknownJobType) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@job.command(epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736 --json")
+@click.argument("id")
+@as_json
+def show(id: str, as_json: bool) -> None:
+    """Show the job ID: its status, position, estimated start, result, payload, traceback."""
+    redis = connect_to_server()
+    found = JobReader(redis).read(id)
+    if found is None:
+        raise click.ClickException(f"there is no job {id!r}: it never was, or it ended long ago")
+    shown = found.to_json() | JobDetailsReader(redis).read(id).to_json()
+    if as_json:
+        print_json(shown)
+        return
+    traceback = shown.pop("traceback")
+    print_fields(shown)
+    if traceback:
+        click.echo("\n" + "\n".join(map(printable, traceback.rstrip().split("\n"))))
+
+
+@job.command(name="list", epilog="Example: spigot job list --status failed --bucket openai")
+@click.option("--status", type=click.Choice(list(PLACES)), help="Only jobs of this status.")
+@click.option("--bucket", help="Only jobs of this bucket.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--skip", type=click.IntRange(min=0), default=0, help="Jobs to leave out first.")
+@as_json
+def list_jobs(status: str | None, bucket: str | None, limit: int, skip: int, as_json: bool) -> None:
+    """List jobs: in the order in which they run; once they have ended, the latest first."""
+    lister = JobLister(connect_to_server(), load_settings().keep_seconds)
+    statuses = [status] if status else list(PLACES)
+    page = lister.page(statuses, lister.bucket_names(bucket), skip=skip, limit=limit)
+    if as_json:
+        print_json({"jobs": [job.to_json() for job in page.jobs], "total": page.total})
+        return
+    print_table(HEAD, [_row(job) for job in page.jobs])
+    if len(page.jobs) < page.total:
+        click.echo(f"{len(page.jobs)} of {page.total} jobs; --skip and --limit show others")
+
+
+def _row(job: JobState) -> tuple[object, ...]:
+    return (
+        job.id,
+        job.type,
+        job.status,
+        job.bucket,
+        job.priority,
+        job.position,
+        job.attempts,
+        job.enqueued_at,
+        job.error,
+    )
+
+
+def _print(job: JobState, as_json: bool) -> None:
+    if as_json:
+        print_json(job.to_json())
+    else:
+        print_fields(job.to_json())

@@ -1,0 +1,1 @@
+"""One job: its queue, its state, and everything that changes it."""

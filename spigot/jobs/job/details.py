@@ -1,0 +1,84 @@
+"""What only an operator is told of a job: payload, traceback, worker; hidden fields are masked."""
+
+import base64
+import json
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+from redis import Redis
+
+from spigot.jobs.store import keys
+from spigot.jobs.types.hidden_fields import masked
+
+FIELDS = ("data", "spigot_type", "spigot_hidden", "worker_name")
+FAILED, RETRIED = b"2", b"4"
+"""What RQ calls results of attempts that raised, in ``rq.results.Result.Type``."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobDetails:
+    """What the function is given, how it failed last, and who ran it.
+
+    Attributes:
+        payload: As it was sent; of a plain RQ job its keyword arguments, or ``args`` and
+            ``kwargs``. None if it cannot be read.
+        traceback: Of the last attempt that raised, from the frames of the function on; None once
+            the job has finished, or if nothing was raised.
+        worker: Name of the worker that runs the job, or ran it last.
+    """
+
+    payload: Any = None
+    traceback: str | None = None
+    worker: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as the HTTP interface shows them."""
+        return {"payload": self.payload, "traceback": self.traceback, "worker": self.worker}
+
+
+class JobDetailsReader:
+    """Reads the details of jobs, one round trip each.
+
+    Args:
+        redis: Connection to the server of the queue side.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def read(self, job_id: str) -> JobDetails:
+        """Return the details of a job; empty ones if there is no such job.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        with self._redis.pipeline(transaction=False) as pipeline:
+            pipeline.hmget(keys.job(job_id), *FIELDS)
+            pipeline.xrevrange(f"rq:results:{job_id}", count=1)
+            (data, type_name, hidden, worker), results = pipeline.execute()
+        return JobDetails(
+            payload=_payload(data, hidden, is_ours=bool(type_name)),
+            traceback=_traceback(results[0][1]) if results else None,
+            worker=worker.decode("utf-8", "replace") if worker else None,
+        )
+
+
+def _payload(data: bytes | None, hidden: bytes | None, *, is_ours: bool) -> Any:
+    try:
+        _, _, args, kwargs = from_json(zlib.decompress(data or b""))
+        paths = json.loads(hidden or b"[]")
+    except (zlib.error, ValueError, TypeError):  # a pickle, or nothing
+        return None
+    shown = masked(kwargs, paths)
+    return shown if is_ours or not args else {"args": args, "kwargs": shown}
+
+
+def _traceback(result: dict[bytes, bytes]) -> str | None:
+    if result.get(b"type") not in (FAILED, RETRIED) or not result.get(b"exc_string"):
+        return None
+    try:
+        return zlib.decompress(base64.b64decode(result[b"exc_string"])).decode("utf-8", "replace")
+    except (zlib.error, ValueError):  # not as RQ keeps it
+        return None

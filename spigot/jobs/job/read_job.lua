@@ -1,0 +1,10 @@
+-- requires: bucket, job_state
+--[[
+Read one job, with its position and the time at which it should start.
+
+ARGV[1] job id
+ARGV[2] now_us  Unix time, or "" for the clock of Redis (only tests pass it)
+
+Returns what `describe` in job_state.lua returns; no fields if there is no such job
+]]
+return describe(ARGV[1], clock_us(ARGV[2]), "state")

@@ -1,0 +1,1 @@
+"""Redis: keys, and the scripts with the functions that they share."""

@@ -1,0 +1,66 @@
+-- requires: bucket
+--[[
+Functions that count what a bucket does, in fields of its hash `…:stats`:
+
+EVENT:TYPE            how often; TYPE is a job type of the catalog, or rq for plain RQ's jobs
+NAME:TYPE:BOUND_US    observations of at most BOUND_US, and of more than the bound before it
+NAME:TYPE:sum_us      the sum of all observations
+
+TYPE is empty where types are not told apart. Nothing here names a client or a job, so the hash
+stays small whatever happens.
+]]
+local LONG_US = { 5000, 25000, 100000, 250000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000,
+  120000000, 300000000, 600000000, 1800000000, 3600000000 }
+local BOUNDS_US = {
+  waiting = LONG_US,
+  run = LONG_US,
+  late = { 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 250000, 1000000, 5000000 },
+  gap = { 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000,
+    10000000, 30000000, 60000000, 300000000, 1800000000, 3600000000 },
+}
+
+local function count(name, event, type)
+  try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, 1)
+end
+
+local function bound_of(histogram, us)
+  for _, bound_us in ipairs(BOUNDS_US[histogram]) do
+    if us <= bound_us then return string.format("%d", bound_us) end
+  end
+  return "inf"
+end
+
+local function observe(name, histogram, type, us)
+  local key, field = bucket_key(name) .. ":stats", histogram .. ":" .. type .. ":"
+  us = math.max(0, us)
+  try("HINCRBY", key, field .. bound_of(histogram, us), 1)
+  try("HINCRBY", key, field .. "sum_us", us)
+end
+
+-- The last time the job joined a queue: RQ's own requeue leaves our times as they were. Nil if
+-- that is unknown. Takes the three fields TIMES of the job.
+local TIMES = { "spigot_due_us", "spigot_enqueued_us", "enqueued_at" }
+local function joined_us(due_us, enqueued_us, enqueued_at)
+  local us = math.max(number(due_us) or 0, number(enqueued_us) or 0, utc_us(enqueued_at or "") or 0)
+  return us > 0 and us or nil
+end
+
+-- Counts a start; `bucket` still has the slot before this one, and `attempt` is 1 for the first.
+local function count_start(bucket, type, attempt, since_us, slot_us)
+  count(bucket.name, "started", type)
+  if not since_us then return end
+  if attempt == 1 then observe(bucket.name, "waiting", type, slot_us - since_us) end
+  if since_us <= bucket.last_slot_us then -- it waited all the while
+    observe(bucket.name, "gap", "", slot_us - bucket.last_slot_us)
+  end
+end
+
+-- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.
+local function count_end(entry)
+  local type = entry.counted_as
+  count(entry.bucket, entry.status, type)
+  if entry.late_us then
+    observe(entry.bucket, "late", "", entry.late_us)
+    observe(entry.bucket, "run", type, entry.now_us - entry.slot_us)
+  end
+end

@@ -1,0 +1,51 @@
+-- requires: bucket, places
+--[[
+Functions that say where a job is: `describe` gives what clients are told of it.
+]]
+local function position_of(bucket_name, queue_name, job_id, place)
+  local index = index_of(queue_name, job_id, place)
+  if not index then return nil end
+  local position, before = jobs_before(queue_name, index) + 1, {}
+  for _, list in ipairs(queue_keys(bucket_name)) do
+    if list == RQ_QUEUE .. queue_name then break end
+    before[#before + 1] = list
+  end
+  return position + waiting_in(before)
+end
+
+-- When the job at `position` should start: the later of its slot and of what the workers
+-- allow, who are the narrower place if a job runs longer than their number of intervals.
+local function start_of(bucket, now_us, position)
+  local slot_us = slot_of(bucket, now_us, position)
+  local workers = lenient("ZCOUNT", bucket_key(bucket.name) .. ":workers", ms(now_us), "+inf") or 0
+  if bucket.max_running > 0 then workers = math.min(workers, bucket.max_running) end
+  if workers == 0 then return slot_us end
+  local running = lenient("ZCARD", bucket_key(bucket.name) .. ":leases") or 0
+  local before = position - math.max(0, workers - running)
+  return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / workers))
+end
+
+-- When a delayed job is due, nil if that depends on another job. RQ keeps the time in seconds.
+local function due_of(job_id, job)
+  local due_s = lenient("ZSCORE", "rq:scheduled:" .. job.origin, job_id)
+  return number(job.spigot_due_us) or due_s and math.floor(tonumber(due_s) * SECOND_US)
+end
+
+-- {word, now_us, position or 0, start_us or 0, fields of the job's hash, last result or {}}
+local function describe(job_id, now_us, word)
+  local fields = lenient("HGETALL", RQ_JOB .. job_id) or {}
+  local job = {}
+  for i = 1, #fields, 2 do job[fields[i]] = fields[i + 1] end
+  local position, start_us = 0, 0
+  if job.status == "queued" and job.origin then
+    local bucket = read_bucket(bucket_of(job.origin))
+    position = position_of(bucket_of(job.origin), job.origin, job_id, number(job.spigot_place)) or 0
+    if bucket and bucket.paused ~= 1 and position > 0 then
+      start_us = start_of(bucket, now_us, position)
+    end
+  elseif job.status == "scheduled" and job.origin then
+    start_us = due_of(job_id, job) or 0
+  end
+  local results = lenient("XREVRANGE", "rq:results:" .. job_id, "+", "-", "COUNT", 1) or {}
+  return { word, now_us, position, start_us, fields, results[1] and results[1][2] or {} }
+end

@@ -1,0 +1,60 @@
+-- requires: bucket, job_moves
+--[[
+Functions that let jobs whose time has come join the end of their queue: ours (retries), and
+those that plain RQ scheduled.
+]]
+local PROMOTED_AT_ONCE = 100
+
+local function due_in(set, score)
+  return lenient("ZRANGEBYSCORE", set, "-inf", score, "LIMIT", 0, PROMOTED_AT_ONCE) or {}
+end
+
+-- Moves one job, unless its entry does not count, from the set to the queue, or to its own.
+local function promote_one(set, id, queue, due_us)
+  local job = lenient("HMGET", RQ_JOB .. id, "origin", unpack(WAITS)) or {}
+  queue = queue or job[1]
+  if queue and counts(unpack(job, 2, 5)) then
+    if due_us then redis.call("HSET", RQ_JOB .. id, "spigot_due_us", due_us) end
+    to_queue(id, queue)
+  end
+  redis.call("ZREM", set, id)
+end
+
+local function promote_delayed(name, now_us)
+  local delayed = bucket_key(name) .. ":delayed"
+  for _, id in ipairs(due_in(delayed, ms(now_us))) do promote_one(delayed, id) end
+end
+
+-- RQ keeps the time in seconds.
+local function promote_scheduled(queue, now_us)
+  local scheduled = "rq:scheduled:" .. queue
+  for _, id in ipairs(due_in(scheduled, string.format("%.6f", now_us / SECOND_US))) do
+    promote_one(scheduled, id, queue, now_us)
+  end
+end
+
+local function first_score(set)
+  local first = lenient("ZRANGE", set, 0, 0, "WITHSCORES") or {}
+  return tonumber(first[2]) or math.huge
+end
+
+-- The millisecond at which the next job is due; math.huge if there is none.
+local function next_due_ms(name)
+  local due_ms = first_score(bucket_key(name) .. ":delayed")
+  for _, list in ipairs(queue_keys(name)) do
+    local scheduled = "rq:scheduled:" .. string.sub(list, #RQ_QUEUE + 1)
+    due_ms = math.min(due_ms, math.ceil(first_score(scheduled) * 1000))
+  end
+  return due_ms
+end
+
+-- Returns when the next job is due, in ms.
+local function promote(name, now_us)
+  local due_ms = next_due_ms(name)
+  if due_ms > ms(now_us) then return due_ms end
+  promote_delayed(name, now_us)
+  for _, list in ipairs(queue_keys(name)) do
+    promote_scheduled(string.sub(list, #RQ_QUEUE + 1), now_us)
+  end
+  return next_due_ms(name)
+end

@@ -1,0 +1,101 @@
+-- requires: bucket
+--[[
+Functions that judge a downstream's refusals: how long the bucket holds, and whose fault it is.
+
+A job that was refused SUSPECTED times running is a suspect: it waits aside, and another job of
+the bucket, its witness, goes instead (turns.lua). Only attempts whose slot lies after the job's last refusal
+tell anything of it: one that was not refused proves it guilty (`passed_slot_us`), and one that was
+refused too proves it innocent (`refusing_slot_us`); both are compared when the job's turn comes,
+so that no suspect has to be found. A guilty job goes to the end of its queue and holds the bucket
+no more, as long as others pass; refused too often, it fails.
+]]
+local SUSPECTED = 3
+local LONGEST_US = { wait = 300 * SECOND_US, quota = 3600 * SECOND_US } -- where none was stated
+
+local function read_refusals(job)
+  return { count = tonumber(job[1]) or 0, last_us = tonumber(job[2]) or 0, set_back = job[3] }
+end
+
+-- nil while it may go like any other job.
+local function verdict_on(refusals, bucket)
+  if refusals.count < SUSPECTED then return nil end
+  if bucket.passed_slot_us > refusals.last_us then return "guilty" end
+  return bucket.refusing_slot_us > refusals.last_us and "innocent" or "open"
+end
+
+-- An attempt ended and was not refused: its job is no suspect, and the downstream serves.
+local function note_pass(lease, now_us)
+  local key = bucket_key(lease.bucket)
+  local known = redis.call("HMGET", key, "refused_us", "passed_slot_us")
+  local refused_us, passed_us = tonumber(known[1]), tonumber(known[2]) or 0
+  if not refused_us then return end
+  if refused_us > now_us then refused_us = 0 end -- the clock was set back
+  redis.call("HDEL", RQ_JOB .. lease.job, "spigot_refusals", "spigot_refused_us", "spigot_set_back")
+  if lease.slot_us <= passed_us and passed_us <= now_us then return end
+  redis.call("HSET", key, "passed_slot_us", lease.slot_us)
+  if lease.slot_us > refused_us then
+    redis.call("HDEL", key, "probing", "probe_token", "hold_level")
+    ring(lease.bucket)
+  end
+end
+
+-- How often the hold was doubled. Refusals of attempts that ran at the last one say nothing new.
+local function level_of(bucket, lease, kind, was_suspect)
+  local known = redis.call("HMGET", bucket_key(bucket.name), "hold_level", "hold_kind", "refused_job")
+  if bucket.passed_slot_us > bucket.refused_us or known[2] ~= kind then return 0 end
+  local level = tonumber(known[1]) or 0
+  local is_new = lease.slot_us > bucket.refused_us
+  local is_upstreams = kind == "quota" or was_suspect or known[3] ~= lease.job
+  return is_new and is_upstreams and level + 1 or level
+end
+
+-- A shorter hold never ends a longer one, and none is shorter than an interval. A downstream that
+-- does not say how long is asked with one job at a time, later and later.
+local function hold(bucket, lease, refusal, now_us, was_suspect)
+  local key, level = bucket_key(bucket.name), level_of(bucket, lease, refusal.kind, was_suspect)
+  local wait_us = refusal.wait_us
+  if not refusal.stated then
+    wait_us = math.min(wait_us * 2 ^ math.min(level, 20), LONGEST_US[refusal.kind])
+    if refusal.kind == "quota" or level > 0 then redis.call("HSET", key, "probing", 1) end
+  end
+  local until_us = now_us + math.max(wait_us, bucket.interval_us)
+  if until_us > bucket.held_until_us then
+    redis.call("HSET", key, "held_until_us", string.format("%d", until_us), "hold_reason", refusal.reason)
+  end
+  redis.call("HDEL", key, "probe_token")
+  redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job, "hold_level", level,
+    "hold_kind", refusal.kind, "refusing_slot_us", math.max(bucket.refusing_slot_us, lease.slot_us))
+end
+
+-- Of a job that was cancelled or deleted meanwhile: what the downstream said counts all the same.
+local function hold_for(lease, refusal, now_us)
+  local bucket = read_bucket(lease.bucket)
+  if bucket then hold(bucket, lease, refusal, now_us, false) end
+end
+
+-- Returns what becomes of the job: "again", "set_back" or "refused". `refusal` has kind, wait_us,
+-- stated, reason, and max, which is how often a guilty job may be refused.
+local function judge_refusal(lease, refusal, now_us)
+  local job, bucket = RQ_JOB .. lease.job, read_bucket(lease.bucket)
+  if not bucket then return "again" end -- the server was emptied
+  local before = read_refusals(redis.call("HMGET", job, "spigot_refusals", "spigot_refused_us", "spigot_set_back"))
+  local others_pass = before.count > 0 and bucket.passed_slot_us > before.last_us
+  local count = before.count + 1
+  if others_pass and count >= SUSPECTED then
+    before.set_back = "1"
+  else
+    hold(bucket, lease, refusal, now_us, before.count >= SUSPECTED)
+    if verdict_on(before, bucket) == "innocent" then before.set_back = nil end
+    if not before.set_back then count = math.min(count, SUSPECTED) end -- nobody spoke against it
+  end
+  if before.set_back then redis.call("HDEL", job, "spigot_returned_us") end
+  if before.set_back and count >= refusal.max then return "refused" end
+  redis.call("HSET", job, "spigot_refusals", count, "spigot_refused_us", now_us)
+  if before.set_back then
+    redis.call("HSET", job, "spigot_set_back", 1)
+  else
+    redis.call("HDEL", job, "spigot_set_back")
+  end
+  if count >= SUSPECTED then redis.call("HSET", bucket_key(lease.bucket), "suspected_us", now_us) end
+  return before.set_back and "set_back" or "again"
+end

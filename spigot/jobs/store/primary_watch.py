@@ -1,0 +1,96 @@
+"""Asks once a second whether the server still takes writes, for those that only read.
+
+A replica answers reads, and a subscription to one merely hears nothing. This process would read
+there for ever if it wrote nothing that is refused; ``primary_connection`` does the rest.
+"""
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from spigot.runtime.server.redis_connection import sibling
+
+from . import keys
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 1.0
+REPLY_SECONDS = 1.0
+
+
+def ask_for_writes(redis: Redis) -> None:
+    """Return if the server takes writes; nothing is written.
+
+    Raises:
+        redis.RedisError: It is away, a replica, full or cut off from its replicas, or it refuses
+            this user.
+    """
+    redis.set(keys.never_written(), 1, xx=True)
+
+
+class PrimaryWatch:
+    """Asks from a thread, on a connection that no other of this process is older than.
+
+    The thread ends soon after ``close``, or after nobody holds this object any more.
+
+    Args:
+        redis: Tells how to reach the server.
+        is_needed: Whether to ask now; called from the thread. None: always.
+    """
+
+    def __init__(self, redis: Redis, is_needed: Callable[[], bool] | None = None) -> None:
+        self._redis = redis
+        self._is_needed = is_needed
+        self._closed = threading.Event()
+        self._mutex = threading.Lock()
+        self._started_in = 0
+        weakref.finalize(self, self._closed.set)
+
+    def start(self) -> None:
+        """Start the thread, once in each process; returns at once."""
+        if self._started_in == os.getpid():
+            return
+        with self._mutex:
+            if self._started_in != os.getpid():
+                self._started_in = os.getpid()
+                own = sibling(self._redis, timeout=REPLY_SECONDS)
+                threading.Thread(
+                    target=_watch,
+                    args=(own, self._closed, self._is_needed),
+                    name="primary-watch",
+                    daemon=True,
+                ).start()
+
+    def close(self) -> None:
+        """End the thread soon."""
+        self._closed.set()
+
+
+def _watch(redis: Redis, closed: threading.Event, is_needed: Callable[[], bool] | None) -> None:
+    connection: Any = redis.connection_pool.make_connection()
+    while not closed.is_set():
+        if is_needed is None or is_needed():
+            _ask(connection)
+        closed.wait(ASK_SECONDS)
+    connection.disconnect()
+
+
+def _ask(connection: Any) -> None:
+    try:
+        was_connected = connection.is_connected
+        connection.connect()
+        if not was_connected:
+            connection.begin_term()
+        connection.send_command("SET", keys.never_written(), 1, "XX")
+        connection.read_response()
+    except ResponseError as error:  # whoever needs the server says so aloud
+        log.debug("the server takes no writes: %s", error)
+    except RedisError as error:
+        log.debug("the server is away: %s", error)
+        connection.disconnect()

@@ -1,0 +1,1 @@
+"""What an author writes: job types, their catalog, retries, refusals, progress."""

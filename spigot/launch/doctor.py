@@ -1,0 +1,47 @@
+"""The command ``spigot doctor``."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from spigot.runtime.settings import Settings, load_settings
+
+from .file_checks import check_job_types, check_rate_limits, check_result_log
+from .finding import Finding
+from .server_checks import check_servers
+
+
+@click.command(epilog="Example: spigot doctor --json")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check server, files, workers and result log, and say what to mend.
+
+    Exits with status 1 if something is not as it should be.
+    """
+    findings = examine(load_settings())
+    ok = all(finding.ok for finding in findings)
+    if as_json:
+        click.echo(json.dumps({"ok": ok, "checks": [asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            click.echo(_line(finding))
+    sys.exit(0 if ok else 1)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything; at what is on the server only if that answers."""
+    findings, buckets = check_job_types(settings)
+    return [
+        check_rate_limits(settings.rate_limits),
+        *findings,
+        check_result_log(settings.result_log_path),
+        *check_servers(settings, buckets),
+    ]
+
+
+def _line(finding: Finding) -> str:
+    if finding.ok:
+        return f"ok     {finding.check}: {finding.detail}"
+    return f"WRONG  {finding.check}: {finding.detail}\n       {finding.mend}"

@@ -1,0 +1,89 @@
+"""Runs several processes as one: starts them, looks after them, stops them in order."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import NoReturn, Self
+
+from spigot.runtime.errors import OperatorError
+
+from .child import Backoff, Child, RunningChild
+from .signals import Signals
+
+POLL_SECONDS = 0.02
+
+
+class NotReadyError(OperatorError):
+    """The children live, but what was waited for did not come true in time."""
+
+
+class StopRequested(BaseException):
+    """A signal asked to stop. No error: it leads out of whatever is under way."""
+
+
+class Supervisor:
+    """Keeps children running until it is told to stop.
+
+    Used as a context manager, in the main thread. Leaving its block, for whatever reason, stops
+    the children in the reverse of the order in which they were started, one after the other; a
+    second signal hurries that.
+    """
+
+    def __init__(self) -> None:
+        self._signals = Signals()
+        self._children: list[RunningChild] = []
+
+    def __enter__(self) -> Self:
+        self._signals.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for child in reversed(self._children):
+            child.stop(self._signals)
+        self._signals.__exit__(kind, error, traceback)
+
+    def start(self, child: Child, backoff: Backoff | None = None) -> None:
+        """Start a child.
+
+        Args:
+            child: What to run.
+            backoff: For a child that is to be restarted; None takes the usual delays.
+        """
+        self._children.append(RunningChild(child, backoff or Backoff()))
+
+    def wait_until(self, condition: Callable[[], bool], seconds: float) -> None:
+        """Wait for something that the children bring about; none of them may end meanwhile.
+
+        Raises:
+            ChildEndedError: A child has ended, be it one to be restarted.
+            NotReadyError: It took longer than ``seconds``.
+            StopRequested: A signal came.
+        """
+        deadline = time.monotonic() + seconds
+        while not condition():
+            for child in self._children:
+                child.fail_if_ended()
+            if time.monotonic() > deadline:
+                raise NotReadyError(f"not ready after {seconds:g} s; everything was stopped")
+            self._wait(POLL_SECONDS)
+
+    def run(self) -> NoReturn:
+        """Look after the children until told to stop.
+
+        Raises:
+            ChildEndedError: A child that is not to be restarted has ended.
+            StopRequested: A signal came.
+        """
+        while True:
+            self._wait(min(child.look_after() for child in self._children))
+
+    def _wait(self, seconds: float) -> None:
+        if not self._signals.stop_requested:
+            self._signals.wait(seconds)
+        if self._signals.stop_requested:
+            raise StopRequested

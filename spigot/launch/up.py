@@ -1,0 +1,145 @@
+"""The command ``spigot up``: server, web and workers on one machine, as one program."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
+from urllib.parse import urlsplit
+
+import click
+
+from spigot.jobs.bucket.config import load_bucket_configs
+from spigot.jobs.store.server_check import check_server
+from spigot.runtime.listening_socket import listen, local_url
+from spigot.runtime.log_setup import set_up_logging
+from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
+from spigot.runtime.settings import Settings, load_settings
+
+from .announcement import announcement
+from .child import Child, ChildEndedError
+from .embedded_server import EmbeddedServer, EmbeddedServerError
+from .server_program import find_server_program
+from .supervisor import StopRequested, Supervisor
+
+log = logging.getLogger(__name__)
+
+# -P: what lies in the current folder must not stand in for our packages.
+SPIGOT = (sys.executable, "-P", "-m", "spigot")
+WEB = (*SPIGOT, "web")
+WORKERS = (*SPIGOT, "worker")
+
+SERVER_START_SECONDS = 600.0
+"""A server that has many jobs to load takes its time."""
+START_SECONDS = 60.0
+WEB_STOP_SECONDS = 8.0
+GIVE_BACK_SECONDS = 8.0
+"""Time the pool has after the grace: its workers give jobs back, and it kills those that do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """The server of this run.
+
+    Attributes:
+        description: What to tell the user.
+        environment: What web and workers have to be told.
+        made_up_password: Of the admin, if nobody set one.
+    """
+
+    description: str
+    environment: Mapping[str, str]
+    made_up_password: str | None = None
+
+
+@click.command(epilog="Example: spigot up --port 9000 --workers 4")
+@click.option("--host", help="Address the API listens on; HOST, or 127.0.0.1.")
+@click.option("--port", type=int, help="Port the API listens on; PORT, or 8000.")
+@click.option("--workers", type=click.IntRange(min=1), help="Workers for each bucket.")
+def up(host: str | None, port: int | None, workers: int | None) -> None:
+    """Run server, API and workers on this machine until told to stop.
+
+    Without REDIS_URL, it starts a server of its own, whose files are in SPIGOT_DATA_DIR.
+    """
+    given = {"host": host, "port": port}
+    settings = load_settings(**{name: v for name, v in given.items() if v is not None})
+    set_up_logging(settings.log_format)
+    count = () if workers is None else ("--count", str(workers))
+    run(settings, web=WEB, workers=(*WORKERS, *count))
+
+
+def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> None:
+    """Start server, workers and web, in this order, and stop them in the reverse when told to.
+
+    Args:
+        settings: Ours.
+        web: Command that serves the API; it gets ``--host`` and ``--port``.
+        workers: Command that runs the workers.
+
+    Raises:
+        OperatorError: Something could not be started, or web or server ended.
+    """
+    load_bucket_configs(settings.buckets)  # a fault in it is told once, before anything starts
+    host, port = _free_address(settings)
+    url = local_url(host, port)
+    with suppress(StopRequested), _supervised_server(settings) as (supervisor, server):
+        options = {"env": {**os.environ, **server.environment}}
+        grace = settings.grace_seconds + GIVE_BACK_SECONDS
+        supervisor.start(Child("workers", workers, grace, restart=True, options=options))
+        address = ("--host", host, "--port", str(port))
+        supervisor.start(Child("web", (*web, *address), WEB_STOP_SECONDS, options=options))
+        supervisor.wait_until(lambda: api_answers(url), START_SECONDS)
+        click.echo(announcement(settings, url, server.description, server.made_up_password))
+        supervisor.run()
+
+
+def api_answers(url: str) -> bool:
+    """Return whether the API at ``url`` serves."""
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=1)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _free_address(settings: Settings) -> tuple[str, int]:
+    """Find out before anything is started whether the API can listen, and on which port."""
+    with listen(settings.host, settings.port) as listener:
+        host, port = listener.getsockname()[:2]
+        return host, port
+
+
+@contextmanager
+def _supervised_server(settings: Settings) -> Iterator[tuple[Supervisor, _Server]]:
+    if settings.redis_url:
+        check_server(find_server_url(settings))
+        with Supervisor() as supervisor:
+            yield supervisor, _Server(without_password(settings.redis_url), {})
+    else:
+        with ServerUrlFile(settings.data_dir) as file, Supervisor() as supervisor:
+            yield supervisor, _start_embedded_server(settings, supervisor, file)
+
+
+def _start_embedded_server(
+    settings: Settings, supervisor: Supervisor, file: ServerUrlFile
+) -> _Server:
+    server = EmbeddedServer(find_server_program(), settings.data_dir)
+    for folder in server.folders_of_other_engines():
+        log.warning("jobs that wait in %s stay there: another engine is used now", folder)
+    supervisor.start(server.child(file.fileno()))
+    try:
+        supervisor.wait_until(server.answers, SERVER_START_SECONDS)
+    except ChildEndedError as error:
+        raise EmbeddedServerError(f"{error}: {server.last_words()}") from error
+    file.publish(server.url)
+    password = None if settings.admin_password else secrets.token_urlsafe(12)
+    environment = {"REDIS_URL": server.url}
+    if password:
+        environment["SPIGOT_ADMIN_PASSWORD"] = password
+    return _Server(f"{server.program}, files in {server.folder}", environment, password)

@@ -1,0 +1,1 @@
+"""What every process needs, and no job: settings, errors, logging, connections, processes."""

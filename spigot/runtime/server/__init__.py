@@ -1,0 +1,1 @@
+"""The Redis server: where it is, how it is reached, and what is wrong with it."""

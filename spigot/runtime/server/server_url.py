@@ -1,0 +1,142 @@
+"""Which server the processes share: the one that is set, or the one that ``spigot up`` runs.
+
+``spigot up`` leaves the URL of its embedded server in a file of the data folder. The file is
+locked for as long as that server or its ``spigot up`` lives, and the lock goes with them even
+after SIGKILL: a file that is not locked is left over from an earlier run.
+"""
+
+import fcntl
+import os
+import re
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from spigot.runtime.errors import OperatorError
+from spigot.runtime.server_address import with_password
+from spigot.runtime.settings import Settings
+
+FILENAME = "server-url"
+TAKEOVER_SECONDS = 1.0
+"""How long a server may still hold its file after its ``spigot up`` was killed."""
+
+
+class NoServerError(OperatorError):
+    """There is no server to use; the message says how to get one."""
+
+
+class DataDirError(OperatorError):
+    """The data folder cannot be used, or another ``spigot up`` uses it; the message says which."""
+
+
+def find_server_url(settings: Settings) -> str:
+    """Return the URL of the server to use.
+
+    Raises:
+        NoServerError: ``REDIS_URL`` is not set and no ``spigot up`` runs on the data folder.
+    """
+    if settings.redis_url:
+        return with_password(settings.redis_url, settings.redis_password)
+    return _url_left_in(settings.data_dir / FILENAME)
+
+
+def without_password(url: str) -> str:
+    """Return ``url`` in a form that may be shown."""
+    return re.sub("//.*@", "//***@", url.partition("?")[0])
+
+
+class ServerUrlFile:
+    """The file in which one ``spigot up`` leaves the URL of its server for the other commands.
+
+    Used as a context manager: entering locks it, leaving empties it. Its descriptor
+    (``fileno()``) is handed to the server as well, so that nobody starts a second server on
+    the same files while the first one still lives.
+
+    Args:
+        data_dir: Created if it is missing.
+
+    Raises:
+        DataDirError: On entering.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._file = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self._data_dir.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._data_dir / FILENAME, os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock()
+            os.fchmod(self._file, 0o600)
+            self._write(f"{os.getpid()}\n")
+        except OSError as error:
+            raise DataDirError(
+                f"SPIGOT_DATA_DIR={self._data_dir} cannot be used: {error.strerror}"
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.ftruncate(self._file, 0)
+        os.close(self._file)
+
+    def fileno(self) -> int:
+        """Return the descriptor that holds the lock."""
+        return self._file
+
+    def publish(self, url: str) -> None:
+        """Let the other commands find the server at ``url``."""
+        self._write(f"{os.getpid()}\n{url}\n")
+
+    def _lock(self) -> None:
+        deadline = time.monotonic() + TAKEOVER_SECONDS
+        while not _try_lock(self._file, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                owner = os.pread(self._file, 100, 0).split(b"\n")[0].decode() or "unknown"
+                os.close(self._file)
+                raise DataDirError(
+                    f"another spigot up (process {owner}) runs on {self._data_dir}: stop it, or "
+                    "set SPIGOT_DATA_DIR to another folder"
+                )
+            time.sleep(0.02)
+
+    def _write(self, text: str) -> None:
+        os.ftruncate(self._file, 0)
+        os.pwrite(self._file, text.encode(), 0)
+
+
+def _url_left_in(path: Path) -> str:
+    lines = _read_if_locked(path)
+    if lines is None:
+        raise NoServerError(
+            f"no server: set REDIS_URL, or run `spigot up` with SPIGOT_DATA_DIR={path.parent}"
+        )
+    if len(lines) < 2:
+        raise NoServerError(f"no server yet: spigot up (process {lines[0]}) is starting; try again")
+    return lines[1]
+
+
+def _read_if_locked(path: Path) -> list[str] | None:
+    try:
+        with path.open() as file:
+            return None if _try_lock(file.fileno(), fcntl.LOCK_SH) else file.read().splitlines()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NoServerError(
+            f"no server: {path} cannot be read: {error.strerror}; set REDIS_URL"
+        ) from error
+
+
+def _try_lock(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,185 @@
+"""Every address and number that may differ between two deployments."""
+
+from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from .errors import OperatorError
+from .origin import parse_origin
+from .server_address import parse_server_url
+from .unknown_settings import warn_of_unknown_settings
+
+
+class SettingsError(OperatorError):
+    """A setting cannot be used; the message names the variable, its value and what is allowed."""
+
+
+class Settings(BaseSettings):
+    """Read from the environment and from ``.env``; built by ``load_settings``.
+
+    A field's variable is ``SPIGOT_`` and its name in capitals; ``REDIS_URL``, ``HOST`` and
+    ``PORT`` have no prefix.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SPIGOT_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
+
+    redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL", repr=False)] = None
+    """The server that all processes share: `redis://`, `rediss://` or `unix://`. Unset:
+    `spigot up` starts an embedded one, and the other commands use that one."""
+
+    redis_password: Annotated[str | None, Field(repr=False)] = None
+    """Password for a `REDIS_URL` that has none: as it is, without percent-encoding."""
+
+    limits_redis_url: Annotated[str | None, Field(repr=False)] = None
+    """Another server for the door. Unset: the same server."""
+
+    data_dir: Path = Path("data")
+    """Folder of the embedded server's files and of the result log."""
+
+    result_log: Path | None = None
+    """File that gets one JSON line per ended attempt. Unset: `results.jsonl` in the data
+    folder."""
+
+    result_log_max_bytes: PositiveInt = 100_000_000
+    """A larger result log is renamed to one with the time in its name, and a new one begun."""
+
+    apps: Annotated[tuple[str, ...], NoDecode] = ("spigot.examples",)
+    """Python modules or packages with job types and blueprints, separated by commas."""
+
+    rate_limits: Path = Path("rate_limits.json")
+    """The rules at the door."""
+
+    buckets: Path = Path("buckets.json")
+    """The buckets' rates and capacities."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Networks (CIDR, separated by commas) of proxies whose `X-Forwarded-For`, `-Proto`, `-Host`
+    and `-Prefix` are believed. Empty: these headers are ignored."""
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins whose pages may use the API, such as `https://app.example`, separated by commas."""
+
+    ipv6_prefix: Annotated[int, Field(ge=1, le=128)] = 64
+    """Bits of an IPv6 address that make a client."""
+
+    admin_password: Annotated[str | None, Field(repr=False)] = None
+    """Password of the user `admin`. Unset: admin routes and dashboard answer 404; `spigot up`
+    with the embedded server makes one up."""
+
+    door_deadline: PositiveFloat = 0.1
+    """Seconds the door may take before a rule's `on_error` decides."""
+
+    keep_seconds: PositiveInt = 86400
+    """Seconds that ended jobs and idempotency keys are kept."""
+
+    lease_seconds: Annotated[float, Field(ge=1)] = 15
+    """Seconds after which the job of a silent worker is given to another."""
+
+    max_reaps: PositiveInt = 3
+    """A job whose workers fell silent that often is abandoned."""
+
+    max_refusals: PositiveInt = 20
+    """A job that its downstream refused that often, while others of its bucket passed, fails as
+    `refused`."""
+
+    grace_seconds: NonNegativeFloat = 8
+    """Seconds a running job has after SIGTERM before it is given back."""
+
+    web_processes: PositiveInt = 2
+    """Processes of gunicorn."""
+
+    web_threads: PositiveInt = 64
+    """Threads in each of them."""
+
+    max_body_bytes: PositiveInt = 262144
+    """Larger bodies get 413."""
+
+    log_format: Literal["auto", "text", "json"] = "auto"
+    """`text`, `json`, or `auto`: text on a terminal, JSON otherwise."""
+
+    host: Annotated[str, Field(validation_alias="HOST")] = "127.0.0.1"
+    """Address the web listens on."""
+
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 8000
+    """Port the web listens on."""
+
+    @cached_property
+    def result_log_path(self) -> Path:
+        """Where the result log is, whether it was set or not."""
+        return self.result_log or self.data_dir / "results.jsonl"
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _are_origins(cls, value: Any) -> Any:
+        texts = value.split(",") if isinstance(value, str) else value
+        return tuple(dict.fromkeys(parse_origin(text.strip()) for text in texts if text.strip()))
+
+    @field_validator("apps", "trusted_proxies", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("redis_url", "limits_redis_url")
+    @classmethod
+    def _is_server_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            parse_server_url(value)
+        return value
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and ``.env``.
+
+    Args:
+        **overrides: Fields by name, which win over the environment.
+
+    Raises:
+        SettingsError: A value cannot be used; the process should print it and stop.
+    """
+    warn_of_unknown_settings(
+        {name for field in Settings.model_fields for name in _variable_names(field)}
+    )
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError(_first_problem(error)) from error
+
+
+def variable_name(field: str) -> str:
+    """Return the environment variable that sets ``field``."""
+    alias = Settings.model_fields[field].validation_alias
+    return alias if isinstance(alias, str) else f"SPIGOT_{field.upper()}"
+
+
+def _variable_names(field: str) -> set[str]:
+    """Return all names that set a field: each with the prefix, too."""
+    return {variable_name(field), f"SPIGOT_{field.upper()}"}
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    location = str(problem["loc"][0])
+    variable = variable_name(location) if location in Settings.model_fields else location
+    value = "(hidden)" if "PASSWORD" in variable or "URL" in variable else repr(problem["input"])
+    return f"{variable}={value} cannot be used: {problem['msg']}"

@@ -1,0 +1,80 @@
+"""Examples in the API's documentation."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from spigot.jobs.bucket.control import Words
+from spigot.jobs.bucket.state import BucketState
+from spigot.jobs.job.state import JobState
+
+from .schemas import Schema, name_in
+
+EXAMPLES: dict[Any, Any] = {
+    JobState: {
+        "id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "type": "document",
+        "status": "queued",
+        "bucket": "default",
+        "priority": "default",
+        "position": 3,
+        "estimated_start_at": "2026-01-01T12:00:00.250000Z",
+        "estimated_start_in": 0.25,
+        "attempts": 0,
+        "enqueued_at": "2026-01-01T12:00:00.000000Z",
+        "started_at": None,
+        "ended_at": None,
+        "progress": None,
+        "result": None,
+        "error": None,
+    },
+    BucketState: {
+        "name": "default",
+        "rate": "10/s",
+        "interval": 0.1,
+        "burst": 1,
+        "capacity": 1000,
+        "waiting": 12,
+        "delayed": 0,
+        "running": 2,
+        "max_running": None,
+        "workers": 2,
+        "paused": False,
+        "draining": False,
+        "held_until": None,
+        "hold_reason": None,
+        "next_leak_at": "2026-01-01T12:00:00.100000Z",
+        "sources": {
+            "rate": "file",
+            "capacity": "default",
+            "max_running": "default",
+            "paused": "default",
+            "draining": "default",
+        },
+    },
+    Words: {"rate": "5/s", "paused": False},
+}
+"""By type; a test holds them against the schemas."""
+
+VALUES = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": []}
+
+
+def example_of(schema: Schema, parts: Mapping[str, Schema]) -> Any:
+    """Return a value that a schema describes: what is required of it, as simple as can be.
+
+    Args:
+        schema: Of any kind.
+        parts: What it refers to.
+    """
+    match schema:
+        case {"$ref": _}:
+            return example_of(parts[name_in(schema)], parts)
+        case {"const": ready} | {"examples": [ready, *_]} | {"default": ready}:
+            return ready
+        case {"enum": [first, *_]}:
+            return first
+        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
+            return example_of(first, parts)
+        case {"type": "object"}:
+            fields = schema.get("properties", {})
+            return {name: example_of(fields[name], parts) for name in schema.get("required", ())}
+    return VALUES.get(schema.get("type", ""))

@@ -1,0 +1,208 @@
+"""The API's description as an OpenAPI document, from its routes, models and job types.
+
+Source: OpenAPI Specification 3.1.0.
+"""
+
+from collections.abc import Iterable
+from importlib.metadata import version
+from inspect import cleandoc, getdoc
+from typing import Any
+
+from flask import Flask
+
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import JobType
+from spigot.webapp.http.description import Answer, Value
+from spigot.webapp.routes.jobs import JobRequest
+
+from .described_routes import Route, described_routes
+from .examples import EXAMPLES, example_of
+from .schemas import Mode, Schema, name_in, schemas_of
+from .titles import Titles
+
+ABOUT = cleandoc("""
+    Jobs go in at the rate that each client is allowed, and come out at the rate that what is
+    behind them can take. Submit one with `POST /jobs`, and ask for its state at the address in
+    `Location`. Whoever knows the id of a job may see and cancel it: it is random, and only the
+    admin sees a list. Every answer has an `X-Request-ID`, which the logs of web and worker name;
+    send one to choose it.
+""")
+
+ADMIN = {
+    "type": "http",
+    "scheme": "basic",
+    "description": "The user `admin` with the password of the settings.",
+}
+
+TAGS = {
+    "jobs": "Jobs",
+    "job": "Jobs",
+    "buckets": "Buckets",
+    "status": "Operation",
+    "metrics": "Operation",
+    "live": "Operation",
+}
+"""Under which heading the routes of a blueprint stand."""
+
+OTHER = "Pages"
+
+
+def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
+    """Return the document.
+
+    Args:
+        app: Its routes that are ``described`` are in it.
+        catalog: Its job types are what ``POST /jobs`` takes.
+    """
+    routes = list(described_routes(app))
+    job_types = sorted(catalog, key=lambda job_type: job_type.name)
+    schemas, parts = schemas_of(_types(routes, job_types))
+    name = name_in(schemas[JobRequest])
+    titles = _titled(parts)
+    parts[name] = _any_job_request(parts[name], job_types, schemas, titles)
+    writer = _Writer(schemas, {**EXAMPLES, JobRequest: example_of(parts[name], parts)})
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = writer.operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Spigot", "version": version("spigot"), "description": ABOUT},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys([*TAGS.values(), OTHER])],
+        "paths": paths,
+        "components": {
+            "schemas": parts,
+            "headers": writer.headers,
+            "securitySchemes": {"admin": ADMIN},
+        },
+    }
+
+
+def _types(routes: Iterable[Route], job_types: Iterable[JobType]) -> dict[Any, tuple[Any, Mode]]:
+    """Return all that has a schema."""
+    found: dict[Any, tuple[Any, Mode]] = {}
+    for route in routes:
+        if route.description.body:
+            found[route.description.body] = route.description.body, "validation"
+        bodies = (answer.body for answer in route.answers().values())
+        found |= {body: (body, "serialization") for body in bodies if body}
+    return found | {job_type: (job_type.payload, "validation") for job_type in job_types}
+
+
+def _titled(parts: dict[str, Schema]) -> Titles:
+    """Give each part a title of its own."""
+    titles = Titles()
+    for name in sorted(parts, key=lambda name: name.islower()):  # ours have capitals
+        parts[name]["title"] = titles.take(name, f"{name} payload")
+    return titles
+
+
+def _any_job_request(
+    general: Schema,
+    job_types: Iterable[JobType],
+    schemas: dict[Any, Schema],
+    titles: Titles,
+) -> Schema:
+    """Return the schema of a request for a job of one of the types."""
+    requests = [
+        _job_request(
+            general, job_type, schemas[job_type], titles.take(f"{job_type.name} job request")
+        )
+        for job_type in job_types
+    ]
+    return {"description": general["description"], "oneOf": requests or [general]}
+
+
+def _job_request(general: Schema, job_type: JobType, payload: Schema, title: str) -> Schema:
+    has_to = any(field.is_required() for field in job_type.payload.model_fields.values())
+    return {
+        "type": "object",
+        "title": title,
+        "description": (getdoc(job_type.function) or "").partition("\n")[0],
+        "properties": {
+            **general["properties"],
+            "type": {"const": job_type.name},
+            "payload": payload,
+        },
+        "required": ["type", "payload"] if has_to else ["type"],
+        "additionalProperties": False,
+    }
+
+
+class _Writer:
+    """Writes operations.
+
+    Args:
+        schemas: By type.
+        examples: By type.
+
+    Attributes:
+        headers: That the operations so far refer to.
+    """
+
+    def __init__(self, schemas: dict[Any, Schema], examples: dict[Any, Any]) -> None:
+        self._schemas = schemas
+        self._examples = examples
+        self.headers: dict[str, Any] = {}
+
+    def operation(self, route: Route) -> dict[str, Any]:
+        described = route.description
+        found: dict[str, Any] = {
+            "operationId": route.name,
+            "tags": [TAGS.get(route.name.partition(".")[0], OTHER)],
+            "summary": (getdoc(route.view) or "").partition("\n")[0].removesuffix("."),
+        }
+        values = [Value(name, "", place="path") for name in route.variables]
+        if values or described.values:
+            found["parameters"] = [_parameter(value) for value in (*values, *described.values)]
+        if described.body:
+            content = self._content(described.body, "application/json")
+            found["requestBody"] = {"required": True, "content": content}
+        if described.for_admin:
+            found["security"] = [{"admin": []}]
+        found["responses"] = {
+            str(status): self._response(answer) for status, answer in route.answers().items()
+        }
+        return found
+
+    def _response(self, answer: Answer) -> dict[str, Any]:
+        found: dict[str, Any] = {"description": answer.meaning}
+        if answer.headers:
+            self.headers |= {header.name: _header(header) for header in answer.headers}
+            found["headers"] = {
+                header.name: {"$ref": f"#/components/headers/{header.name}"}
+                for header in answer.headers
+            }
+        if answer.body:
+            found["content"] = self._content(answer.body, answer.media_type)
+        if answer.links:
+            found["links"] = {name: _link(name) for name in answer.links}
+        return found
+
+    def _content(self, body: Any, media_type: str) -> dict[str, Any]:
+        content: dict[str, Any] = {"schema": self._schemas[body]}
+        if body in self._examples:
+            content["example"] = self._examples[body]
+        return {media_type: content}
+
+
+def _parameter(value: Value) -> dict[str, Any]:
+    return {
+        "name": value.name,
+        "in": value.place,
+        "required": value.place == "path",
+        **_header(value),
+    }
+
+
+def _header(value: Value) -> dict[str, Any]:
+    found: dict[str, Any] = {"schema": dict(value.schema or {"type": "string"})}
+    if value.meaning:
+        found["description"] = value.meaning
+    if value.example is not None:
+        found["example"] = value.example
+    return found
+
+
+def _link(operation: str) -> dict[str, Any]:
+    return {"operationId": operation, "parameters": {"job_id": "$response.body#/id"}}

@@ -1,0 +1,136 @@
+"""The door: takes jobs in, no client faster than its limits."""
+
+import logging
+
+from flask import Blueprint, Flask, request
+from redis import Redis, RedisError
+
+from spigot.jobs.bucket.configuring import NewerBucketError
+from spigot.jobs.bucket.file import BucketFile
+from spigot.jobs.bucket.state import BucketReader
+from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.job.details import JobDetailsReader
+from spigot.jobs.job.events import JobEvents
+from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.job.state import JobReader
+from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server.server_url import find_server_url
+from spigot.runtime.settings import Settings, load_settings
+from spigot.webapp.dashboard.changes import Changes
+from spigot.webapp.door.door import Door
+from spigot.webapp.http.admin import Admin, is_admin
+from spigot.webapp.metrics.web_metrics import WebMetrics
+from spigot.webapp.serving.client_body import with_client_body
+from spigot.webapp.serving.descriptors import fit, open_files_limit
+from spigot.webapp.waiting.listeners import Listeners
+
+from .api_docs import docs_routes
+from .dashboard import dashboard
+from .door import forwarding
+from .http import cross_origin, errors, page_security, request_ids
+from .metrics import routes as metrics
+from .pages import live as live_routes
+from .routes import buckets as bucket_routes
+from .routes import jobs as job_routes
+from .routes import one_job as one_job_routes
+from .routes import status as status_routes
+
+REPLY_SECONDS = 0.5
+"""How long a request waits for the server: a hung one costs it a connect or one reply."""
+
+CHANGE_SECONDS = 10.0
+"""The same for the admin, who changes a hundred jobs in one step."""
+
+ROUTES = (status_routes, job_routes, one_job_routes, bucket_routes)
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the API; the only place that decides which parts are used.
+
+    Args:
+        settings: None reads the environment.
+
+    Raises:
+        OperatorError: The process should print it and stop.
+    """
+    settings = settings or load_settings()
+    catalog = JobCatalog.load(settings.apps)
+    buckets = BucketFile(settings.buckets, catalog.bucket_names())
+    url = find_server_url(settings)
+    redis = connect(url, timeout=REPLY_SECONDS)
+    _publish(redis, buckets)
+
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.wsgi_app = with_client_body(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    request_ids.init_app(app)
+    forwarding.init_app(app, settings.trusted_proxies)
+    app.before_request(lambda: buckets.follow(redis))
+    app.before_request(PrimaryWatch(redis).start)
+    app.extensions["redis"] = redis
+    app.extensions["job_queue"] = JobQueue(
+        redis, catalog, buckets, keep_seconds=settings.keep_seconds
+    )
+    reader = JobReader(redis)
+    app.extensions["job_reader"] = reader
+    app.extensions["job_details_reader"] = JobDetailsReader(redis)
+    app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
+    room = fit(open_files_limit(), settings.web_threads)
+    app.extensions["listeners"] = Listeners(reader, JobEvents(redis), room.listeners)
+    app.extensions["bucket_reader"] = BucketReader(redis, buckets)
+    app.extensions["admin"] = Admin(settings.admin_password)
+    errors.init_app(app)
+    page_security.init_app(app)
+    counted = metrics.init_app(app, redis, catalog)
+    limits_url = settings.limits_redis_url or url
+    door = _put_door_on(app, settings, limits_url, counted)
+    cross_origin.init_app(app, settings.cors_origins, door.counted_headers)
+    for routes in ROUTES:
+        app.register_blueprint(routes.blueprint)
+    docs_routes.init_app(app, catalog)
+    live_routes.init_app(
+        app, redis, connect(limits_url, timeout=REPLY_SECONDS), settings.keep_seconds
+    )
+    if settings.admin_password:
+        changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
+        dashboard.init_app(app, connect(url, timeout=REPLY_SECONDS), changes)
+    for blueprint in _blueprints_of(catalog):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> Door:
+    door = Door(
+        app,
+        rules=settings.rate_limits,
+        redis_url=redis_url,
+        key_prefix="",
+        trusted_proxies=settings.trusted_proxies,
+        ipv6_prefix=settings.ipv6_prefix,
+        deadline=settings.door_deadline,
+        web_processes=settings.web_processes,
+        is_admin=lambda: is_admin(request),
+        on_decision=counted.count_decision,
+    )
+    for name in door.rule_names():
+        counted.know_rule(name)
+    return door
+
+
+def _publish(redis: Redis, buckets: BucketFile) -> None:
+    try:
+        buckets.publish(redis)
+    except RedisError as error:  # the web starts all the same, and publishes when it is asked
+        log.warning("the buckets are published when the server answers: %s", error)
+    except NewerBucketError as error:
+        log.error("%s; until then it is shown and takes no jobs here", error)
+
+
+def _blueprints_of(catalog: JobCatalog) -> list[Blueprint]:
+    found = (getattr(module, "blueprint", None) for module in catalog.modules)
+    return list(dict.fromkeys(value for value in found if isinstance(value, Blueprint)))

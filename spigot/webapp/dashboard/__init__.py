@@ -1,0 +1,1 @@
+"""rq-dashboard, with what it lacks and what it does wrong put right."""

@@ -1,0 +1,134 @@
+"""Who is refused most: counted in each process, added up in Redis at most once a second.
+
+The counts are kept by slots of time, each with a bounded number of clients, so that neither a
+flood nor a rotation of addresses grows them. They are for people: a second that cannot be
+written is lost, and the request never waits for them.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+from threading import Lock, Thread
+from typing import cast
+from urllib.parse import quote, unquote
+
+from redis import Redis, RedisError
+
+from spigot.jobs.store.stored_values import stored_text, unless_spoilt
+
+from . import keys
+
+log = logging.getLogger(__name__)
+
+INTERVAL = 1.0
+"""Seconds between two writes of a process, at least."""
+
+SLOT_SECONDS = 300
+SLOTS = 12
+"""How many are added up: an hour."""
+
+MAX_CLIENTS = 1000
+"""How many are kept, by a process between two writes and in Redis per slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """How often one rule has refused one client.
+
+    Attributes:
+        client: The name it is counted under.
+        rule: The rule's name; empty: an operator has banned the client.
+        count: Times in the last hour.
+    """
+
+    client: str
+    rule: str
+    count: int
+
+
+class RefusalCounts:
+    """Counts refusals in one process and hands them on.
+
+    A thread writes; it starts with a refusal and ends when there are no more, so that a fork
+    finds none running.
+
+    Args:
+        write: Adds counts by ``(client, rule)`` to the total; called at most once a second.
+        sleep: Waits for seconds.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[Counter[tuple[str, str]]], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._write = write
+        self._sleep = sleep
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._lock = Lock()
+        self._thread: Thread | None = None
+
+    def add(self, client: str, rule: str) -> None:
+        """Count one refusal."""
+        refused = client, rule
+        with self._lock:
+            if refused in self._counts or len(self._counts) < MAX_CLIENTS:
+                self._counts[refused] += 1
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = Thread(target=self._write_all, name="refusal-counts", daemon=True)
+                self._thread.start()
+
+    def _write_all(self) -> None:
+        while counts := self._take():
+            self._write(counts)
+            self._sleep(INTERVAL)
+
+    def _take(self) -> Counter[tuple[str, str]]:
+        with self._lock:
+            counts, self._counts = self._counts, Counter()
+            if not counts:
+                self._thread = None
+            return counts
+
+
+def write_refusals(redis: Redis, counts: Counter[tuple[str, str]], prefix: str = "") -> None:
+    """Add counts by ``(client, rule)`` to those of this slot; a server that is away loses them."""
+    slot = keys.refusals(int(time.time() // SLOT_SECONDS), prefix)
+    with redis.pipeline() as pipeline:
+        for (client, rule), count in counts.items():
+            pipeline.zincrby(slot, count, f"{quote(rule, safe='')} {client}")
+        pipeline.zremrangebyrank(slot, 0, -MAX_CLIENTS - 1)
+        pipeline.expire(slot, (SLOTS + 1) * SLOT_SECONDS)
+        try:
+            pipeline.execute()
+        except RedisError as error:
+            log.debug("refusals of the last second are not counted: %s", error)
+
+
+def most_refused(redis: Redis, count: int, prefix: str = "") -> list[Refused]:
+    """Return who was refused most in the last hour, most first.
+
+    Args:
+        redis: Connection to the door's server.
+        count: How many at most, >= 1.
+        prefix: In front of all names of the application (``keys.prefix_of``).
+
+    Raises:
+        redis.RedisError: The server is away.
+    """
+    now = int(time.time() // SLOT_SECONDS)
+    slots = [keys.refusals(slot, prefix) for slot in range(now - SLOTS + 1, now + 1)]
+    totals = cast(
+        list[tuple[bytes, float]],
+        unless_spoilt(lambda: redis.zunion(slots, withscores=True), []),
+    )
+    totals.sort(key=itemgetter(1), reverse=True)
+    return [_refused(stored_text(member), score) for member, score in totals[:count]]
+
+
+def _refused(member: str, score: float) -> Refused:
+    rule, _, client = member.partition(" ")
+    return Refused(client, unquote(rule), int(score))

@@ -1,0 +1,67 @@
+"""Reads what a client sent: strict JSON, in the shape of a model."""
+
+from typing import Any, TypeVar
+
+from flask import current_app, request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+
+from spigot.jobs.types.job_types import wrong_fields
+from spigot.runtime.errors import PortableError
+
+from .problem_types import ProblemType
+from .problems import problem
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class InvalidBody(PortableError, ValueError):
+    """A body is JSON, but not what the route takes.
+
+    Attributes:
+        errors: One mapping per wrong field: ``field`` (dotted) and ``problem``.
+    """
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{error['field']}: {error['problem']}" for error in errors))
+
+
+def read_model(model: type[Model]) -> Model:
+    """Return the body of the present request as ``model``.
+
+    Raises:
+        InvalidBody: A field is missing or wrong; answered with 422.
+        HTTPException: As ``read_json``.
+    """
+    try:
+        return model.model_validate(read_json())
+    except ValidationError as error:
+        raise InvalidBody(wrong_fields(error, whole="body")) from error
+
+
+def read_json() -> Any:
+    """Return the body of the present request.
+
+    Raises:
+        UnsupportedMediaType: It is not said to be JSON in UTF-8.
+        RequestEntityTooLarge: It is larger than the setting allows.
+        BadRequest: It is not JSON (RFC 8259), or nested too deeply.
+    """
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType("send JSON in UTF-8, with Content-Type: application/json")
+    try:
+        return from_json(_body(), allow_inf_nan=False)
+    except ValueError as error:
+        told = problem(400, f"the body is not JSON: {error}", type=ProblemType.NOT_JSON)
+        raise BadRequest(response=told) from error
+
+
+def _body() -> bytes:
+    first_refused: int = current_app.config["MAX_CONTENT_LENGTH"]
+    # werkzeug cuts a body there that does not say its length
+    if (request.content_length or 0) >= first_refused or len(request.get_data()) == first_refused:
+        raise RequestEntityTooLarge(f"the body is larger than {first_refused - 1} bytes")
+    return request.get_data()

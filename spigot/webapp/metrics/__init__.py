@@ -1,0 +1,1 @@
+"""The metrics of the door and of the tap, for Prometheus."""

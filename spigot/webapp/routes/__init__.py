@@ -1,0 +1,1 @@
+"""The routes of jobs and buckets, one module per address."""

@@ -1,0 +1,64 @@
+"""``/buckets``: what waits, and how fast it leaks."""
+
+from dataclasses import asdict, dataclass
+from typing import NoReturn
+
+from flask import Blueprint, abort, current_app, request
+from flask.typing import ResponseReturnValue
+
+from spigot.jobs.bucket.configuring import UnknownBucketError
+from spigot.jobs.bucket.control import BucketControl, Patch
+from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.webapp.http.admin import require_admin
+from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.problem_types import ProblemType
+from spigot.webapp.http.problems import problem
+from spigot.webapp.http.request_body import read_model
+
+blueprint = Blueprint("buckets", __name__, url_prefix="/buckets")
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """All buckets, by name."""
+
+    buckets: list[BucketState]
+
+
+@blueprint.get("")
+@described({200: Answer("All buckets.", Buckets)})
+def index() -> ResponseReturnValue:
+    """Show all buckets."""
+    reader: BucketReader = current_app.extensions["bucket_reader"]
+    return asdict(Buckets(reader.read_all()))
+
+
+@blueprint.get("/<name>")
+@described({200: Answer("The bucket.", BucketState), 404: "There is no such bucket."})
+def show(name: str) -> ResponseReturnValue:
+    """Show one bucket."""
+    reader: BucketReader = current_app.extensions["bucket_reader"]
+    bucket = reader.read(name)
+    if bucket is None:
+        _not_found(name)
+    return bucket.to_json()
+
+
+@blueprint.patch("/<name>")
+@described({200: Answer("The bucket as it is now.", BucketState)}, body=Patch, for_admin=True)
+def change(name: str) -> ResponseReturnValue:
+    """Let the admin's numbers count, from the next leak on."""
+    require_admin()
+    patch = read_model(Patch)
+    control = BucketControl(current_app.extensions["redis"], f"admin at {request.remote_addr}")
+    try:
+        control.set(name, patch)
+        if "held_until" in patch.model_fields_set:
+            control.release(name)
+    except UnknownBucketError:
+        _not_found(name)
+    return show(name)
+
+
+def _not_found(name: str) -> NoReturn:
+    abort(problem(404, f"there is no bucket {name!r}", type=ProblemType.NO_SUCH_BUCKET))

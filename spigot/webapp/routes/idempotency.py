@@ -1,0 +1,47 @@
+"""The header ``Idempotency-Key``: a request that is sent again makes no second job.
+
+Source: draft-ietf-httpapi-idempotency-key-header-07; the answers to a key that was used for
+another request, and to one that was answered already, are Spigot's.
+"""
+
+import json
+import re
+from hashlib import sha256
+from typing import Any
+
+from flask import current_app, request
+from werkzeug.exceptions import BadRequest
+
+from spigot.jobs.job.queue import IdempotencyKey
+from spigot.webapp.door.door import Door
+
+HEADER = "Idempotency-Key"
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def idempotency_key(*content: Any) -> IdempotencyKey | None:
+    """Return the key of the present request, or None if it has none.
+
+    Args:
+        *content: JSON values that make the request what it is, such as job type and payload.
+
+    Raises:
+        BadRequest: The header is there and is no key.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        return None
+    if not KEY.fullmatch(key):
+        raise BadRequest(f"{HEADER} must have 1 to 255 characters of printable ASCII")
+    text = json.dumps(content, sort_keys=True, default=str)
+    return IdempotencyKey(_digest(f"{_client()}\n{key}"), _digest(text))
+
+
+def _client() -> str:
+    """Whose key it is: the keys of one client say nothing about those of another."""
+    door: Door = current_app.extensions["door"]
+    return door.owner()
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,69 @@
+"""The command ``spigot worker``."""
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+
+import click
+from redis.exceptions import RedisError
+
+from spigot.jobs.bucket.file import BucketFile
+from spigot.jobs.store import keys
+from spigot.jobs.store.server_check import check_server
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.log_setup import set_up_logging
+from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server.server_url import find_server_url
+from spigot.runtime.settings import load_settings
+
+from .pool import WorkerPool
+from .rate_aware_simple_worker import RateAwareSimpleWorker
+from .rate_aware_worker import MAIN_TIMEOUT, RateAwareWorker
+
+log = logging.getLogger(__name__)
+
+DEFAULT_WORKERS = 2
+
+
+@click.command(epilog="Example: spigot worker openai --count 8")
+@click.argument("buckets", nargs=-1, metavar="[BUCKET]...")
+@click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
+@click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
+@click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")
+def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simple: bool) -> None:
+    """Run jobs, each bucket at its rate, until told to stop.
+
+    Without BUCKET, every bucket gets workers: as many as buckets.json says, or 2.
+    """
+    settings = load_settings()
+    set_up_logging(settings.log_format)
+    catalog = JobCatalog.load(settings.apps)
+    configs = BucketFile(settings.buckets, catalog.bucket_names())
+    _check_known(buckets, configs)
+    url = find_server_url(settings)
+    check_server(url)  # it may come and go later
+    redis = connect(url, timeout=MAIN_TIMEOUT)
+    plan = [
+        name
+        for name in buckets or configs
+        for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
+    ]
+    worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
+
+    with suppress(RedisError):  # the workers publish as well, and insist
+        configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
+
+    def work(bucket: str) -> None:
+        worker_class(
+            keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs
+        ).work(burst=until_empty)
+
+    pool = WorkerPool(plan, work, restart=not until_empty, grace_seconds=settings.grace_seconds)
+    if not pool.run():
+        raise click.ClickException("a worker failed; its reason is above")
+
+
+def _check_known(names: Iterable[str], configs: BucketFile) -> None:
+    for name in names:
+        if name not in configs:
+            raise click.ClickException(f"there is no bucket {name!r}; known: {', '.join(configs)}")

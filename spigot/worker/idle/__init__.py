@@ -1,0 +1,1 @@
+"""Between two jobs: claiming the next one, and waiting for it."""

@@ -1,0 +1,118 @@
+"""What a worker does between two jobs: it waits for the bell and looks around."""
+
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
+from spigot.worker.leases.lease_store import Attempts, Reaped
+from spigot.worker.leases.result_log import ResultLog
+from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.stop_signals import StopSignals
+from spigot.worker.rq.registration import RqRecord
+
+from .plain_push_listener import PushWatch
+from .wake_up import Bell
+
+REAP_SECONDS = 1.5
+"""How often each of the workers that watch the bucket looks for silent ones."""
+
+REAPED_MS = 500
+"""How often all of them together do, though in a large fleet others watch from job to job. One look
+that is left out, and the pause until the next, must be shorter than ``LEAST_SILENT_MS``."""
+
+
+class IdleTime:
+    """The time until the bucket is to be asked again.
+
+    Args:
+        bucket: On a connection that a signal interrupts.
+        attempts: Of that bucket and connection.
+        bell: Wakes this worker.
+        push_watch: Rings for jobs that plain RQ pushes.
+        record: RQ's record of this worker.
+        result_log: Writes what it kept back while the disk was full.
+        server: Is told of errors.
+        stop: Breaks into a wait.
+        on_reaped: Finishes what dead workers left undone.
+        maintain: Does RQ's own maintenance, when it is due.
+    """
+
+    def __init__(
+        self,
+        *,
+        bucket: LeakyBucket,
+        attempts: Attempts,
+        bell: Bell,
+        push_watch: PushWatch,
+        record: RqRecord,
+        result_log: ResultLog,
+        server: ServerWatch,
+        stop: StopSignals,
+        on_reaped: Callable[[Reaped], None],
+        maintain: Callable[[], None],
+    ) -> None:
+        self._bucket = bucket
+        self._attempts = attempts
+        self._bell = bell
+        self._push_watch = push_watch
+        self._record = record
+        self._result_log = result_log
+        self._server = server
+        self._stop = stop
+        self._on_reaped = on_reaped
+        self._maintain = maintain
+        self._reaped_at = 0.0
+        self._more = False
+
+    def spend(self, answer: Wait) -> None:
+        """Wait as the bucket answered, or until the bell rings; look around in between.
+
+        Raises:
+            StopRequested: The worker is to stop.
+        """
+        until = time.monotonic() + answer.seconds
+        try:
+            if answer.watching and not answer.waiting:
+                self._push_watch.watch()
+            while (left := until - time.monotonic()) > 0:
+                self._look_around(answer)
+                if self._more:
+                    return  # the next question tells the server what was done
+                if not answer.watching:
+                    left = min(left, self._attempts.sleep_seconds)
+                if self._bell.rings(answer, left):
+                    return
+                if not answer.watching and not self._bucket.is_watched():
+                    return
+        except RedisError as error:
+            self._server.note_error(error)
+            self._stop.wait(0.1)
+        finally:
+            self._push_watch.rest()
+
+    def _look_around(self, answer: Wait) -> None:
+        """Do what is due between two jobs.
+
+        Raises:
+            StopRequested: It was not done; others will.
+        """
+        self._result_log.retry()
+        try:
+            self._record.stay()
+            if answer.watching and self._must_reap():
+                self._reap()
+            self._maintain()
+        except RedisError as error:
+            self._server.note_error(error)
+
+    def _must_reap(self) -> bool:
+        return self._more or time.monotonic() - self._reaped_at >= REAP_SECONDS
+
+    def _reap(self) -> None:
+        fresh_ms = 0 if self._more else REAPED_MS
+        self._more, self._reaped_at = False, time.monotonic()
+        found = self._attempts.reap(fresh_ms=fresh_ms)
+        self._on_reaped(found)
+        self._more = found.more

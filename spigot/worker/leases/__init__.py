@@ -1,0 +1,1 @@
+"""What runs where: leases, their renewal and recovery, the result log."""

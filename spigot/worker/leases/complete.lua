@@ -1,0 +1,119 @@
+-- requires: bucket, bucket_stats, refusals, job_moves
+--[[
+End an attempt whose function was run, and with it the job: finished, failed or cancelled.
+
+KEYS[1] lease       hash; no key means that the attempt was given to somebody else
+
+ARGV[1] token       of the attempt
+ARGV[2] status      finished, failed, cancelled, or refused: failed, because its downstream will
+                    never serve it
+ARGV[3] type        name for the result log: the job type's, or the function's
+ARGV[4] result      JSON of what the function returned; "" unless finished
+ARGV[5] returned    the same as RQ keeps it (base64); "" for None
+ARGV[6] error       one line; "" if finished
+ARGV[7] trace       traceback as RQ keeps it (base64 of zlib); "" if finished
+ARGV[8] keep_s      how long a cancelled job is kept, >= 1
+ARGV[9] bucket      name
+ARGV[10] progress   JSON of what the function reported last; "" for none
+ARGV[11] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[12] late_us    how long after its slot the function was called; "" if that is unknown
+
+Returns {line for the result log, 1 if jobs depend on this one else 0}, the same again when it
+is called again before the line is logged, or {} if the lease is gone: then nothing was changed
+Source: rq.worker.BaseWorker.handle_job_success and handle_job_failure, rq.repeat.Repeat.schedule,
+RQ 2.12.
+]]
+local token, status, type_name, result, returned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local error, trace, keep_s, bucket = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local progress, now_us, late_us = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12])
+
+-- How long after its nth last run a job is to run again. Source: rq.repeat.Repeat.get_interval.
+local function interval_s(nth_last, intervals)
+  local readable, list = pcall(cjson.decode, intervals or "[0]")
+  if not readable or type(list) ~= "table" then return 0 end
+  return math.max(0, number(list[math.min(nth_last, #list)]) or 0)
+end
+
+-- The job finished, and is to run again.
+local function repeat_job(lease, repeats_left, ttl_s)
+  local job = RQ_JOB .. lease.job
+  local interval_us = interval_s(repeats_left, redis.call("HGET", job, "repeat_intervals")) * SECOND_US
+  note_dependents(lease.job, lease.queue, ttl_s)
+  if interval_us > 0 then
+    to_delayed(lease.job, lease.queue, now_us + interval_us)
+  else
+    to_queue(lease.job, lease.queue)
+  end
+  redis.call("HSET", job, "repeats_left", repeats_left - 1, "enqueued_at", utc_text(now_us))
+  try("HDEL", job, "spigot_reaps")
+  ring(lease.bucket)
+end
+
+local function finish_job(lease)
+  local ttl_s = ttl_of(lease.job, "result_ttl", RQ_RESULT_TTL_S)
+  local repeats_left = number(redis.call("HGET", RQ_JOB .. lease.job, "repeats_left")) or 0
+  if ttl_s ~= 0 then add_result(lease.job, 1, lease, now_us, ttl_s, "return_value", returned) end
+  if repeats_left > 0 and not is_cancelled(lease.job) then
+    return repeat_job(lease, repeats_left, ttl_s)
+  end
+  -- a function that returned before it could be stopped has done its work
+  lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job)
+  if ttl_s ~= 0 then
+    lenient("ZADD", "rq:finished:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
+  end
+  end_job(lease.job, lease.queue, "finished", now_us, ttl_s)
+end
+
+local function arrive(lease, fate)
+  if fate == "deleted" then return end
+  keep_progress(lease.job, progress)
+  if status == "finished" then
+    finish_job(lease)
+  elseif status == "cancelled" then
+    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
+  else
+    fail_job(lease, now_us, error, trace)
+  end
+end
+
+local function count_for_rq(lease)
+  local worker = "rq:worker:" .. lease.worker
+  if try("EXISTS", worker) ~= 1 then return end
+  try("HINCRBY", worker, status == "finished" and "successful_job_count" or "failed_job_count", 1)
+  try("HINCRBYFLOAT", worker, "total_working_time", seconds(now_us - lease.slot_us))
+end
+
+-- The estimate needs how long a worker is taken by a job: the mean of recent ones.
+local function learn_run_time(lease)
+  local key, run_us = bucket_key(lease.bucket), math.max(0, now_us - lease.slot_us)
+  local mean_us = number(try("HGET", key, "mean_run_us")) or run_us
+  try("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
+end
+
+local function ring_for_the_free_place(lease)
+  local limited = (number(try("HGET", bucket_key(lease.bucket), "max_running")) or 0) > 0
+  if limited and waiting_in(queue_keys(lease.bucket)) > 0 then ring(lease.bucket) end
+end
+
+local lease = read_lease(token)
+if not lease then return ended_before(bucket, token) end
+local fate = fate_of(lease)
+if fate == "left" then
+  leave_attempt(lease, fate)
+  return ended_before(bucket, token)
+end
+
+if status ~= "finished" and fate == "cancelled" then status = "cancelled" end
+local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
+  status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
+  result = result, error = status ~= "finished" and error or nil, token = token, owner = lease.worker,
+  late_us = late_us }
+local line = log_line(entry)
+arrive(lease, fate)
+leave_attempt(lease, fate)
+count_end(entry)
+count_for_rq(lease)
+learn_run_time(lease)
+if status == "finished" or status == "failed" then note_pass(lease, now_us) end
+ring_for_the_free_place(lease)
+return { line, has_dependents(lease.job, lease.bucket) }

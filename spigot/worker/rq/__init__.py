@@ -1,0 +1,1 @@
+"""RQ's view of a worker: its record, its commands, its queues."""

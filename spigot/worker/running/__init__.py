@@ -1,0 +1,1 @@
+"""One job: its process, its outcome, and what follows from it."""

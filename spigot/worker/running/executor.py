@@ -1,0 +1,156 @@
+"""Executes claimed jobs: runs the function, ends the attempt, does what follows from its end."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from redis.exceptions import RedisError
+
+from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.log_ids import log_ids
+from spigot.worker.leases.dependents import release_dependents
+from spigot.worker.leases.lease_renewer import LeaseKeeper
+from spigot.worker.leases.lease_store import Attempts, Ended, Reaped
+from spigot.worker.leases.result_log import ResultLog
+from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.stop_signals import StopSignals
+
+from .function_call import ClaimedJob
+from .horse_runner import Runner
+from .outcome import Outcome, one_line
+from .rq_callbacks import Aftercare
+from .settlement import AttemptEnd
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class Executor:
+    """One job after the other; none is left without an end because the server is away.
+
+    Attributes:
+        runner: Runs the function.
+        keeper: Keeps the lease until the outcome is written.
+        attempts: Of the worker's bucket.
+        last_attempts: The same with little patience, for a worker that stops.
+        catalog: The job types.
+        result_log: Gets a line for each attempt that ended.
+        aftercare: Runs callbacks and webhooks.
+        server: Waits for the server.
+        stop: What signals said.
+        grace_seconds: How long a stopping worker tries to write an outcome.
+        running: The present job.
+    """
+
+    runner: Runner
+    keeper: LeaseKeeper
+    attempts: Attempts
+    last_attempts: Attempts
+    catalog: JobCatalog
+    result_log: ResultLog
+    aftercare: Aftercare
+    server: ServerWatch
+    stop: StopSignals
+    grace_seconds: float
+    running: ClaimedJob | None = None
+
+    def execute(self, job: ClaimedJob) -> None:
+        """Run a claimed job in its slot and end the attempt."""
+        with log_ids(job_id=job.id, request_id=job.request_id):
+            self._execute(job)
+
+    def _execute(self, job: ClaimedJob) -> None:
+        self.running = job
+        outcome = self.runner.run(job)
+        ended = self._end(job, outcome)
+        self.running = None
+        if ended is None:
+            log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
+            return
+        _tell(job, outcome)
+        self._write_line(job.claim.token, ended)
+        self._release_dependents(job.id, ended)
+        self._send_webhooks(job, outcome, ended)
+
+    def refuse(self, claim: Claim, error: Exception) -> None:
+        """End the attempt of a job that cannot even be read: it has failed."""
+        reason = f"Unreadable: {one_line(error)}"
+        log.error("job %s failed: %s", claim.job_id, reason)
+        ended = self._insist(
+            lambda: self._attempts_now().complete(claim.token, "failed", "unreadable", error=reason)
+        )
+        if ended is not None:
+            self._write_line(claim.token, ended)
+            self._release_dependents(claim.job_id, ended)
+
+    def take_over(self, found: Reaped, attempts: Attempts) -> None:
+        """Finish what dead workers left undone; called from the keeper's thread too.
+
+        Args:
+            found: What it is.
+            attempts: On a connection of the thread that calls.
+
+        Raises:
+            redis.RedisError: It will be found again.
+        """
+        for token, line in found.lines.items():
+            self.result_log.write(token, line)
+        self.result_log.retry()
+        if found.count:
+            log.warning("%d jobs were taken from silent workers", found.count)
+        for fault in found.faults:
+            log.error("%s", fault)
+        for parent_id in found.parents:
+            release_dependents(attempts, parent_id)
+
+    def _end(self, job: ClaimedJob, outcome: Outcome) -> Ended | None:
+        """Write the outcome; while the server is away the lease is kept, to write it later."""
+        self.keeper.keep(job.claim.token)
+        try:
+            if outcome.status == "cancelled":
+                self.aftercare.call_stopped_callback(job)
+            return self._insist(
+                lambda: AttemptEnd(self._attempts_now(), self.catalog).end(job, outcome)
+            )
+        finally:
+            self.keeper.release(job.claim.token)
+
+    def _insist(self, end: Callable[[], Ended | None]) -> Ended | None:
+        return self.server.insist(end, give_up=lambda: self.stop.requested_for(self.grace_seconds))
+
+    def _attempts_now(self) -> Attempts:
+        return self.last_attempts if self.stop.requested else self.attempts
+
+    def _write_line(self, token: str, ended: Ended) -> None:
+        if ended.line:
+            self.result_log.write(token, ended.line)
+
+    def _release_dependents(self, parent_id: str, ended: Ended) -> None:
+        if ended.has_dependents:
+            try:
+                release_dependents(self._attempts_now(), parent_id)
+            except RedisError as error:
+                log.warning("dependents of job %s will be released later: %s", parent_id, error)
+
+    def _send_webhooks(self, job: ClaimedJob, outcome: Outcome, ended: Ended) -> None:
+        if job.webhooks and ended.line:
+            job.ended_at = datetime.now(UTC)
+            status = json.loads(ended.line)["status"]
+            self.aftercare.send_webhooks(job, status, outcome.trace)
+
+
+def _tell(job: ClaimedJob, outcome: Outcome) -> None:
+    """Log how the attempt ended; with the traceback, if its function raised."""
+    level = logging.WARNING if outcome.status == "failed" else logging.INFO
+    fields = {"traceback": outcome.trace} if outcome.trace else {}
+    log.log(
+        level,
+        "job %s (%s) %s",
+        job.id,
+        job.readable_name(),
+        outcome.summary,
+        extra={"fields": fields},
+    )

@@ -1,0 +1,213 @@
+"""Calls the function of a job; the same in a work horse and in a simple worker."""
+
+import asyncio
+import inspect
+import json
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from redis import Redis
+from rq import Queue
+from rq.exceptions import DeserializationError
+from rq.job import Job, Retry, _job_stack
+from rq.serializers import JSONSerializer
+from rq.timeouts import BaseDeathPenalty, JobTimeoutException
+
+from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.types.hidden_fields import hidden_values
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import BoundFunction
+from spigot.jobs.types.progress import progress_told_to
+from spigot.jobs.types.rate_limited import rate_limit_in
+
+from . import outcome
+from .outcome import Outcome
+from .progress_writer import ProgressWriter
+from .written_result import write_result
+
+Hook = Callable[..., object]
+
+NOT_JSON = (
+    "the job is not JSON: Spigot's workers read RQ's JSON serializer only; enqueue with "
+    "Queue(…, serializer='json')"
+)
+
+
+class Interrupted(BaseException):
+    """Raised in a running function that must end; whoever raised it knows why."""
+
+
+class ClaimedJob(Job):
+    """A job that was claimed from its bucket.
+
+    Attributes:
+        claim: Of the present attempt.
+        start_at: When the slot is, on the monotonic clock of this machine.
+        type_name: Of the catalog; "" for a job that plain RQ enqueued.
+        hidden: Paths of its payload that nobody is shown.
+        request_id: Of the request that made it; "" if none did.
+        exception_handlers: Those that RQ's worker was given.
+        on_horse_killed: What it does when a work horse was killed; told process id, wait status
+            and resource usage.
+    """
+
+    claim: Claim
+    start_at: float
+    timeout: int
+    type_name: str = ""
+    request_id: str = ""
+    hidden: Sequence[Sequence[str]] = ()
+    exception_handlers: Sequence[Hook] = ()
+    on_horse_killed: Hook | None = None
+
+    @classmethod
+    def of(cls, claim: Claim, connection: Redis) -> "ClaimedJob":
+        """Build the job from a claim that was returned just now, without asking again."""
+        job = cls(claim.job_id, connection=connection, serializer=JSONSerializer)
+        job.restore(claim.fields)
+        job.claim = claim
+        job.start_at = claim.start_at
+        job.timeout = job.timeout or Queue.DEFAULT_TIMEOUT
+        job.type_name = stored_text(claim.fields.get(b"spigot_type", b""))
+        job.hidden = json.loads(claim.fields.get(b"spigot_hidden", b"[]"))
+        job.request_id = stored_text(claim.fields.get(b"spigot_request_id", b""))
+        return job
+
+    @property
+    def longest_seconds(self) -> float:
+        """How long its function and its callbacks may take together; infinite if no timeout."""
+        if self.timeout < 0:
+            return math.inf
+        success = self.success_callback_timeout if self._success_callback_name else 0
+        failure = self.failure_callback_timeout if self._failure_callback_name else 0
+        return self.timeout + success + failure
+
+    @property
+    def hidden_texts(self) -> set[str]:
+        """What nobody is shown of its payload."""
+        try:
+            return hidden_values(self.kwargs, self.hidden) if self.hidden else set()
+        except DeserializationError:
+            return set()
+
+    def readable_name(self) -> str:
+        """Return the job type, or the dotted name of the function, or why there is none."""
+        try:
+            return self.type_name or self.func_name or ""
+        except DeserializationError:
+            return "unreadable"
+
+
+def prepare(
+    job: ClaimedJob, catalog: JobCatalog, death_penalty: type[BaseDeathPenalty]
+) -> Callable[[], Outcome]:
+    """Find the job's function and read its arguments, ahead of its slot: that may be an import.
+
+    Returns:
+        Runs the function within its timeout, and its callbacks; lets it report progress. Nothing
+        that these raise gets out; what is to end the process (``SystemExit``) is told as a
+        failure too. Only ``Interrupted`` is raised, as whoever runs it wanted.
+    """
+    function = _function_of(job, catalog)
+    hidden = function.hidden | job.hidden_texts
+
+    def run() -> Outcome:
+        writer = ProgressWriter(job.connection, job.claim.token)
+        with progress_told_to(writer.report):
+            ended = _call_with_callbacks(job, function.call, death_penalty)
+        writer.close()
+        return replace(ended.without(hidden), progress=writer.last)
+
+    return run
+
+
+def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
+    """Return what is to be called without arguments; if there is nothing, it says why."""
+    try:
+        job_type = catalog.find(job.type_name)
+        if job_type is not None:
+            return job_type.bind(job.kwargs)
+        if job.func is None:
+            raise ValueError("the job names no function")
+        return BoundFunction(job._execute)
+    except DeserializationError:
+        return BoundFunction(_raising(DeserializationError(NOT_JSON)))
+    except BaseException as error:
+        return BoundFunction(_raising(error))
+
+
+def _raising(error: BaseException) -> Callable[[], NoReturn]:
+    def fail() -> NoReturn:
+        raise error
+
+    return fail
+
+
+def _call_with_callbacks(
+    job: ClaimedJob, function: Callable[[], object], death_penalty: type[BaseDeathPenalty]
+) -> Outcome:
+    try:
+        with death_penalty(job.timeout, JobTimeoutException, job_id=job.id):
+            value = _call(job, function)
+            # what is returned may be foreign code as well, which takes its time
+            result = "" if isinstance(value, Retry) else write_result(value)
+    except Interrupted:
+        raise
+    except BaseException as error:
+        limit = rate_limit_in(error)
+        if limit is None:
+            return _failure(job, error, death_penalty)
+        if limit.kind == "too_large":  # it has failed, and callbacks are told of failures
+            _failure(job, limit, death_penalty)
+        return outcome.refused(limit)
+    try:
+        if isinstance(value, Retry):
+            return Outcome(
+                "retry",
+                error="the function asked to be run again",
+                retries=value.max,
+                intervals=tuple(value.intervals),
+            )
+        job.execute_success_callback(death_penalty, value)
+        return Outcome("finished", result=result)
+    except Interrupted:
+        raise
+    except BaseException as error:
+        return _failure(job, error, death_penalty)
+
+
+def _call(job: ClaimedJob, function: Callable[[], object]) -> object:
+    _job_stack.push(job)  # what rq.get_current_job() returns inside the function
+    try:
+        value = function()
+        return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+    finally:
+        _job_stack.pop()
+
+
+async def _awaited(value: Awaitable[object]) -> object:
+    return await value
+
+
+def _failure(
+    job: ClaimedJob, error: BaseException, death_penalty: type[BaseDeathPenalty]
+) -> Outcome:
+    try:
+        job.execute_failure_callback(death_penalty, type(error), error, error.__traceback__)
+        _handle(job, error)
+    except Interrupted:
+        raise
+    except BaseException as callback_error:
+        return outcome.failed(callback_error)
+    return outcome.failed(error)
+
+
+def _handle(job: ClaimedJob, error: BaseException) -> None:
+    """Call RQ's exception handlers until one returns a false value that is not None."""
+    for handler in job.exception_handlers:
+        goes_on = handler(job, type(error), error, error.__traceback__)
+        if goes_on is not None and not goes_on:
+            return

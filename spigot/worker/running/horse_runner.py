@@ -1,0 +1,164 @@
+"""Runs attempts in work horses: one process each, which can be killed without harm to others."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from rq.timeouts import BaseDeathPenalty
+
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.worker.leases.lease_renewer import LeaseKeeper
+from spigot.worker.process.stop_signals import StopSignals
+
+from . import function_call, outcome
+from .function_call import ClaimedJob
+from .outcome import Outcome
+from .work_horse import WorkHorse
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+"""How often a running horse's deadlines are looked at; its end and signals are seen at once."""
+
+TIMEOUT_MARGIN = 5.0
+"""Seconds after its timeout at which a horse that does not heed it is killed."""
+
+FORK_AGAIN_SECONDS = 0.5
+
+
+class Runner(Protocol):
+    """Runs one attempt after the other."""
+
+    pid: int
+    """Of the process that runs the present one; 0 for none."""
+
+    def run(self, job: ClaimedJob) -> Outcome:
+        """Run the job's function in its slot, with its lease renewed, and say how it went."""
+        ...
+
+    def kill(self) -> None:
+        """End the present attempt at once; safe from any thread and signal handler."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
+        ...
+
+
+class HorseRunner:
+    """Forks a work horse for each attempt.
+
+    Args:
+        catalog: The job types.
+        keeper: Renews the lease meanwhile.
+        stop: What signals said.
+        grace_seconds: How long a function may run on after a signal.
+        death_penalty: RQ's way to end a function at its timeout.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: JobCatalog,
+        keeper: LeaseKeeper,
+        stop: StopSignals,
+        grace_seconds: float,
+        death_penalty: type[BaseDeathPenalty],
+    ) -> None:
+        self.pid = 0
+        self._catalog = catalog
+        self._keeper = keeper
+        self._stop = stop
+        self._grace_seconds = grace_seconds
+        self._death_penalty = death_penalty
+        self._horse: WorkHorse | None = None
+        self._job_id = ""
+        self._cancelled_id = ""
+
+    def run(self, job: ClaimedJob) -> Outcome:
+        """Run the job's function in its slot, with its lease renewed, and say how it went."""
+        if self._stop.requested:
+            return Outcome("not_started")
+        try:
+            horse = WorkHorse(lambda: self._prepare(job), job.start_at)
+        except OSError as error:
+            log.error("job %s is given back, no work horse can be forked: %s", job.id, error)
+            self._stop.wait(FORK_AGAIN_SECONDS)
+            return Outcome("not_started")
+        return self._follow(horse, job)
+
+    def kill(self) -> None:
+        """End the present attempt at once; safe from any thread and signal handler."""
+        horse = self._horse
+        if horse is not None:
+            horse.kill()
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
+        self._cancelled_id = job_id
+        if self._job_id == job_id:
+            self.kill()
+
+    def _follow(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
+        """Keep the lease until the horse has ended, and say how it went."""
+        lost = threading.Event()
+
+        def lose() -> None:
+            lost.set()
+            horse.kill()
+
+        self._horse, self.pid, self._job_id = horse, horse.pid, job.id
+        if self._cancelled_id == job.id:  # after the claim, before the fork
+            horse.kill()
+        self._keeper.keep(job.claim.token, lose, lambda: self.cancel(job.id))
+        try:
+            seen = self._watch(horse, job)
+        finally:
+            self._keeper.release(job.claim.token)
+            horse.bury()
+            self._horse, self.pid, self._job_id = None, 0, ""
+        if self._cancelled_id == job.id:
+            self._cancelled_id = ""
+            seen = outcome.cancelled()
+        told = self._judge(horse, job, outcome.lost() if lost.is_set() else seen)
+        return replace(told, late_us=horse.late_us)
+
+    @staticmethod
+    def _judge(horse: WorkHorse, job: ClaimedJob, seen: Outcome) -> Outcome:
+        """Weigh what the horse told against what was seen of it."""
+        if seen.status == "given_back" and not horse.started:
+            return Outcome("not_started")
+        if horse.outcome is not None:
+            return horse.outcome
+        if seen.status == "died" and job.on_horse_killed is not None:
+            job.on_horse_killed(job, horse.pid, horse.wait_status, horse.rusage)
+        return seen
+
+    def _prepare(self, job: ClaimedJob) -> Callable[[], Outcome]:
+        """Be the horse, up to its slot."""
+        os.environ["RQ_WORKER_ID"] = job.worker_name or ""
+        os.environ["RQ_JOB_ID"] = job.id
+        return function_call.prepare(job, self._catalog, self._death_penalty)
+
+    def _watch(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
+        """Wait for the horse's end, or kill it if there is reason to.
+
+        Returns:
+            What to make of it if the horse itself told nothing.
+        """
+        latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
+        while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
+            self._keeper.expire()
+            if self._stop.requested and (
+                not horse.started or self._stop.requested_for(self._grace_seconds)
+            ):
+                return outcome.given_back()
+            if time.monotonic() > latest:
+                return Outcome("failed", error=f"JobTimeoutException: ran over {job.timeout} s")
+        if horse.cannot_tell:
+            return Outcome("failed", error="ClosedPipe: the function closed its worker's pipe")
+        return Outcome("died", error=f"Killed: its work horse {horse.end}")

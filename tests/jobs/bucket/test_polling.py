@@ -1,0 +1,340 @@
+"""Who looks at a bucket and when: little work for the server, and nobody is missed for long."""
+
+from itertools import pairwise
+
+import pytest
+
+from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
+from spigot.jobs.store import keys
+from tests.support.clocked_bucket import SECOND_US, START_US, OneBucket
+from tests.support.round_trips import commands_done
+from tests.support.simulated_fleet import SimulatedFleet
+
+
+def fill(bucket: OneBucket, count: int) -> None:
+    for number in range(count):
+        bucket.enqueue(f"job-{number:04}")
+
+
+def seconds(us: int) -> float:
+    return (us - START_US) / SECOND_US
+
+
+class TestEmptyBucket:
+    @pytest.mark.parametrize("count", [1, 2, 3, 16])
+    def test_is_looked_at_once_a_second_by_all_watchers_together(self, bucket, count):
+        fleet = SimulatedFleet(bucket, count)
+
+        fleet.run(60)
+
+        looks = fleet.looks_between(10, 25)  # before the sleepers wake
+        assert 14 <= len(looks) <= 17
+        assert max(b - a for a, b in pairwise(looks)) <= 1.001
+
+    def test_wakes_the_others_only_now_and_then(self, bucket):
+        fleet = SimulatedFleet(bucket, 64)
+
+        fleet.run(10 * SLEEP_SECONDS)
+
+        sleepers = 62
+        polls = 10 * SLEEP_SECONDS / 0.9
+        assert len(fleet.looks) <= polls + 64 + 10 * sleepers + 20
+
+    def test_starts_a_job_at_once_that_is_enqueued_here(self, bucket):
+        fleet = SimulatedFleet(bucket, 4)
+        fleet.run(10.3)
+
+        bucket.enqueue("a")
+        fleet.run(0)
+
+        assert [seconds(us) for us, _, _ in fleet.starts] == [10.3]
+
+    @pytest.mark.parametrize("count", [1, 2, 5])
+    def test_sees_within_a_second_what_is_pushed_behind_its_back(self, bucket, redis, count):
+        fleet = SimulatedFleet(bucket, count)
+        for number in range(20):
+            fleet.run(2.77)
+            bucket.enqueue(f"job-{number}")
+            redis.delete(keys.bell("default"))  # plain RQ rings none
+            pushed_us = bucket.now_us
+            fleet.run(1.001)
+            assert fleet.starts[-1][2].job_id == f"job-{number}"
+            assert fleet.starts[-1][0] - pushed_us <= 1.001 * SECOND_US
+
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_is_watched_again_within_a_second_after_a_watcher_died(self, bucket, which):
+        fleet = SimulatedFleet(bucket, 3)
+        fleet.run(10)
+        fleet.kill(fleet.watchers()[which])
+
+        fleet.run(15)
+
+        looks = fleet.looks_between(9, 25)
+        # the turn that the dead one missed, and then as before
+        assert max(b - a for a, b in pairwise(looks)) <= 2.001
+        assert len(set(fleet.watchers())) == 2
+        later = fleet.looks_between(13, 25)
+        assert max(b - a for a, b in pairwise(later)) <= 1.001
+
+    def test_is_watched_though_both_watchers_began_long_jobs(self, bucket, redis):
+        fleet = SimulatedFleet(bucket, 4, run_seconds=300)
+        fleet.run(10)
+        bucket.enqueue("a")
+        fleet.run(0.2)
+        bucket.enqueue("b")
+        fleet.run(3)
+        assert len(fleet.watchers()) == 2
+
+        bucket.enqueue("c")
+        redis.delete(keys.bell("default"))
+        fleet.run(1.001)
+
+        assert len(fleet.starts) == 3
+
+    def test_is_looked_at_when_a_delayed_job_is_due(self, bucket):
+        bucket.enqueue("a", "retried")
+        bucket.retry(bucket.claim(), delay=7.3)
+        fleet = SimulatedFleet(bucket, 3)
+
+        fleet.run(10)
+
+        assert 7.3 <= seconds(fleet.starts[0][0]) <= 7.4 + 0.001
+
+
+class TestBacklog:
+    @pytest.mark.parametrize("count", [1, 2, 3, 8])
+    def test_leaks_at_its_rate(self, redis, count):
+        bucket = OneBucket(redis, "10/s", capacity=1000)
+        fill(bucket, 200)
+        fleet = SimulatedFleet(bucket, count)
+
+        fleet.run(19.9)
+
+        slots = [claim.slot_us for _, _, claim in fleet.starts]
+        assert slots == [START_US + 100_000 * number for number in range(200)]
+
+    @pytest.mark.parametrize("rate", ["10/s", "30/s"])
+    def test_costs_no_more_with_more_idle_workers(self, redis, rate):
+        commands = {}
+        for idle in (2, 64):
+            redis.flushall()
+            bucket = OneBucket(redis, rate, capacity=1000)
+            fill(bucket, 200)
+            fleet = SimulatedFleet(bucket, idle + 2)  # two are always under way
+            before = commands_done(redis) - fleet.own_commands
+            fleet.run(199 * int(redis.hget(keys.bucket("default"), "interval_us")) / SECOND_US)
+            assert len(fleet.starts) == 200
+            commands[idle] = (commands_done(redis) - fleet.own_commands - before) / 200
+
+        assert commands[64] == pytest.approx(commands[2], rel=0.1)
+
+    @pytest.mark.parametrize("rate", ["10/s", "1/s", "6/m", "1/h"])
+    @pytest.mark.parametrize("which", [0, 1])
+    def test_misses_a_dead_watcher_for_less_than_a_second(self, redis, rate, which):
+        bucket = OneBucket(redis, rate, capacity=1000)
+        fill(bucket, 100)
+        fleet = SimulatedFleet(bucket, 6)
+        interval_us = int(redis.hget(keys.bucket("default"), "interval_us"))
+        fleet.run(2 * interval_us / SECOND_US + 0.01)
+        assert len(fleet.starts) == 3
+        fleet.kill(fleet.watchers()[which])
+
+        fleet.run(interval_us / SECOND_US + 1)
+
+        late_us = fleet.starts[3][2].slot_us - fleet.starts[2][2].slot_us - interval_us
+        assert 0 <= late_us <= SECOND_US
+
+    @pytest.mark.parametrize("rate", ["1/s", "6/m"])
+    def test_misses_a_dead_watcher_though_all_others_run_long_jobs(self, redis, rate):
+        bucket = OneBucket(redis, rate, capacity=1000)
+        fill(bucket, 100)
+        fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
+        interval = int(redis.hget(keys.bucket("default"), "interval_us")) / SECOND_US
+
+        for expected in (2, 3, 4):  # each time the one that was to start the next job dies
+            while len(fleet.starts) < expected:
+                fleet.run(interval / 10)
+            fleet.run(interval / 10)
+            fleet.kill(fleet.watchers()[0])
+            started_us = bucket.now_us
+            fleet.run(interval + 1)
+            assert len(fleet.starts) > expected
+            assert fleet.starts[expected][0] - started_us <= (interval + 1) * SECOND_US
+
+    def test_is_watched_again_by_a_busy_workers_thread_when_both_watchers_died(self, redis):
+        bucket = OneBucket(redis, "1/s")
+        fill(bucket, 20)
+        fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
+        fleet.run(3.5)
+        for name in fleet.watchers():
+            fleet.kill(name)
+        fleet.run(2)
+        assert len(fleet.starts) == 4
+
+        bucket.reap()
+        fleet.run(0)
+
+        assert len(fleet.starts) == 5
+
+    def test_of_one_job_an_hour_is_steered_at_once(self, redis):
+        bucket = OneBucket(redis, "1/h")
+        fill(bucket, 50)
+        fleet = SimulatedFleet(bucket, 3)
+        fleet.run(100)
+        assert len(fleet.starts) == 1
+
+        bucket.say(rate="10/s")
+        fleet.run(1)
+
+        assert [seconds(us) for us, _, _ in fleet.starts[1:3]] == [100, 100.051]
+        assert len(fleet.starts) == 1 + 11
+
+    def test_goes_on_at_once_after_a_pause(self, bucket):
+        fill(bucket, 10)
+        bucket.say(paused=True)
+        fleet = SimulatedFleet(bucket, 3)
+        fleet.run(47.77)
+        assert not fleet.starts
+
+        bucket.say(paused=False)
+        fleet.run(0)
+
+        assert len(fleet.starts) == 1
+
+    def test_that_is_limited_goes_on_at_once_when_a_job_ends(self, bucket):
+        bucket.say(max_running=2)
+        fill(bucket, 10)
+        fleet = SimulatedFleet(bucket, 5, run_seconds=3.21)
+
+        fleet.run(10)
+
+        assert [seconds(us) for us, _, _ in fleet.starts] == pytest.approx(
+            [0, 0.051, 3.21, 3.311, 6.42, 6.521, 9.63, 9.731], abs=0.06
+        )
+
+    def test_is_taken_over_when_the_watchers_leave(self, redis):
+        bucket = OneBucket(redis, "1/s")
+        fill(bucket, 20)
+        fleet = SimulatedFleet(bucket, 4)
+        fleet.run(5.2)
+        for name in fleet.watchers():
+            fleet.kill(name)
+            bucket.bucket.leave(name)
+
+        fleet.run(10)
+
+        slots = [claim.slot_us for _, _, claim in fleet.starts]
+        assert slots == [START_US + SECOND_US * number for number in range(16)]
+
+
+@pytest.mark.parametrize("rate", ["10/s", "2/s"])
+def test_a_worker_that_dies_with_a_job_costs_its_slot_and_no_more(redis, rate):
+    bucket = OneBucket(redis, rate, capacity=1000)
+    fill(bucket, 250)
+    fleet = SimulatedFleet(bucket, 4, run_seconds=0.01)
+    interval_us = int(redis.hget(keys.bucket("default"), "interval_us"))
+    while len(fleet.starts) < 5:
+        fleet.run(interval_us / 10 / SECOND_US)
+    _, worker, lost = fleet.starts[-1]
+    fleet.kill(worker)
+
+    for _ in range(20):  # in which somebody reaps its lease
+        fleet.run(1)
+        bucket.reap()
+
+    slots = [claim.slot_us for _, _, claim in fleet.starts]
+    assert slots == [START_US + interval_us * number for number in range(len(slots))]
+    attempts = [c.attempt for _, _, c in fleet.starts if c.job_id == lost.job_id]
+    assert attempts == [1, 2]
+
+
+def test_a_watcher_alone_calls_for_a_deputy_once(bucket, redis):
+    fleet = SimulatedFleet(bucket, 1)
+
+    fleet.run(10)
+
+    assert redis.llen(keys.deputy_bell("default")) == 1
+
+
+def test_who_looks_has_heard_the_bell(bucket, redis):
+    redis.lpush(keys.bell("default"), "1")
+
+    bucket.ask()
+
+    assert not redis.exists(keys.bell("default"))
+
+
+def test_the_bell_holds_one_token(bucket, redis):
+    for number in range(3):
+        bucket.say(capacity=number + 1)
+
+    assert redis.llen(keys.bell("default")) == 1
+
+
+def test_a_reaper_rings_for_nobody_who_is_there(bucket, redis):
+    fill(bucket, 3)
+    fleet = SimulatedFleet(bucket, 2, run_seconds=100)
+    assert len(fleet.starts) == 1
+    redis.delete(keys.bell("default"))
+
+    bucket.reap()
+
+    assert not redis.exists(keys.bell("default"))
+
+
+def test_a_reaper_rings_for_no_job(bucket, redis):
+    redis.delete(keys.bell("default"))
+
+    bucket.reap()
+
+    assert not redis.exists(keys.bell("default"))
+
+
+def test_a_bucket_is_watched_until_its_watchers_are_half_a_second_late(bucket):
+    assert not bucket.bucket.is_watched(bucket.now_us)
+    fleet = SimulatedFleet(bucket, 3)
+    late_us = max(worker.until_us for worker in fleet.workers[:2]) + SECOND_US // 2
+
+    assert bucket.bucket.is_watched(late_us - SECOND_US // 100)
+    assert not bucket.bucket.is_watched(late_us + SECOND_US // 100)
+
+
+class TestReaping:
+    """Watchers that come and go do not look for silent workers more often than needed."""
+
+    @pytest.fixture
+    def silent(self, bucket):
+        bucket.enqueue("a")
+        bucket.claim()
+        bucket.reap_until_silent()  # reaped, and claimed again below
+        claim = bucket.claim()
+        for _ in range(7):
+            bucket.sleep(2.2)
+            bucket.attempts.renew([], 60, now_us=bucket.now_us)
+        assert bucket.now_us > claim.slot_us + 15 * SECOND_US
+        return bucket
+
+    def test_is_left_to_those_who_did_it_just_now(self, silent, redis):
+        redis.hset(keys.bucket("default"), "reaped_us", silent.now_us - 899_999)
+
+        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 0
+        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us + 1).count == 1
+
+    def test_is_done_at_once_by_those_who_insist(self, silent, redis):
+        redis.hset(keys.bucket("default"), "reaped_us", silent.now_us)
+
+        assert silent.attempts.reap(now_us=silent.now_us).count == 1
+
+    def test_is_done_after_the_clock_was_set_back(self, silent, redis):
+        redis.hset(keys.bucket("default"), "reaped_us", silent.now_us + 1)
+
+        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 1
+
+    def test_is_noted(self, silent):
+        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 1
+        silent.enqueue("b")
+        claim = silent.claim()
+        late_us = silent.now_us
+
+        assert claim.job_id == "a"
+        assert silent.attempts.reap(fresh_ms=900, now_us=late_us).count == 0

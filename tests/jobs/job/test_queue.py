@@ -1,0 +1,336 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis import Redis
+
+from spigot import InvalidPayload, UnknownJobType
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
+from spigot.jobs.job.queue import Full, IdempotencyKey, JobQueue, Repeated, payload_of
+from spigot.jobs.job.state import JobState
+from spigot.jobs.store import keys
+from tests.jobs.conftest import NUMBERS
+from tests.support.redis_content import content
+from tests.support.round_trips import counted_round_trips
+
+NOW_US = 1_767_225_600_123_456  # 2026-01-01T00:00:00.123456Z
+DEFAULT = keys.bucket("default")
+
+
+def fill(queue, number=3, now_us=NOW_US):
+    return [queue.enqueue("add", {"x": x}, now_us=now_us).id for x in range(number)]
+
+
+def test_a_job_is_taken_in(queue):
+    job = queue.enqueue("add", {"x": 1}, "high", now_us=NOW_US)
+
+    assert job == JobState(
+        id=job.id,
+        type="add",
+        status="queued",
+        bucket="default",
+        priority="high",
+        position=1,
+        estimated_start_at="2026-01-01T00:00:00.123456Z",
+        estimated_start_in=0,
+        attempts=0,
+        enqueued_at="2026-01-01T00:00:00.123456Z",
+        started_at=None,
+        ended_at=None,
+        progress=None,
+        result=None,
+        error=None,
+        revision=1,
+    )
+
+
+def test_an_id_has_128_random_bits(queue):
+    ids = fill(queue)
+
+    assert len(set(ids)) == 3
+    assert all(len(bytes.fromhex(job_id)) == 16 for job_id in ids)
+
+
+def test_the_clock_is_that_of_the_server(queue, redis):
+    before = redis.time()
+    job = queue.enqueue("add", {"x": 1})
+    after = redis.time()
+
+    enqueued_us = int(redis.hget(keys.job(job.id), "spigot_enqueued_us"))
+    assert before <= divmod(enqueued_us, 1_000_000) <= after
+
+
+def test_the_payload_is_kept_as_it_was_sent(queue, redis):
+    job = queue.enqueue("add", {"x": 1})
+
+    assert payload_of(redis.hget(keys.job(job.id), "data")) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    ("priority", "queue_name"),
+    [("high", "default-high"), ("default", "default"), ("low", "default-low")],
+)
+def test_each_priority_has_its_queue(queue, redis, priority, queue_name):
+    job = queue.enqueue("add", {"x": 1}, priority)
+
+    assert redis.lrange(keys.queue(queue_name), 0, -1) == [job.id.encode()]
+    assert redis.smembers("rq:queues") == {keys.queue(queue_name).encode()}
+
+
+def test_jobs_leave_in_the_order_in_which_they_came(queue, redis):
+    ids = fill(queue)
+
+    assert [job_id.decode() for job_id in redis.lrange(keys.queue("default"), 0, -1)] == ids
+
+
+def test_a_job_goes_to_the_bucket_of_its_type(queue, redis):
+    queue.enqueue("shout", {"text": "hi"})
+
+    assert redis.llen(keys.queue("narrow")) == 1
+
+
+def test_enqueueing_is_one_round_trip(queue):
+    fill(queue, 1)
+
+    with counted_round_trips() as sent:
+        queue.enqueue("add", {"x": 1})
+
+    assert len(sent) == 1
+
+
+def test_a_refusal_is_one_round_trip(queue):
+    fill(queue)
+
+    with counted_round_trips() as sent:
+        queue.enqueue("add", {"x": 1})
+
+    assert len(sent) == 1
+
+
+class TestFull:
+    def test_takes_no_more_than_its_capacity_over_all_priorities(self, queue, redis):
+        for priority in ("high", "default", "low"):
+            queue.enqueue("add", {"x": 1}, priority, now_us=NOW_US)
+        before = content(redis)
+
+        refused = queue.enqueue("add", {"x": 1}, "high", now_us=NOW_US)
+
+        assert refused == Full("default", draining=False, retry_after_ms=1)
+        assert str(refused) == "bucket 'default' is full"
+        assert content(redis) == before
+
+    def test_does_not_refuse_other_buckets(self, queue):
+        fill(queue)
+
+        assert isinstance(queue.enqueue("shout", {"text": "hi"}), JobState)
+
+    @pytest.mark.parametrize(
+        ("fields", "too_many", "retry_after_ms"),
+        [
+            ({}, 0, 1),  # an idle bucket leaks at once
+            ({"last_slot_us": NOW_US}, 0, 100),
+            ({"last_slot_us": NOW_US - 60_000}, 0, 40),
+            ({"last_slot_us": NOW_US - 60_001}, 0, 40),  # rounded up
+            ({"last_slot_us": NOW_US + 50_000}, 0, 150),  # that job was claimed ahead of its slot
+            ({"last_slot_us": NOW_US + 9_000_000}, 0, 150),  # the clock was set back
+            ({"last_slot_us": NOW_US}, 2, 300),  # retries came back over the capacity
+            ({"held_until_us": NOW_US + 7_000_000}, 0, 7000),
+            ({"held_until_us": NOW_US + 7_000_000}, 1, 7100),
+            ({"paused": 1}, 0, 60_000),
+            ({"paused": 1, "held_until_us": NOW_US + 7_000_000}, 0, 7000),
+            ({"paused": 1, "held_until_us": NOW_US + 1}, 0, 1),
+            ({"paused": 1, "held_until_us": NOW_US - 1}, 0, 60_000),
+        ],
+    )
+    def test_says_when_a_place_is_free(self, queue, redis, fields, too_many, retry_after_ms):
+        fill(queue)
+        redis.hset(DEFAULT, mapping={"capacity": 3 - too_many, **fields})
+
+        refused = queue.enqueue("add", {"x": 1}, now_us=NOW_US)
+
+        assert refused == Full("default", draining=False, retry_after_ms=retry_after_ms)
+
+    def test_tells_the_truth_about_it(self, queue, redis):
+        fill(queue)
+        bucket = LeakyBucket(redis, "default")
+        bucket.claim("w", "t1", lease_ms=1000, now_us=NOW_US)
+        fill(queue, 1)
+        wait_ms = queue.enqueue("add", {"x": 1}, now_us=NOW_US).retry_after_ms
+
+        bucket.claim("w", "t2", lease_ms=1000, now_us=NOW_US + wait_ms * 1000)
+
+        assert wait_ms == 100
+        assert isinstance(queue.enqueue("add", {"x": 1}), JobState)
+
+    def test_takes_jobs_again_when_one_left(self, queue, redis):
+        fill(queue)
+        redis.lpop(keys.queue("default"))
+
+        assert isinstance(queue.enqueue("add", {"x": 1}), JobState)
+
+    def test_a_race_for_the_last_place_has_one_winner(self, redis_url, redis, catalog, queue):
+        fill(queue, 2)
+
+        def enqueue(number):
+            with Redis.from_url(redis_url) as own:
+                return JobQueue(own, catalog, NUMBERS, keep_seconds=60).enqueue("add", {"x": 1})
+
+        with ThreadPoolExecutor(8) as pool:
+            outcomes = list(pool.map(enqueue, range(24)))
+
+        assert sum(isinstance(outcome, JobState) for outcome in outcomes) == 1
+        assert redis.llen(keys.queue("default")) == 3
+
+
+class TestDraining:
+    @pytest.mark.parametrize(
+        ("held_until_us", "retry_after_ms"), [(0, 60_000), (NOW_US + 1_500_001, 1501)]
+    )
+    def test_takes_no_job_though_it_is_empty(self, queue, redis, held_until_us, retry_after_ms):
+        redis.hset(DEFAULT, mapping={"draining": 1, "held_until_us": held_until_us})
+        before = content(redis)
+
+        refused = queue.enqueue("add", {"x": 1}, now_us=NOW_US)
+
+        assert refused == Full("default", draining=True, retry_after_ms=retry_after_ms)
+        assert str(refused) == "bucket 'default' is being drained and takes no new jobs"
+        assert content(redis) == before
+
+
+class TestTheSameId:
+    def test_changes_nothing(self, queue, redis):
+        first = queue.enqueue("add", {"x": 1}, job_id="mine", now_us=NOW_US)
+        before = content(redis)
+
+        again = queue.enqueue("add", {"x": 99}, "high", job_id="mine", now_us=NOW_US)
+
+        assert again == first
+        assert content(redis) == before
+
+    def test_finds_the_job_though_the_bucket_is_full(self, queue):
+        first = queue.enqueue("add", {"x": 1}, job_id="mine", now_us=NOW_US)
+        fill(queue, 2)
+
+        assert queue.enqueue("add", {"x": 1}, job_id="mine", now_us=NOW_US) == first
+
+    def test_does_not_run_a_started_job_again(self, queue, redis):
+        queue.enqueue("add", {"x": 1}, job_id="mine", now_us=NOW_US)
+        LeakyBucket(redis, "default").claim("w", "t1", lease_ms=1000, now_us=NOW_US)
+        before = content(redis)
+
+        again = queue.enqueue("add", {"x": 1}, job_id="mine", now_us=NOW_US)
+
+        assert (again.status, again.attempts) == ("started", 1)
+        assert content(redis) == before
+
+
+class TestIdempotencyKey:
+    KEY = IdempotencyKey("10.0.0.1 abc", "fingerprint")
+
+    def test_finds_the_first_job_and_enqueues_nothing(self, queue, redis):
+        first = queue.enqueue("add", {"x": 1}, idempotency=self.KEY, now_us=NOW_US)
+        before = content(redis)
+
+        again = queue.enqueue("add", {"x": 1}, idempotency=self.KEY)
+        assert isinstance(again, Repeated)
+        assert again.job.id == first.id
+        assert content(redis) == before
+
+    def test_refuses_another_body(self, queue, redis):
+        queue.enqueue("add", {"x": 1}, idempotency=self.KEY, now_us=NOW_US)
+        before = content(redis)
+
+        other = IdempotencyKey(self.KEY.name, "another")
+
+        assert queue.enqueue("add", {"x": 2}, idempotency=other) == Repeated(None)
+        assert content(redis) == before
+
+    def test_is_kept_as_long_as_ended_jobs(self, queue, redis):
+        queue.enqueue("add", {"x": 1}, idempotency=self.KEY)
+
+        assert 598 <= redis.ttl(keys.idempotency(self.KEY.name)) <= 600
+
+    def test_is_not_spent_by_a_refusal(self, queue, redis):
+        fill(queue)
+
+        assert isinstance(queue.enqueue("add", {"x": 1}, idempotency=self.KEY), Full)
+        assert not redis.exists(keys.idempotency(self.KEY.name))
+
+    def test_of_another_client_is_another_key(self, queue):
+        queue.enqueue("add", {"x": 1}, idempotency=self.KEY)
+
+        other = IdempotencyKey("10.0.0.2 abc", "fingerprint")
+
+        assert isinstance(queue.enqueue("add", {"x": 1}, idempotency=other), JobState)
+
+
+class TestAnEmptiedServer:
+    def test_gets_the_numbers_of_all_buckets_again(self, queue, redis):
+        redis.flushall()
+
+        job = queue.enqueue("add", {"x": 1})
+
+        assert job.position == 1
+        assert redis.hget(DEFAULT, "capacity") == b"3"
+        assert redis.hget(keys.bucket("narrow"), "rate") == b"60/m burst 3"
+
+    def test_refuses_at_the_published_capacity(self, queue, redis):
+        redis.flushall()
+        fill(queue, 3, None)
+
+        assert isinstance(queue.enqueue("add", {"x": 1}), Full)
+
+    def test_a_bucket_without_numbers_is_a_fault(self, redis, catalog):
+        with pytest.raises(RuntimeError, match="bucket 'default' has no numbers"):
+            JobQueue(redis, catalog, {}, keep_seconds=60).enqueue("add", {"x": 1})
+
+        assert content(redis) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("subtract", {"x": 1}), UnknownJobType),
+        (("", {"x": 1}), UnknownJobType),
+        (("add", {"x": "many"}), InvalidPayload),
+        (("add", {}), InvalidPayload),
+        (("add", None), InvalidPayload),
+        (("add", {"x": 1}, "urgent"), ValueError),
+        (("add", {"x": 1}, ""), ValueError),
+    ],
+)
+def test_bad_input_changes_nothing(queue, redis, arguments, error):
+    before = content(redis)
+
+    with counted_round_trips() as sent, pytest.raises(error):
+        queue.enqueue(*arguments)
+
+    assert sent == []
+    assert content(redis) == before
+
+
+class TestWhatWorkersAreTold:
+    def test_the_first_waiting_job_rings_the_bell_once(self, queue, redis):
+        redis.delete(keys.bell("default"))
+
+        fill(queue, 2)
+
+        assert redis.lrange(keys.bell("default"), 0, -1) == [b"1"]
+
+    def test_a_job_behind_others_does_not_ring(self, queue, redis):
+        fill(queue, 1)
+        redis.delete(keys.bell("default"))
+
+        fill(queue, 1)
+
+        assert redis.llen(keys.bell("default")) == 0
+
+    def test_listeners_hear_of_the_job(self, queue, redis):
+        with redis.pubsub(ignore_subscribe_messages=True) as listener:
+            listener.subscribe(keys.job_events())
+            listener.get_message(timeout=5)
+            job = queue.enqueue("add", {"x": 1})
+
+            message = listener.get_message(timeout=5)
+
+        assert message["data"] == job.id.encode()
+        assert redis.hget(keys.job(job.id), "spigot_revision") == b"1"

@@ -1,0 +1,211 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from spigot.jobs.store import keys
+from spigot.launch.doctor import doctor, examine
+from spigot.launch.file_checks import check_rate_limits, check_result_log
+from spigot.launch.server_checks import check_server_state
+from spigot.runtime.server.server_url import ServerUrlFile
+from spigot.runtime.settings import Settings
+
+HEALTHY = {
+    "redis_version": "7.2.4",
+    "role": "master",
+    "maxmemory_policy": "noeviction",
+    "aof_enabled": 1,
+    "aof_last_write_status": "ok",
+}
+IN_A_MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def settings(tmp_path, redis_url):
+    """A place where everything is as it should be, but for the test server's missing files."""
+    (tmp_path / "rate_limits.json").write_text("{}")
+    (tmp_path / "buckets.json").write_text('{"default": {}, "slow": {}}')
+    return Settings(
+        _env_file=None,
+        redis_url=redis_url,
+        data_dir=tmp_path / "data",
+        rate_limits=tmp_path / "rate_limits.json",
+        buckets=tmp_path / "buckets.json",
+        apps=(),
+    )
+
+
+def wrong(settings, check):
+    return [f.detail for f in examine(settings) if f.check == check and not f.ok]
+
+
+def test_counts_the_workers_that_are_alive(settings, redis):
+    sign_on(redis, "default", IN_A_MINUTE_MS, IN_A_MINUTE_MS, -1)
+    sign_on(redis, "slow", IN_A_MINUTE_MS)
+
+    details = [f.detail for f in examine(settings) if f.check == "workers"]
+
+    assert details == [
+        "bucket default: 2 alive, 0 jobs wait",
+        "bucket slow: 1 alive, 0 jobs wait",
+    ]
+    assert not wrong(settings, "workers")
+
+
+def test_a_bucket_in_use_without_workers_is_wrong(settings, redis):
+    sign_on(redis, "default", IN_A_MINUTE_MS)
+    sign_on(redis, "slow", -1)
+
+    assert wrong(settings, "workers") == ["bucket slow: 0 alive, 0 jobs wait"]
+
+
+def test_a_bucket_out_of_use_needs_workers_only_while_jobs_wait(settings, redis):
+    sign_on(redis, "default", IN_A_MINUTE_MS)
+    sign_on(redis, "slow", IN_A_MINUTE_MS)
+    redis.sadd(keys.buckets(), "old")
+    assert not wrong(settings, "workers")
+
+    redis.rpush(keys.queue("old-low"), "job-1")
+
+    assert wrong(settings, "workers") == ["bucket old: 0 alive, 1 jobs wait"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "detail"),
+    [
+        ("redis_version", "6.0.16", "Redis 6.0.16 is too old"),
+        ("role", "slave", "it is a replica"),
+        ("maxmemory_policy", "allkeys-lru", "drops keys, and jobs with them (allkeys-lru)"),
+        ("aof_enabled", 0, "it forgets accepted jobs when it restarts"),
+        ("aof_last_write_status", "err", "it cannot write its files"),
+    ],
+)
+def test_a_server_that_could_lose_jobs_is_wrong(field, value, detail):
+    (finding,) = check_server_state({**HEALTHY, field: value})
+
+    assert detail in finding.detail
+    assert finding.mend
+
+
+def test_a_managed_server_need_not_tell_everything():
+    assert check_server_state({"redis_version": "6.2.0"}) == []
+
+
+def test_asks_the_server_itself(settings):
+    details = [(f.ok, f.detail) for f in examine(settings) if f.check == "server"]
+
+    (reachable, name), *others = details
+    assert reachable
+    assert name.endswith(f" at {settings.redis_url}")
+    assert others == [(False, "it forgets accepted jobs when it restarts")]
+
+
+def test_a_server_that_does_not_answer_is_wrong_and_its_password_hidden(settings):
+    away = settings.model_copy(update={"redis_url": "redis://:secret@127.0.0.1:1"})
+
+    (detail,) = wrong(away, "server")
+
+    assert detail.startswith("redis://***@127.0.0.1:1 does not answer: ")
+
+
+def test_no_server_is_wrong(settings):
+    nowhere = settings.model_copy(update={"redis_url": None})
+
+    assert "set REDIS_URL, or run `spigot up`" in wrong(nowhere, "server")[0]
+
+
+def test_finds_the_server_of_spigot_up(settings, redis_url):
+    with ServerUrlFile(settings.data_dir) as file:
+        file.publish(redis_url)
+
+        assert examine(settings.model_copy(update={"redis_url": None})) == examine(settings)
+
+
+def test_looks_at_the_doors_own_server(settings):
+    apart = settings.model_copy(update={"limits_redis_url": "redis://127.0.0.1:1"})
+
+    assert "redis://127.0.0.1:1 does not answer" in wrong(apart, "server of the door")[0]
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"default": {"capacity": 0}}'])
+def test_rules_that_cannot_be_used_are_wrong(tmp_path, content):
+    path = tmp_path / "rate_limits.json"
+    if content is not None:
+        path.write_text(content)
+
+    assert not check_rate_limits(path).ok
+
+
+def test_broken_buckets_are_wrong(settings):
+    settings.buckets.write_text('{"default": {"rate": "fast"}}')
+
+    assert "rate" in wrong(settings, "buckets")[0]
+
+
+def test_an_app_that_cannot_be_imported_is_wrong(settings):
+    missing = settings.model_copy(update={"apps": ("no_such_app",)})
+
+    assert "no_such_app" in wrong(missing, "job types")[0]
+
+
+def test_a_result_log_yet_to_be_made_is_fine_and_not_made(tmp_path):
+    assert check_result_log(tmp_path / "data" / "results.jsonl").ok
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_existing_result_log_is_not_touched(tmp_path):
+    (tmp_path / "results.jsonl").write_text("{}\n")
+
+    assert check_result_log(tmp_path / "results.jsonl").ok
+    assert (tmp_path / "results.jsonl").read_text() == "{}\n"
+
+
+def test_a_result_log_that_cannot_be_written_is_wrong(tmp_path):
+    (tmp_path / "file").touch()
+
+    assert not check_result_log(tmp_path).ok
+    assert not check_result_log(tmp_path / "file" / "results.jsonl").ok
+
+
+def test_a_full_disk_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr("spigot.launch.file_checks.LOW_DISK_BYTES", 10**18)
+
+    assert "MB free on its disk" in check_result_log(tmp_path / "results.jsonl").detail
+
+
+def test_says_what_to_mend_and_exits_with_1(settings, monkeypatch):
+    monkeypatch.setattr("spigot.launch.doctor.load_settings", lambda: settings)
+
+    result = CliRunner().invoke(doctor)
+
+    assert result.exit_code == 1
+    assert "ok     buckets: " in result.output
+    assert (
+        "WRONG  workers: bucket slow: 0 alive, 0 jobs wait\n"
+        "       run `spigot worker slow`\n" in result.output
+    )
+
+
+def test_prints_json(settings, monkeypatch):
+    monkeypatch.setattr("spigot.launch.doctor.load_settings", lambda: settings)
+
+    result = CliRunner().invoke(doctor, ["--json"])
+
+    document = json.loads(result.output)
+    assert document["ok"] is False
+    assert {"check": "job types", "ok": True, "detail": "none", "mend": ""} in document["checks"]
+
+
+def test_exits_with_0_when_all_is_well(settings, monkeypatch):
+    monkeypatch.setattr("spigot.launch.doctor.load_settings", lambda: settings)
+    monkeypatch.setattr("spigot.launch.doctor.check_servers", lambda *_: [])
+
+    assert CliRunner().invoke(doctor).exit_code == 0
+
+
+def sign_on(redis, bucket, *alive_for_ms):
+    """Note workers of ``bucket`` as alive for that long from now."""
+    seconds, microseconds = redis.time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    until = {f"worker-{n}": now_ms + ms for n, ms in enumerate(alive_for_ms)}
+    redis.zadd(keys.workers(bucket), until)

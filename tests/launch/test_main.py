@@ -1,0 +1,129 @@
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+import spigot.__main__ as root
+from spigot.launch.lazy_group import LazyGroup, load_command
+from spigot.runtime.errors import OperatorError
+
+
+@pytest.mark.parametrize("name", root.COMMANDS)
+def test_every_command_can_be_loaded_and_shows_an_example(name):
+    command = load_command(root.COMMANDS[name][0])
+
+    result = CliRunner().invoke(command, ["--help"])
+
+    assert result.exit_code == 0
+    assert f"spigot {name}" in result.output
+    assert "\\b" not in result.output
+
+
+def test_help_lists_every_command_and_imports_none():
+    script = (
+        "import sys\n"
+        "from spigot.__main__ import cli\n"
+        "try:\n    cli(['--help'])\n"
+        "finally:\n"
+        "    print(sorted({'flask', 'redis', 'rq', 'spigot.launch.up'} & set(sys.modules)))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    for name, (_, short_help) in root.COMMANDS.items():
+        assert f"  {name} " in result.stdout
+        assert short_help in result.stdout
+    assert result.stdout.endswith("[]\n")
+
+
+def test_shows_the_version():
+    result = CliRunner().invoke(root.cli, ["--version"])
+
+    assert result.output.startswith("spigot 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["drip"], "Error: No such command 'drip'. (see `spigot --help`)"),
+        (["bucket", "rate"], "Error: Missing argument 'NAME'. (see `spigot bucket rate --help`)"),
+        (["up", "--port", "x"], "Error: Invalid value for '--port': 'x' is not a valid integer"),
+        (["job", "list", "--all"], "Error: No such option"),
+    ],
+)
+def test_a_wrong_use_is_told_in_one_line(arguments, line):
+    result = CliRunner().invoke(root.cli, arguments, prog_name="spigot")
+
+    assert result.exit_code == 2
+    assert result.output.startswith(line)
+    assert result.output.count("\n") == 1
+
+
+def test_a_group_alone_shows_its_help():
+    result = CliRunner().invoke(root.cli, ["bucket"])
+
+    assert result.exit_code == 2
+    assert "Commands:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OperatorError("set it right"), "Error: set it right\n"),
+        (
+            RedisConnectionError("Connection refused."),
+            "Error: the server does not answer: nobody listens there; start it, or set the right "
+            "URL\n",
+        ),
+    ],
+)
+def test_what_an_operator_can_put_right_is_one_line(monkeypatch, capsys, error, line):
+    monkeypatch.setattr(root, "cli", raising(error))
+
+    with pytest.raises(SystemExit, match="1"):
+        root.main()
+
+    assert capsys.readouterr().err == line
+
+
+def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(root, "cli", raising(KeyError("oops")))
+
+    with pytest.raises(KeyError):
+        root.main()
+
+
+def test_a_wrong_setting_is_one_line():
+    result = subprocess.run(
+        [sys.executable, "-m", "spigot", "up"],
+        env={"PORT": "many"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: PORT='many' cannot be used: ")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_group_runs_the_command_that_it_loads(monkeypatch):
+    commands = {"echo": ("tests.launch.test_main:echo", "Repeat.")}
+    group = LazyGroup(name="group", lazy_commands=commands)
+
+    assert CliRunner().invoke(group, ["echo", "words"]).output == "words\n"
+
+
+@click.command()
+@click.argument("text")
+def echo(text):
+    click.echo(text)
+
+
+def raising(error):
+    def cli(**_):
+        raise error
+
+    return cli

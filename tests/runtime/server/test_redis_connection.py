@@ -1,0 +1,58 @@
+import pytest
+from redis.exceptions import (
+    BusyLoadingError,
+    ConnectionError,
+    DataError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
+    TimeoutError,
+)
+
+from spigot.runtime.server.redis_connection import connect, is_away
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BusyLoadingError("loading"),
+        ConnectionError("refused"),
+        OutOfMemoryError("maxmemory"),
+        ReadOnlyError("replica"),
+        TimeoutError("silent"),
+        ResponseError("MISCONF Redis is configured to save RDB snapshots"),
+        ResponseError("-OOM command not allowed when used memory > 'maxmemory', script: 1"),
+    ],
+)
+def test_a_server_that_may_soon_serve_again_is_away(error):
+    assert is_away(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ResponseError("WRONGTYPE Operation against a key"),
+        NoScriptError("NOSCRIPT"),
+        DataError("wrong input"),
+        KeyError("ConnectionError"),
+    ],
+)
+def test_a_fault_of_ours_is_not(error):
+    assert not is_away(error)
+
+
+def test_a_server_that_is_full_is_away_in_a_script_too(redis):
+    before = redis.config_get("maxmemory")["maxmemory"]
+    redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(ResponseError) as raised:
+            redis.eval("return redis.call('SET', 'a', 1)", 0)
+    finally:
+        redis.config_set("maxmemory", before)
+
+    assert is_away(raised.value)
+
+
+def test_connecting_opens_no_connection():
+    connect("redis://127.0.0.1:1/0", timeout=1)

@@ -1,0 +1,238 @@
+"""Starts workers quickly: forks them from a process that has imported everything already.
+
+The process is a program of its own (``python -m tests.support.fast_workers``), because a test
+process has threads, and is told what to do by lines of JSON. Its workers die with it.
+"""
+
+import faulthandler
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spigot import RateAwareSimpleWorker, RateAwareWorker
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.child_process import die_with_parent
+from spigot.runtime.settings import load_settings
+
+from .processes import is_alive, state_of, wait_for
+
+APPS = ["tests.support.worker_jobs"]
+ROOT = Path(__file__).parents[2]
+
+
+class WorkerProcess:
+    """One worker, seen from a test."""
+
+    def __init__(self, nursery: "Nursery", number: int, pid: int, log_path: Path) -> None:
+        self.pid = pid
+        self._number = number
+        self._nursery = nursery
+        self._log_path = log_path
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self._log_path.read_text()
+
+    @property
+    def horses(self) -> list[int]:
+        """Its children that live."""
+        try:
+            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+        return [int(child) for child in children.split() if is_alive(int(child))]
+
+    def send(self, signal_number: int) -> None:
+        """Send it a signal; one that has ended does not mind."""
+        self._nursery.ask(do="send", worker=self._number, signal=signal_number)
+
+    def kill(self) -> None:
+        """End it as the kernel would, and wait until it has ended."""
+        self.send(signal.SIGKILL)
+        self.wait()
+
+    def kill_horses(self) -> int:
+        """End its work horses as the kernel would; return how many there were."""
+        with self._standing_still():
+            return self._kill_horses()
+
+    def kill_with_horse(self) -> None:
+        """End both at one moment: it does not see its work horse die."""
+        with self._standing_still():
+            self._kill_horses()
+            self.kill()
+
+    @contextmanager
+    def _standing_still(self) -> Iterator[None]:
+        """Let it neither fork nor bury anything meanwhile."""
+        self.send(signal.SIGSTOP)
+        wait_for(lambda: state_of(self.pid) in "TZX")
+        yield
+        self.send(signal.SIGCONT)
+
+    def _kill_horses(self) -> int:
+        horses = self.horses
+        for horse in horses:
+            os.kill(horse, signal.SIGKILL)
+        return len(horses)
+
+    def stop(self, seconds: float = 60) -> int:
+        """Ask it to stop; return its exit code."""
+        self.send(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def exit_code(self) -> int | None:
+        """Return its exit code, negative for a signal; None while it runs."""
+        return self._nursery.ask(do="exit_code", worker=self._number)
+
+    def wait(self, seconds: float = 60) -> int:
+        """Return its exit code once it has ended."""
+        wait_for(lambda: self.exit_code() is not None, seconds)
+        code = self.exit_code()
+        assert code is not None
+        return code
+
+
+class Nursery:
+    """The process that forks workers, seen from the tests; safe in threads."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-u", "-m", "tests.support.fast_workers"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        self._mutex = threading.Lock()
+
+    def ask(self, **order: Any) -> Any:
+        with self._mutex:
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
+
+    def start(
+        self,
+        settings: dict[str, Any],
+        *,
+        queues: list[str],
+        log_path: Path,
+        simple: bool = False,
+        **work: Any,
+    ) -> WorkerProcess:
+        """Start a worker.
+
+        Args:
+            settings: Fields of ``Settings``.
+            queues: Names, most urgent first.
+            simple: Whether it runs functions in its own process.
+            log_path: Gets what the worker writes to stdout and stderr.
+            **work: Passed on to ``RateAwareWorker.work``.
+        """
+        log_path.touch()
+        number, pid = self.ask(
+            do="start",
+            settings=settings,
+            queues=queues,
+            log_path=str(log_path),
+            simple=simple,
+            work=work,
+        )
+        return WorkerProcess(self, number, pid, log_path)
+
+    def close(self) -> None:
+        """End the nursery and all that it started."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
+
+
+def _main() -> None:
+    catalog = JobCatalog.load(APPS)
+    gc.freeze()
+    parent = os.getpid()
+    brood = _Brood()
+    for line in sys.stdin:
+        order = json.loads(line)
+        brood.bury()
+        answer: Any = None
+        match order["do"]:
+            case "start":
+                pid = os.fork()
+                if pid == 0:
+                    _be_worker(order, catalog, parent)
+                answer = brood.add(pid), pid
+            case "send":
+                brood.send(order["worker"], order["signal"])
+            case "exit_code":
+                answer = brood.codes.get(order["worker"])
+        print(json.dumps(answer), flush=True)
+
+
+class _Brood:
+    """The workers of a nursery, by numbers of its own: the kernel soon gives a pid out again.
+
+    Attributes:
+        codes: How those ended that have, by number.
+    """
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+        self._pids: dict[int, int] = {}
+
+    def add(self, pid: int) -> int:
+        number = len(self.codes) + len(self._pids)
+        self._pids[number] = pid
+        return number
+
+    def send(self, number: int, signal_number: int) -> None:
+        if number in self._pids:
+            os.kill(self._pids[number], signal_number)
+
+    def bury(self) -> None:
+        for number, pid in list(self._pids.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                del self._pids[number]
+                self.codes[number] = os.waitstatus_to_exitcode(status)
+
+
+def _be_worker(order: dict[str, Any], catalog: JobCatalog, parent: int) -> None:
+    code = 1
+    try:
+        die_with_parent(signal.SIGKILL, parent)
+        log = os.open(order["log_path"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for number, file in enumerate((null, log, log)):
+            os.dup2(file, number)
+        faulthandler.enable()
+        worker_class = RateAwareSimpleWorker if order["simple"] else RateAwareWorker
+        worker = worker_class(
+            order["queues"],
+            settings=load_settings(**order["settings"]),
+            catalog=catalog,
+        )
+        worker.work(**order["work"])
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,127 @@
+"""Workers without processes: they ask, wait, hear the bell and run jobs in simulated time.
+
+The scripts are the real ones, on a real server; only the clock and the waiting are ours. So
+hours of a fleet take a second, and each call is counted.
+"""
+
+from dataclasses import dataclass, field
+
+from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.store import keys
+from spigot.worker.idle.wake_up import LATE_SECONDS
+
+from .clocked_bucket import SECOND_US, START_US, OneBucket
+
+SERVER_LATE_US = 100_000
+"""The worst that a server adds to a blocking wait that nobody rings for."""
+
+
+@dataclass(eq=False)
+class Worker:
+    """One worker process.
+
+    Attributes:
+        since_us: When it began to wait; the server serves who waits longest.
+        until_us: When it looks again by itself.
+        deaf_from_us: From when on it waits without the bell.
+        claim: The job that it runs.
+    """
+
+    name: str
+    since_us: int = 0
+    until_us: int = 0
+    deaf_from_us: int = 0
+    bells: tuple[str, ...] = ()
+    claim: Claim | None = None
+    dead: bool = False
+
+
+@dataclass
+class SimulatedFleet:
+    """Workers of the bucket ``default``.
+
+    Attributes:
+        run_seconds: How long each job runs.
+        looks: Time and worker of each call of the leak script.
+        starts: Time, worker and claim of each job.
+        own_commands: How many commands the simulation itself sent.
+    """
+
+    bucket: OneBucket
+    count: int
+    run_seconds: float = 0.0
+    looks: list[tuple[int, str]] = field(default_factory=list)
+    starts: list[tuple[int, str, Claim]] = field(default_factory=list)
+    own_commands: int = 0
+
+    def __post_init__(self) -> None:
+        self.workers = [Worker(f"worker-{number}") for number in range(self.count)]
+        for worker in self.workers:
+            self._look(worker)
+
+    def run(self, seconds: float) -> None:
+        """Let so much time go by."""
+        end_us = self.bucket.now_us + round(seconds * SECOND_US)
+        self._hear_bells()
+        while True:
+            worker = min((w for w in self.workers if not w.dead), key=lambda w: w.until_us)
+            if worker.until_us > end_us:
+                break
+            self.bucket.now_us = max(self.bucket.now_us, worker.until_us)
+            self._look(worker)
+            self._hear_bells()
+        self.bucket.now_us = end_us
+
+    def kill(self, name: str) -> None:
+        """Kill a worker as SIGKILL does; the server has not noticed yet."""
+        next(w for w in self.workers if w.name == name).dead = True
+
+    def watchers(self) -> list[str]:
+        """Return the names of those that watch the bucket, the next to look first."""
+        names = self.bucket.redis.zrange(keys.waiters("default"), 0, -1)
+        return [name.decode() for name in names]
+
+    def looks_between(self, begin_seconds: float, end_seconds: float) -> list[float]:
+        """Return when workers looked, in seconds since the start."""
+        times = ((us - START_US) / SECOND_US for us, _ in self.looks)
+        return [time for time in times if begin_seconds <= time < end_seconds]
+
+    def _look(self, worker: Worker) -> None:
+        if worker.claim is not None:
+            self.bucket.finish(worker.claim)
+            worker.claim = None
+        now_us = self.bucket.now_us
+        self.looks.append((now_us, worker.name))
+        answer = self.bucket.ask(worker.name)
+        worker.since_us = now_us
+        if isinstance(answer, Claim):
+            self.starts.append((now_us, worker.name, answer))
+            worker.claim, worker.bells = answer, ()
+            worker.until_us = max(now_us, answer.slot_us) + round(self.run_seconds * SECOND_US)
+        else:
+            self._wait(worker, answer)
+
+    def _wait(self, worker: Worker, answer: Wait) -> None:
+        wait_us = round(answer.seconds * SECOND_US)
+        worker.until_us = worker.since_us + wait_us + (0 if answer.exact else SERVER_LATE_US)
+        deaf_us = round(LATE_SECONDS * SECOND_US) if answer.exact else 0
+        worker.deaf_from_us = worker.until_us - deaf_us
+        bell, deputy_bell = keys.bell("default"), keys.deputy_bell("default")
+        worker.bells = (bell,) if answer.watching else (bell, deputy_bell)
+
+    def _hear_bells(self) -> None:
+        while heard := next(filter(None, map(self._hear, [keys.bell, keys.deputy_bell])), None):
+            self._look(heard)
+
+    def _hear(self, bell) -> Worker | None:
+        key, now_us = bell("default"), self.bucket.now_us
+        self.own_commands += 1
+        if not self.bucket.redis.exists(key):
+            return None
+        hearing = [
+            w for w in self.workers if not w.dead and key in w.bells and now_us < w.deaf_from_us
+        ]
+        if not hearing:
+            return None
+        self.bucket.redis.lpop(key)
+        return min(hearing, key=lambda w: w.since_us)

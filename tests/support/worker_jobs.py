@@ -1,0 +1,252 @@
+"""Jobs that the tests of the worker run."""
+
+import asyncio
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+from pydantic import SecretStr
+from rq import get_current_job
+
+from spigot.jobs.types.job_types import job_type
+from spigot.jobs.types.rate_limited import RateLimited
+
+
+@job_type("echo", log=["value"])
+def echo(value: int) -> int:
+    return value
+
+
+@job_type("today", retries=2)
+def today(folder: str, writable: bool) -> object:
+    """Return a date, or what nobody can write."""
+    leave_mark(folder, f"{get_current_job().claim.attempt}.started")
+    return {"day": date(2026, 1, 2) if writable else object()}
+
+
+@job_type("spill", hide=["pin"], log=["user"])
+def spill(user: str, password: SecretStr, pin: str) -> None:
+    """Tell all in an error."""
+    raise ValueError(f"{user} {password.get_secret_value()} {pin}")
+
+
+@job_type("note")
+def note() -> str:
+    """Talk to the server from within the work horse."""
+    job = get_current_job()
+    job.meta["seen"] = True
+    job.save_meta()
+    return "noted"
+
+
+@job_type("stumble", retries=1)
+def stumble() -> str:
+    """Fail once."""
+    if get_current_job().number_of_retries is None:
+        raise ValueError("stumbled")
+    return "up again"
+
+
+@job_type("refused")
+def refused() -> str:
+    """Be refused by the downstream at the first attempt."""
+    if get_current_job().claim.attempt == 1:
+        raise RateLimited(0.05)
+    return "served"
+
+
+@job_type("trace")
+def trace(folder: str, seconds: float = 0) -> str:
+    """Leave a file for each start, and for each end."""
+    job = get_current_job()
+    leave_mark(folder, f"{job.claim.attempt}.started")
+    time.sleep(seconds)
+    leave_mark(folder, f"{job.claim.attempt}.ended")
+    return "done"
+
+
+@job_type("hold_once")
+def hold_once(folder: str) -> str:
+    """Run for ever at the first attempt, and end at once at the second."""
+    first = get_current_job().claim.attempt == 1
+    leave_mark(folder, f"{get_current_job().claim.attempt}.started")
+    time.sleep(600 if first else 0)
+    return "done"
+
+
+@job_type("nap_a_little")
+def nap_a_little() -> str:
+    time.sleep(0.2)
+    return "awake"
+
+
+@job_type("die")
+def die() -> None:
+    """Take the work horse down, as the kernel does when memory is short."""
+    os.kill(os.getpid(), 9)
+
+
+@job_type("overrun", timeout=1)
+def overrun() -> None:
+    """Run over its timeout, and do not heed it."""
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            continue
+
+
+def leave_mark(folder: str, name: str) -> None:
+    """Write the time into a file, which appears whole."""
+    path = Path(folder) / name
+    half = path.with_suffix(".half")
+    half.write_text(f"{time.time()} {os.getpid()}")
+    half.rename(path)
+
+
+# What plain RQ may be asked to run
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fail() -> None:
+    raise ValueError("no use")
+
+
+def nap(seconds: float) -> str:
+    time.sleep(seconds)
+    return "awake"
+
+
+def start_and_nap(folder: str, seconds: float) -> str:
+    leave_mark(folder, "started")
+    time.sleep(seconds)
+    return "awake"
+
+
+def return_bytes(size: int) -> str:
+    return "x" * size
+
+
+def print_lines(number: int) -> str:
+    for line in range(number):
+        print(f"line {line} {'.' * 80}")
+    return "printed"
+
+
+def close_all_files() -> str:
+    os.closerange(3, 256)
+    return "closed"
+
+
+def exit_at_once(code: int) -> None:
+    os._exit(code)
+
+
+def exit_politely() -> None:
+    sys.exit("enough")
+
+
+def fork_and_return() -> str:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    return "parent" if child else "child"
+
+
+def leave_a_child(folder: str) -> None:
+    """Start a program that outlives the function, and be killed."""
+    child = subprocess.Popen(["sleep", "600"])
+    leave_mark(folder, f"child-{child.pid}")
+    os.kill(os.getpid(), 9)
+
+
+def environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ("RQ_WORKER_ID", "RQ_JOB_ID")}
+
+
+def close_all_files_and_nap(seconds: float) -> None:
+    os.closerange(3, 256)
+    time.sleep(seconds)
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def raise_mute() -> None:
+    raise MuteError
+
+
+def terminate_a_process() -> int:
+    """Start a process by fork, as multiprocessing may, and end it."""
+    process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
+    process.start()
+    time.sleep(0.1)
+    process.terminate()
+    process.join()
+    return process.exitcode
+
+
+@job_type("whoami")
+def whoami() -> int:
+    return os.getpid()
+
+
+@job_type("leave")
+def leave() -> None:
+    """Try to end the process."""
+    sys.exit("bye")
+
+
+@job_type("too_long", timeout=1)
+def too_long() -> None:
+    time.sleep(600)
+
+
+@job_type("stubborn")
+def stubborn(folder: str) -> None:
+    """Heed no exception."""
+    leave_mark(folder, f"{get_current_job().claim.attempt}.started")
+    while True:
+        try:
+            time.sleep(600)
+        except BaseException:
+            continue
+
+
+@job_type("tidy")
+def tidy(folder: str) -> None:
+    """Clean up, however it ends."""
+    leave_mark(folder, "1.started")
+    try:
+        time.sleep(600)
+    finally:
+        leave_mark(folder, "tidied")
+
+
+@job_type("defiant")
+def defiant(folder: str) -> str:
+    """Return when told to stop."""
+    leave_mark(folder, "1.started")
+    try:
+        time.sleep(600)
+    except BaseException:
+        return "done"
+    return "slept"
+
+
+@job_type("tasks")
+async def tasks(folder: str) -> None:
+    """Wait in a group of tasks."""
+    leave_mark(folder, "1.started")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.sleep(600))
+        group.create_task(asyncio.to_thread(leave_mark, folder, "thread"))
