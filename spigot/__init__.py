@@ -1,6 +1,6 @@
-"""What an author of an application needs of Spigot, each name loaded when it is used.
+"""The names that an author of an application needs; each is loaded when it is first used.
 
-Nothing else of the package is meant to be imported from outside; ``spigot.testing`` is for tests.
+Nothing else of the package is meant to be imported from outside.
 """
 
 from importlib import import_module
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .jobs.types.retry_policy import RetryPolicy
     from .webapp.app import create_app
     from .webapp.door.door import Door, rate_limit
+    from .webapp.http.admin import require_admin
     from .webapp.http.request_body import read_model
     from .webapp.routes.jobs import submit
     from .webapp.routes.one_job import show_job
@@ -41,6 +42,7 @@ _HOMES = {
     "rate_limit": ".webapp.door.door",
     "read_model": ".webapp.http.request_body",
     "report_progress": ".jobs.types.progress",
+    "require_admin": ".webapp.http.admin",
     "show_job": ".webapp.routes.one_job",
     "submit": ".webapp.routes.jobs",
 }
@@ -63,6 +65,7 @@ __all__ = [
     "rate_limit",
     "read_model",
     "report_progress",
+    "require_admin",
     "show_job",
     "submit",
 ]

@@ -11,11 +11,7 @@ from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict
 
-from spigot import job_type, report_progress
-from spigot.jobs.job.state import JobState
-from spigot.webapp.http.request_body import read_model
-from spigot.webapp.routes.jobs import submit
-from spigot.webapp.routes.one_job import show_job
+from spigot import JobState, job_type, read_model, report_progress, show_job, submit
 
 from .simulation import Simulation
 from .task_status import task_status

@@ -10,9 +10,7 @@ from pathlib import Path
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
-from spigot.runtime.server.server_url import find_server_url
-from spigot.runtime.settings import load_settings
-from spigot.webapp.door.door import Door, rate_limit
+from spigot import Door, rate_limit
 
 RULES = Path(__file__).with_name("gateway_limits.json")
 
@@ -20,9 +18,7 @@ RULES = Path(__file__).with_name("gateway_limits.json")
 def create_app() -> Flask:
     """Build the application, with the door in front of it."""
     app = Flask(__name__)
-    settings = load_settings()
-    url, proxies = find_server_url(settings), settings.trusted_proxies
-    Door(app, rules=RULES, redis_url=url, key_prefix="gateway:", trusted_proxies=proxies)
+    Door(app, rules=RULES, key_prefix="gateway:")
 
     @app.get("/")
     def index() -> ResponseReturnValue:

@@ -8,10 +8,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
-from spigot import job_type
-from spigot.jobs.job.queue import Priority
-from spigot.webapp.http.request_body import read_model
-from spigot.webapp.routes.jobs import submit
+from spigot import Priority, job_type, read_model, submit
 
 blueprint = Blueprint("messages", __name__)
 

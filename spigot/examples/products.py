@@ -11,8 +11,7 @@ from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
 from redis import Redis
 
-from spigot.webapp.door.door import rate_limit
-from spigot.webapp.http.request_body import read_model
+from spigot import rate_limit, read_model
 
 KEY = "examples:products"
 """List: one product each, as JSON, in the order they came; its id is its place, from 1."""

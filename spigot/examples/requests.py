@@ -13,9 +13,7 @@ from time import sleep
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from spigot import job_type
-from spigot.webapp.routes.jobs import submit
-from spigot.webapp.routes.one_job import show_job
+from spigot import job_type, show_job, submit
 
 from .simulation import Simulation
 from .task_status import task_status

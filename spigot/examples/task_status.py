@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from spigot.jobs.job.state import JobState
+from spigot import JobState
 
 WORDS = {
     "queued": "PENDING",

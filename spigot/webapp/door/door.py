@@ -59,11 +59,13 @@ class Door:
         app: None: call ``init_app`` later.
         rules: The file ``rate_limits.json``, which is read again when it changes; or what stands
             in it.
-        redis_url: The server that all web processes share.
+        redis_url: The server that all web processes share. None: that of Spigot's settings, which
+            is ``REDIS_URL`` or the server of the ``spigot up`` that runs here.
         key_prefix: Sets applications apart that use one server: all names there begin with it and
             a colon. Processes of one application share it. None: the app's name; empty: that of
             Spigot's own web.
-        trusted_proxies: Networks (CIDR) whose ``X-Forwarded-For`` is believed.
+        trusted_proxies: Networks (CIDR) whose ``X-Forwarded-For`` is believed. None: no network;
+            without ``redis_url``, those of ``SPIGOT_TRUSTED_PROXIES``.
         ipv6_prefix: Bits of an IPv6 address that make a client, 1 to 128.
         deadline: Seconds that the server may take before a rule's ``on_error`` decides.
         web_processes: Processes that share each limit while the server is away, >= 1.
@@ -76,6 +78,7 @@ class Door:
 
     Raises:
         RulesError: The rules cannot be used; the message says which rule and field.
+        OperatorError: There is no ``redis_url``, and a setting cannot be used or no server runs.
     """
 
     def __init__(
@@ -83,9 +86,9 @@ class Door:
         app: Flask | None = None,
         *,
         rules: str | PathLike[str] | Mapping[str, Any],
-        redis_url: str,
+        redis_url: str | None = None,
         key_prefix: str | None = None,
-        trusted_proxies: Iterable[Network | str] = (),
+        trusted_proxies: Iterable[Network | str] | None = None,
         ipv6_prefix: int = 64,
         deadline: float = 0.1,
         web_processes: int = 1,
@@ -95,6 +98,9 @@ class Door:
         clock: Clock | None = None,
     ) -> None:
         clock = clock or Clock()
+        if redis_url is None:
+            redis_url, proxies_of_settings = _server_of_settings()
+            trusted_proxies = proxies_of_settings if trusted_proxies is None else trusted_proxies
         # RESP3 would let redis-py stretch its timeouts on a notice of the server's.
         redis = connect(redis_url, timeout=deadline, protocol=2)
         self._limiter = partial(Limiter, redis, web_processes=web_processes, clock=clock)
@@ -104,7 +110,7 @@ class Door:
             self._rules = FixedRules(rules)
         else:
             self._rules = RulesFile(rules, clock.monotonic_us)
-        proxies = [parse_network(str(network)) for network in trusted_proxies]
+        proxies = [parse_network(str(network)) for network in trusted_proxies or ()]
         self._identity = ClientIdentity(proxies, ipv6_prefix)
         self._is_admin = is_admin
         self._exempt = frozenset(exempt)
@@ -180,6 +186,15 @@ class Door:
         for name, value in rate_limit_headers(decision) if decision else ():
             response.headers.add(name, value)
         return response
+
+
+def _server_of_settings() -> tuple[str, Iterable[Network]]:
+    """Return the URL of the door's server and the trusted proxies, as Spigot's own web has them."""
+    from spigot.runtime.server.server_url import find_server_url  # a given redis_url needs neither
+    from spigot.runtime.settings import load_settings
+
+    settings = load_settings()
+    return settings.limits_redis_url or find_server_url(settings), settings.trusted_proxies
 
 
 def _count(refusals: RefusalCounts, decision: Decision, client: Client) -> None:

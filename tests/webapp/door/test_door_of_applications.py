@@ -6,6 +6,7 @@ import logging
 import pytest
 from flask import Flask
 
+from spigot.runtime.server.server_url import NoServerError
 from spigot.webapp.door.door import Door
 from spigot.webapp.door.rate_limits import bans, keys
 from spigot.webapp.door.rate_limits.refusal_counts import Refused, most_refused
@@ -144,3 +145,32 @@ def test_the_most_refused_are_those_of_one_application(redis, redis_url):
     assert most_refused(redis, 9) == []
     assert most_refused(redis, 9, "other:") == [Refused("127.0.0.1", "(ban)", 1)]
     assert [each["rule"] for each in limits("top", "--prefix", "other")["refused"]] == ["(ban)"]
+
+
+def test_without_a_url_server_and_proxies_are_those_of_the_settings(monkeypatch, redis_url):
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1")
+    monkeypatch.setenv("SPIGOT_LIMITS_REDIS_URL", redis_url)
+    monkeypatch.setenv("SPIGOT_TRUSTED_PROXIES", "127.0.0.1")
+    client = build(None, "shop")
+
+    for visitor in ("192.0.2.7", "192.0.2.8"):
+        headers = {"X-Forwarded-For": visitor}
+        answers = [client.get("/", headers=headers).status_code for _ in range(3)]
+        assert answers == [200, 200, 429]
+
+
+def test_without_a_url_and_a_server_the_message_says_what_to_set(monkeypatch, tmp_path):
+    monkeypatch.delenv("REDIS_URL")
+    monkeypatch.setenv("SPIGOT_DATA_DIR", str(tmp_path))
+
+    with pytest.raises(NoServerError, match="set REDIS_URL, or run `spigot up`"):
+        build(None, "shop")
+
+
+def test_with_a_url_no_setting_is_read(monkeypatch, redis_url):
+    monkeypatch.setenv("SPIGOT_TRUSTED_PROXIES", "127.0.0.1")
+    monkeypatch.setenv("PORT", "nonsense")
+    client = build(redis_url, "shop")
+
+    for visitor, status in (("192.0.2.7", 200), ("192.0.2.8", 200), ("192.0.2.9", 429)):
+        assert client.get("/", headers={"X-Forwarded-For": visitor}).status_code == status
