@@ -29,7 +29,7 @@ from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.worker.leases.lease_store import Attempts
+from spigot.worker.leases.lease_store import LeaseStore
 
 DAY_SECONDS = 86_400
 RATES = (1, 10, 100)
@@ -58,7 +58,7 @@ class Spigot:
         catalog = JobCatalog([getattr(process, MARK)])
         self._queue = JobQueue(redis, catalog, configs, keep_seconds=DAY_SECONDS)
         self._bucket = LeakyBucket(redis, "default")
-        self._attempts = Attempts(
+        self._leases = LeaseStore(
             redis, "default", "host.1234", lease_ms=15_000, max_reaps=3, keep_seconds=DAY_SECONDS
         )
         self._result = result
@@ -77,7 +77,7 @@ class Spigot:
             claim = self._bucket.claim("host.1234", token, lease_ms=15_000, logged=self._logged)
             if isinstance(claim, Claim):
                 break
-        self._attempts.complete(token, "finished", "document", result=self._result)
+        self._leases.complete(token, "finished", "document", result=self._result)
         self._logged = [token]
         assert claim.job_id == job.id  # type: ignore[union-attr]  # the bucket is never full
 

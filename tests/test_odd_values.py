@@ -139,7 +139,7 @@ def test_stops_no_bucket(bucket, redis, write):
     bucket.enqueue("later")
     ended = set()
     for _ in range(60):
-        reaped = bucket.attempts.reap(now_us=bucket.now_us)
+        reaped = bucket.leases.reap(now_us=bucket.now_us)
         assert all(isinstance(fault, str) for fault in reaped.faults)
         answer = bucket.ask()
         if hasattr(answer, "job_id"):

@@ -50,7 +50,7 @@ def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simpl
     ]
     worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
 
-    with suppress(RedisError):  # the workers publish as well, and insist
+    with suppress(RedisError):  # the workers publish as well, and XX
         configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
 
     def work(bucket: str) -> None:

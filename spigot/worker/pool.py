@@ -28,7 +28,7 @@ HEALTHY_SECONDS = 30.0
 GIVE_BACK_SECONDS = HEED_SECONDS + 1.0
 """Time that a worker has after the grace, to end and give its job back; then it is killed."""
 
-INSIST_SECONDS = 1.0
+HURRY_SECONDS = 1.0
 """The same after a second signal."""
 
 KNOWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -78,8 +78,8 @@ class WorkerPool:
         self._work = work
         self._restart = restart
         self._failed = False
-        self._stop = StopSignals(insist=self._insist)
-        self._told = False
+        self._stop = StopSignals(on_second=self._hurry)
+        self._sigterm_sent = False
         self._stop_seconds = grace_seconds + GIVE_BACK_SECONDS
         self._kill_at = inf
 
@@ -102,7 +102,7 @@ class WorkerPool:
                 waiting.remove(place)
                 self._fork(place)
             self._await_event(waiting)
-            waiting += self._bury()
+            waiting += self._reap()
 
     def _living(self) -> list[_Place]:
         return [place for place in self._places if place.pid]
@@ -149,7 +149,7 @@ class WorkerPool:
         if ready:
             self._stop.drain()
 
-    def _bury(self) -> list[_Place]:
+    def _reap(self) -> list[_Place]:
         """Take note of the workers that ended; return the places to be filled again."""
         vacant = []
         for place in self._living():
@@ -159,15 +159,15 @@ class WorkerPool:
             place.pid = 0
             code = os.waitstatus_to_exitcode(status)
             if self._stop.requested or not self._restart:
-                self._failed |= code != 0 and not self._was_told(code)
+                self._failed |= code != 0 and not self._ended_by_our_signal(code)
                 continue
             self._plan_restart(place, pid, code)
             vacant.append(place)
         return vacant
 
-    def _was_told(self, code: int) -> bool:
+    def _ended_by_our_signal(self, code: int) -> bool:
         """Return whether a worker ended by our own signal, which came before its handlers."""
-        return self._told and code == -signal.SIGTERM
+        return self._sigterm_sent and code == -signal.SIGTERM
 
     def _plan_restart(self, place: _Place, pid: int, code: int) -> None:
         if time.monotonic() - place.begun_at > HEALTHY_SECONDS:
@@ -184,8 +184,8 @@ class WorkerPool:
 
     def _see_them_stop(self) -> None:
         """Pass the signal on once, and kill those that have not ended when their time is over."""
-        if not self._told:
-            self._told = True
+        if not self._sigterm_sent:
+            self._sigterm_sent = True
             self._kill_at = min(self._kill_at, time.monotonic() + self._stop_seconds)
             self._signal_all(signal.SIGTERM)
         elif time.monotonic() >= self._kill_at:
@@ -198,9 +198,9 @@ class WorkerPool:
                 )
             self._signal_all(signal.SIGKILL)
 
-    def _insist(self) -> None:
+    def _hurry(self) -> None:
         """Obey a second signal, in its handler; workers that can end do so at once."""
-        self._kill_at = min(self._kill_at, time.monotonic() + INSIST_SECONDS)
+        self._kill_at = min(self._kill_at, time.monotonic() + HURRY_SECONDS)
         self._signal_all(signal.SIGTERM)
 
     def _signal_all(self, number: int) -> None:

@@ -6,8 +6,8 @@ A job's life here, step by step:
    of its slot. From this moment a lease says that it runs here. Until there is a job to claim,
    ``IdleTime`` waits for the bell.
 2. ``execute_job`` has a work horse run the function in its slot (``HorseRunner``), while the
-   lease keeper's thread renews the lease.
-3. ``AttemptEnd`` ends the attempt according to what the horse told: the job is finished or
+   lease renewer's thread renews the lease.
+3. ``settle`` ends the attempt according to what the horse told: the job is finished or
    failed, or goes back to the bucket. The same script removes the lease.
 4. The line for the result log comes back from that script and is appended to the file.
 5. Jobs that wait for this one are released, and its webhooks are sent.
@@ -49,19 +49,19 @@ from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
 from spigot.worker.idle.plain_push_listener import LOOK_SECONDS, PushWatch
 from spigot.worker.idle.wake_up import STEP_SECONDS, Bell
-from spigot.worker.leases.lease_renewer import LeaseKeeper
-from spigot.worker.leases.lease_store import Attempts
+from spigot.worker.leases.lease_renewer import LeaseRenewer
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.interruptible_redis import interruptible
-from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopRequested, StopSignals
 from spigot.worker.rq.bucket_queues import Queues
 from spigot.worker.rq.command_channel import CommandChannel
-from spigot.worker.rq.registration import NameTakenError, RqRecord
+from spigot.worker.rq.registration import NameTakenError, RqRegistration
 from spigot.worker.running.executor import Executor
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner, Runner
-from spigot.worker.running.rq_callbacks import Aftercare
+from spigot.worker.running.rq_callbacks import RqCallbacks
 
 from .assembly import prepare_start
 
@@ -118,18 +118,18 @@ class RateAwareWorker(Worker):
         super().__init__(
             start.queues, name, connection=sibling(connection, timeout=MAIN_TIMEOUT), **rq_options
         )
-        self._stop = StopSignals(insist=self._leave_at_once)
-        self._server = ServerWatch(self._stop)
+        self._stop = StopSignals(on_second=self._leave_at_once)
+        self._availability = RedisAvailability(self._stop)
         idle = interruptible(connection, self._stop, timeout=MAIN_TIMEOUT)
         self._bucket = LeakyBucket(idle, start.bucket, start.queues)
-        self._attempts = self._attempts_on(self.connection)
-        self._record = RqRecord(self, idle, RQ_TTL)
+        self._leases = self._leases_on(self.connection)
+        self._registration = RqRegistration(self, idle, RQ_TTL)
         self._last_words = sibling(connection, timeout=LAST_TIMEOUT)
-        self._last_attempts = self._attempts_on(self._last_words)
+        self._last_leases = self._leases_on(self._last_words)
         self._result_log = ResultLog(
             self._settings.result_log_path, self._settings.result_log_max_bytes
         )
-        self._keeper = self._make_keeper(connection)
+        self._renewer = self._make_renewer(connection)
         push_redis = sibling(connection, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
         self._push_watch = PushWatch(push_redis, start.bucket, start.queues)
         self._executor = self._make_executor()
@@ -196,12 +196,14 @@ class RateAwareWorker(Worker):
         try:
             for step in (partial(check_rights, self.connection), self._show_up, self.subscribe):
                 if not self._stop.requested:
-                    self._server.insist(step, give_up=lambda: self._stop.requested)
+                    self._availability.retry_until_answered(
+                        step, give_up=lambda: self._stop.requested
+                    )
         except (NameTakenError, RightsError) as error:
             raise SystemExit(str(error)) from error
         except StopRequested:
             return
-        self._keeper.start()
+        self._renewer.start()
         self._push_watch.start()
         self._primary_watch.start()
         file_redis = sibling(self.connection, timeout=MAIN_TIMEOUT)
@@ -230,7 +232,9 @@ class RateAwareWorker(Worker):
     ) -> tuple[Job, Queue] | None:
         idle_since = time.monotonic()
         while not self._stop.requested:
-            answer = self._server.insist(self._claimer.ask, give_up=lambda: self._stop.requested)
+            answer = self._availability.retry_until_answered(
+                self._claimer.ask, give_up=lambda: self._stop.requested
+            )
             if isinstance(answer, Claim):
                 if job := self._accept(answer):
                     return job, self._queue_of(answer)
@@ -260,7 +264,7 @@ class RateAwareWorker(Worker):
     def _is_empty(self, answer: Wait) -> bool:
         """Whether nothing waits, and nothing runs that may come back."""
         leases = keys.leases(self._bucket.name)
-        return not answer.waiting and not self._server.insist(
+        return not answer.waiting and not self._availability.retry_until_answered(
             lambda: self.connection.zcard(leases), give_up=lambda: self._stop.requested
         )
 
@@ -336,7 +340,7 @@ class RateAwareWorker(Worker):
         self.connection = self._last_words
         try:
             bucket = LeakyBucket(self._last_words, self._bucket.name)
-            self._claimer.sign_off(bucket, self._last_attempts)
+            self._claimer.sign_off(bucket, self._last_leases)
             super().teardown()  # type: ignore[no-untyped-call]
         except RedisError as error:
             log.warning("worker %s could not sign off: %s", self.name, error)
@@ -352,8 +356,8 @@ class RateAwareWorker(Worker):
     def _lease_ms(self) -> int:
         return round(self._settings.lease_seconds * 1000)
 
-    def _attempts_on(self, redis: Redis) -> Attempts:
-        return Attempts(
+    def _leases_on(self, redis: Redis) -> LeaseStore:
+        return LeaseStore(
             redis,
             self._bucket.name,
             self.name,
@@ -363,35 +367,35 @@ class RateAwareWorker(Worker):
             max_refusals=self._settings.max_refusals,
         )
 
-    def _make_keeper(self, connection: Redis) -> LeaseKeeper:
+    def _make_renewer(self, connection: Redis) -> LeaseRenewer:
         lease_seconds = self._settings.lease_seconds
-        attempts = self._attempts_on(sibling(connection, timeout=min(2.0, lease_seconds / 4)))
-        return LeaseKeeper(
-            attempts,
-            self._server,
+        leases = self._leases_on(sibling(connection, timeout=min(2.0, lease_seconds / 4)))
+        return LeaseRenewer(
+            leases,
+            self._availability,
             lease_seconds=lease_seconds,
             rq_ttl=RQ_TTL,
-            on_reaped=lambda found: self._executor.take_over(found, attempts),
+            on_reaped=lambda found: self._executor.take_over(found, leases),
         )
 
     def _make_executor(self) -> Executor:
         stop, grace_seconds = self._stop, self._settings.grace_seconds
         runner = self.runner_class(
             catalog=self._catalog,
-            keeper=self._keeper,
+            renewer=self._renewer,
             stop=stop,
             grace_seconds=grace_seconds,
             death_penalty=self.death_penalty_class,
         )
         return Executor(
             runner=runner,
-            keeper=self._keeper,
-            attempts=self._attempts,
-            last_attempts=self._last_attempts,
+            renewer=self._renewer,
+            leases=self._leases,
+            last_leases=self._last_leases,
             catalog=self._catalog,
             result_log=self._result_log,
-            aftercare=Aftercare(stop, grace_seconds, self.death_penalty_class),
-            server=self._server,
+            rq_callbacks=RqCallbacks(stop, grace_seconds, self.death_penalty_class),
+            availability=self._availability,
             stop=stop,
             grace_seconds=grace_seconds,
         )
@@ -410,20 +414,20 @@ class RateAwareWorker(Worker):
         bell_redis = interruptible(connection, self._stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
         return IdleTime(
             bucket=self._bucket,
-            attempts=self._attempts_on(idle),
+            leases=self._leases_on(idle),
             bell=Bell(bell_redis, self._bucket.name, self._stop),
             push_watch=self._push_watch,
-            record=self._record,
+            registration=self._registration,
             result_log=self._result_log,
-            server=self._server,
+            availability=self._availability,
             stop=self._stop,
-            on_reaped=lambda found: self._executor.take_over(found, self._attempts),
+            on_reaped=lambda found: self._executor.take_over(found, self._leases),
             maintain=self._maintain,
         )
 
     def _show_up(self) -> None:
         self._publish_bucket()
-        self._record.write()
+        self._registration.write()
 
     def _publish_bucket(self) -> None:
         try:

@@ -157,7 +157,7 @@ def finish(bucket: OneBucket, claim: Claim) -> None:
 
 def give_back(status: str, **options: Any) -> Callable[[OneBucket, Claim], Any]:
     def end(bucket: OneBucket, claim: Claim) -> None:
-        bucket.attempts.give_back(
+        bucket.leases.give_back(
             claim.token, status, "work", error="why", now_us=bucket.now_us, **options
         )
 
@@ -170,7 +170,7 @@ def fall_silent(bucket: OneBucket, claim: Claim) -> None:
 
 def stop(bucket: OneBucket, claim: Claim) -> None:
     bucket.cancel(claim.job_id)
-    bucket.attempts.complete(
+    bucket.leases.complete(
         claim.token, "cancelled", "work", error="Cancelled: while it ran", now_us=bucket.now_us
     )
 

@@ -19,7 +19,7 @@ from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.worker.leases.lease_store import Attempts, Ended, Reaped
+from spigot.worker.leases.lease_store import Ended, LeaseStore, Reaped
 
 SECOND_US = 1_000_000
 START_US = 1_800_000_000 * SECOND_US
@@ -56,7 +56,7 @@ class OneBucket:
         catalog = JobCatalog(getattr(function, MARK) for function in types)
         self.queue = JobQueue(self.redis, catalog, configs, keep_seconds=KEEP_SECONDS)
         self.bucket = LeakyBucket(self.redis, "default")
-        self.attempts = Attempts(
+        self.leases = LeaseStore(
             self.redis, "default", WORKER, lease_ms=15_000, max_reaps=3, keep_seconds=KEEP_SECONDS
         )
         self.configurer = BucketConfigurer(self.redis)
@@ -94,17 +94,17 @@ class OneBucket:
         raise AssertionError("no job left the bucket")
 
     def finish(self, claim: Claim, result: str = "null") -> Ended | None:
-        return self.attempts.complete(
+        return self.leases.complete(
             claim.token, "finished", "work", result=result, now_us=self.now_us
         )
 
     def fail(self, claim: Claim, error: str = "KeyError: 'x'") -> Ended | None:
-        return self.attempts.complete(
+        return self.leases.complete(
             claim.token, "failed", "work", error=error, trace=error, now_us=self.now_us
         )
 
     def retry(self, claim: Claim, delay: float, error: str = "KeyError: 'x'") -> Ended | None:
-        return self.attempts.give_back(
+        return self.leases.give_back(
             claim.token,
             "retrying",
             "work",
@@ -117,7 +117,7 @@ class OneBucket:
     def hold(
         self, claim: Claim, seconds: float, error: str = "RateLimited: wait", **options: Any
     ) -> Ended | None:
-        return self.attempts.give_back(
+        return self.leases.give_back(
             claim.token,
             "rate_limited",
             "work",
@@ -128,12 +128,12 @@ class OneBucket:
         )
 
     def refuse_as_too_large(self, claim: Claim) -> Ended | None:
-        return self.attempts.complete(
+        return self.leases.complete(
             claim.token, "refused", "work", error="RateLimited: too large", now_us=self.now_us
         )
 
     def reap(self) -> Reaped:
-        return self.attempts.reap(now_us=self.now_us)
+        return self.leases.reap(now_us=self.now_us)
 
     def reap_until_silent(self) -> int:
         """Let other workers look until the leases have run out; return how many were reaped."""

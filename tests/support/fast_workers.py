@@ -74,7 +74,7 @@ class WorkerProcess:
 
     @contextmanager
     def _standing_still(self) -> Iterator[None]:
-        """Let it neither fork nor bury anything meanwhile."""
+        """Let it neither fork nor reap anything meanwhile."""
         self.send(signal.SIGSTOP)
         wait_for(lambda: state_of(self.pid) in "TZX")
         yield
@@ -166,7 +166,7 @@ def _main() -> None:
     brood = _Brood()
     for line in sys.stdin:
         order = json.loads(line)
-        brood.bury()
+        brood.reap()
         answer: Any = None
         match order["do"]:
             case "start":
@@ -201,7 +201,7 @@ class _Brood:
         if number in self._pids:
             os.kill(self._pids[number], signal_number)
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         for number, pid in list(self._pids.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from spigot.jobs.store import keys
-from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseKeeper
+from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseRenewer
 from spigot.worker.leases.lease_store import Reaped, Renewed
-from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
 from tests.support.books import read_lines
 from tests.support.processes import wait_for
@@ -55,8 +55,8 @@ def test_does_not_grow_with_idle_workers(commands_per_job):
     assert many == pytest.approx(few, rel=0.1)
 
 
-class CountedAttempts:
-    """Stands for the server's side of ``Attempts``."""
+class CountedLeases:
+    """Stands for the server's side of ``LeaseStore``."""
 
     tick_seconds = IDLE_SECONDS * 1.2
 
@@ -73,34 +73,38 @@ class CountedAttempts:
 
 class TestLeaseKeeper:
     @pytest.fixture
-    def attempts(self):
-        return CountedAttempts()
+    def leases(self):
+        return CountedLeases()
 
     @pytest.fixture
-    def keeper(self, attempts):
-        stop = StopSignals(insist=lambda: None)
-        keeper = LeaseKeeper(
-            attempts, ServerWatch(stop), lease_seconds=60, rq_ttl=60, on_reaped=lambda found: None
+    def renewer(self, leases):
+        stop = StopSignals(on_second=lambda: None)
+        renewer = LeaseRenewer(
+            leases,
+            RedisAvailability(stop),
+            lease_seconds=60,
+            rq_ttl=60,
+            on_reaped=lambda found: None,
         )
-        keeper.start()
-        return keeper
+        renewer.start()
+        return renewer
 
-    def test_asks_nothing_once_the_worker_is_idle(self, keeper, attempts):
-        keeper.keep("token")
-        keeper.release("token")
+    def test_asks_nothing_once_the_worker_is_idle(self, renewer, leases):
+        renewer.keep("token")
+        renewer.release("token")
 
-        threading.Event().wait(2 * attempts.tick_seconds)
-        assert attempts.ticks == 0
+        threading.Event().wait(2 * leases.tick_seconds)
+        assert leases.ticks == 0
 
-        keeper.keep("token")
-        wait_for(lambda: attempts.ticks)
-        keeper.release("token")
+        renewer.keep("token")
+        wait_for(lambda: leases.ticks)
+        renewer.release("token")
 
-    def test_reaps_though_no_job_runs_long(self, keeper, attempts):
+    def test_reaps_though_no_job_runs_long(self, renewer, leases):
         def run_a_short_job() -> bool:
-            keeper.keep("token")
+            renewer.keep("token")
             time.sleep(0.01)
-            keeper.release("token")
-            return attempts.ticks > 1
+            renewer.release("token")
+            return leases.ticks > 1
 
         wait_for(run_a_short_job)

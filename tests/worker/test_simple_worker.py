@@ -139,10 +139,10 @@ class TestStop:
         assert worker.wait(2) == 1
 
     def test_before_the_slot_gives_the_job_back_unbegun(self, bucket, redis, tmp_path):
-        stop = StopSignals(insist=lambda: None)
+        stop = StopSignals(on_second=lambda: None)
         runner = InProcessRunner(
             catalog=JobCatalog.load(["tests.support.worker_jobs"]),
-            keeper=Mock(),
+            renewer=Mock(),
             stop=stop,
             grace_seconds=8,
             death_penalty=UnixSignalDeathPenalty,

@@ -23,7 +23,7 @@ def wake() -> int:
 def ended(wake: int, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
     horse = WorkHorse(lambda: run, start_at)
     wait_for(lambda: horse.wait(1, wake))
-    horse.bury()
+    horse.reap()
     return horse
 
 
@@ -46,7 +46,7 @@ def test_a_horse_that_is_killed_before_its_slot_was_not_late(wake):
     horse = WorkHorse(lambda: lambda: finished(None), time.monotonic() + 60)
     horse.kill()
     wait_for(lambda: horse.wait(1, wake))
-    horse.bury()
+    horse.reap()
 
     assert not horse.started
     assert horse.late_us is None

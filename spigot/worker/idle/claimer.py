@@ -6,7 +6,7 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, UnpublishedBucketError, Wait
-from spigot.worker.leases.lease_store import Attempts
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.stop_signals import StopRequested
 from spigot.worker.running.outcome import one_line
@@ -78,21 +78,19 @@ class Claimer:
             self._token = uuid4().hex
         return answer
 
-    def sign_off(self, bucket: LeakyBucket, attempts: Attempts) -> None:
+    def sign_off(self, bucket: LeakyBucket, leases: LeaseStore) -> None:
         """Leave the bucket, and give back a job that was perhaps claimed.
 
         Args:
             bucket: The same one, on a connection with little patience.
-            attempts: Of that bucket and connection.
+            leases: Of that bucket and connection.
 
         Raises:
             redis.RedisError: The lease of such a job runs out.
         """
         if self._unreadable is not None:
             reason = f"Unreadable: {one_line(self._unreadable)}"
-            attempts.give_back(
-                self._token, "reaped", "unreadable", error=reason, counts_as_reap=True
-            )
+            leases.give_back(self._token, "reaped", "unreadable", error=reason, counts_as_reap=True)
         elif self._unanswered:
-            attempts.give_back(self._token, "", "")
+            leases.give_back(self._token, "", "")
         bucket.leave(self._worker, self._result_log.written())

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
-from spigot.worker.leases.lease_store import Attempts, Reaped
+from spigot.worker.leases.lease_store import LeaseStore, Reaped
 from spigot.worker.leases.result_log import ResultLog
-from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
-from spigot.worker.rq.registration import RqRecord
+from spigot.worker.rq.registration import RqRegistration
 
 from .plain_push_listener import PushWatch
 from .wake_up import Bell
@@ -28,12 +28,12 @@ class IdleTime:
 
     Args:
         bucket: On a connection that a signal interrupts.
-        attempts: Of that bucket and connection.
+        leases: Of that bucket and connection.
         bell: Wakes this worker.
         push_watch: Rings for jobs that plain RQ pushes.
-        record: RQ's record of this worker.
+        registration: This worker among those of RQ.
         result_log: Writes what it kept back while the disk was full.
-        server: Is told of errors.
+        availability: Is told of errors.
         stop: Breaks into a wait.
         on_reaped: Finishes what dead workers left undone.
         maintain: Does RQ's own maintenance, when it is due.
@@ -43,23 +43,23 @@ class IdleTime:
         self,
         *,
         bucket: LeakyBucket,
-        attempts: Attempts,
+        leases: LeaseStore,
         bell: Bell,
         push_watch: PushWatch,
-        record: RqRecord,
+        registration: RqRegistration,
         result_log: ResultLog,
-        server: ServerWatch,
+        availability: RedisAvailability,
         stop: StopSignals,
         on_reaped: Callable[[Reaped], None],
         maintain: Callable[[], None],
     ) -> None:
         self._bucket = bucket
-        self._attempts = attempts
+        self._leases = leases
         self._bell = bell
         self._push_watch = push_watch
-        self._record = record
+        self._registration = registration
         self._result_log = result_log
-        self._server = server
+        self._availability = availability
         self._stop = stop
         self._on_reaped = on_reaped
         self._maintain = maintain
@@ -81,13 +81,13 @@ class IdleTime:
                 if self._more:
                     return  # the next question tells the server what was done
                 if not answer.watching:
-                    left = min(left, self._attempts.sleep_seconds)
+                    left = min(left, self._leases.sleep_seconds)
                 if self._bell.rings(answer, left):
                     return
                 if not answer.watching and not self._bucket.is_watched():
                     return
         except RedisError as error:
-            self._server.note_error(error)
+            self._availability.note_error(error)
             self._stop.wait(0.1)
         finally:
             self._push_watch.rest()
@@ -100,12 +100,12 @@ class IdleTime:
         """
         self._result_log.retry()
         try:
-            self._record.stay()
+            self._registration.stay()
             if answer.watching and self._must_reap():
                 self._reap()
             self._maintain()
         except RedisError as error:
-            self._server.note_error(error)
+            self._availability.note_error(error)
 
     def _must_reap(self) -> bool:
         return self._more or time.monotonic() - self._reaped_at >= REAP_SECONDS
@@ -113,6 +113,6 @@ class IdleTime:
     def _reap(self) -> None:
         fresh_ms = 0 if self._more else REAPED_MS
         self._more, self._reaped_at = False, time.monotonic()
-        found = self._attempts.reap(fresh_ms=fresh_ms)
+        found = self._leases.reap(fresh_ms=fresh_ms)
         self._on_reaped(found)
         self._more = found.more

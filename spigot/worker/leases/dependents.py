@@ -10,12 +10,12 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.store.stored_values import is_spoilt
 
-from .lease_store import Attempts
+from .lease_store import LeaseStore
 
 log = logging.getLogger(__name__)
 
 
-def release_dependents(attempts: Attempts, parent_id: str) -> None:
+def release_dependents(leases: LeaseStore, parent_id: str) -> None:
     """Have RQ enqueue the jobs that waited for ``parent_id``; doing it again is harmless.
 
     That a job ended is noted by the script that ends it, until this is done: if the worker dies
@@ -24,7 +24,7 @@ def release_dependents(attempts: Attempts, parent_id: str) -> None:
     Raises:
         redis.RedisError: It must be done again.
     """
-    redis = attempts.redis
+    redis = leases.redis
     try:
         parent = Job.fetch(parent_id, connection=redis, serializer=JSONSerializer)
         Queue(connection=redis, serializer=JSONSerializer).enqueue_dependents(parent)
@@ -41,4 +41,4 @@ def release_dependents(attempts: Attempts, parent_id: str) -> None:
         raise
     except Exception:  # one job that RQ cannot read must not stop the others
         log.exception("jobs that depend on job %s cannot be enqueued", parent_id)
-    attempts.dependents_released(parent_id)
+    leases.dependents_released(parent_id)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
-from spigot.worker.process.redis_availability import RETRY_SECONDS, ServerWatch
+from spigot.worker.process.redis_availability import RETRY_SECONDS, RedisAvailability
 
-from .lease_store import Attempts, Reaped
+from .lease_store import LeaseStore, Reaped
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,15 @@ class _Held:
     renewed_at: float = field(default_factory=time.monotonic)
 
 
-class LeaseKeeper:
+class LeaseRenewer:
     """Keeps leases while attempts run; without any it sleeps.
 
     An attempt whose lease is gone, or could not be renewed for a whole lease time, is stopped:
     by then it may have been given to somebody else.
 
     Args:
-        attempts: On a connection that only this thread uses.
-        server: Told whether the server answers.
+        leases: On a connection that only this thread uses.
+        availability: Is told whether the server answers.
         lease_seconds: How long a lease stands without renewal.
         rq_ttl: Seconds until RQ forgets the worker.
         on_reaped: What to do with what was found; called from the thread.
@@ -49,22 +49,22 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        attempts: Attempts,
-        server: ServerWatch,
+        leases: LeaseStore,
+        availability: RedisAvailability,
         *,
         lease_seconds: float,
         rq_ttl: int,
         on_reaped: Callable[[Reaped], None],
     ) -> None:
-        self._attempts = attempts
-        self._server = server
+        self._leases = leases
+        self._availability = availability
         self._lease_seconds = lease_seconds
         self._rq_ttl = rq_ttl
         self._on_reaped = on_reaped
         self._held: dict[str, _Held] = {}
         self._released_at = 0.0
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease-renewer", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
@@ -110,7 +110,7 @@ class LeaseKeeper:
         self._lose(overdue, "could not be renewed in time")
 
     def _run(self) -> None:
-        pause = self._attempts.tick_seconds
+        pause = self._leases.tick_seconds
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._held))
@@ -119,10 +119,10 @@ class LeaseKeeper:
                 continue
             try:
                 self._tick()
-                pause = self._attempts.tick_seconds
+                pause = self._leases.tick_seconds
             except RedisError as error:
-                self._server.note_error(error)
-                pause = min(RETRY_SECONDS, self._attempts.tick_seconds)
+                self._availability.note_error(error)
+                pause = min(RETRY_SECONDS, self._leases.tick_seconds)
             except Exception:
                 log.exception("leases were perhaps not renewed")  # but must be, the next time
             self.expire()
@@ -139,12 +139,12 @@ class LeaseKeeper:
         with self._changed:
             tokens = list(self._held)
         sent_at = time.monotonic()
-        renewed = self._attempts.renew(tokens, self._rq_ttl)
+        renewed = self._leases.renew(tokens, self._rq_ttl)
         self._note_renewal(set(tokens) - renewed.lost, sent_at)
         self._lose(renewed.lost, "was given to another worker")
         self._cancel(renewed.cancelled)
-        self._server.note_answer()
-        self._on_reaped(self._attempts.reap())
+        self._availability.note_answer()
+        self._on_reaped(self._leases.reap())
 
     def _note_renewal(self, tokens: set[str], sent_at: float) -> None:
         with self._changed:

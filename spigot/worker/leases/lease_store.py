@@ -45,8 +45,8 @@ class Renewed:
     """What a worker learned when it renewed its leases.
 
     Attributes:
-        lost: Attempts whose lease is gone: they were given to somebody else and must stop.
-        cancelled: Attempts whose job was cancelled: they must stop, and be ended.
+        lost: LeaseStore whose lease is gone: they were given to somebody else and must stop.
+        cancelled: LeaseStore whose job was cancelled: they must stop, and be ended.
     """
 
     lost: set[str]
@@ -72,7 +72,7 @@ class Reaped:
     more: bool = False
 
 
-class Attempts:
+class LeaseStore:
     """The attempts of one bucket.
 
     Args:

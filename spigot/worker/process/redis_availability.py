@@ -18,7 +18,7 @@ Answer = TypeVar("Answer")
 RETRY_SECONDS = 0.25
 
 
-class ServerWatch:
+class RedisAvailability:
     """Whether the server answers, as this process knows it; its threads share one.
 
     Args:
@@ -30,7 +30,7 @@ class ServerWatch:
         self._mutex = threading.Lock()
         self._away = False
 
-    def insist(
+    def retry_until_answered(
         self, call: Callable[[], Answer], give_up: Callable[[], bool] = lambda: False
     ) -> Answer | None:
         """Call until the server answers; only in the main thread.
@@ -61,7 +61,7 @@ class ServerWatch:
 
     def _pause(self) -> None:
         if self._stop.requested:
-            time.sleep(RETRY_SECONDS)  # what is insisted on even now must not spin
+            time.sleep(RETRY_SECONDS)  # what is retried even now must not spin
         else:
             self._stop.wait(RETRY_SECONDS)
 

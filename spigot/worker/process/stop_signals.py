@@ -25,12 +25,12 @@ class StopSignals:
     process is a pipe, into which Python writes at every signal.
 
     Args:
-        insist: Called in the handler at a second signal; must not wait for anything either.
+        on_second: Called in the handler at a second signal; must not wait for anything either.
     """
 
-    def __init__(self, insist: Callable[[], None]) -> None:
+    def __init__(self, on_second: Callable[[], None]) -> None:
         self.requested_at: float | None = None
-        self._insist = insist
+        self._on_second = on_second
         self.wake_fd, self._write_fd = os.pipe()
         os.set_blocking(self.wake_fd, False)
         os.set_blocking(self._write_fd, False)
@@ -89,7 +89,7 @@ class StopSignals:
         if self.requested_at is None:
             self.requested_at = time.monotonic()
         elif self.seconds_since() > DEBOUNCE_SECONDS:
-            self._insist()
+            self._on_second()
 
 
 def _only_wake(number: int, frame: FrameType | None) -> None:

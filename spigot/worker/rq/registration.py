@@ -17,7 +17,7 @@ class NameTakenError(OperatorError):
     """A worker of that name counts as alive."""
 
 
-class RqRecord:
+class RqRegistration:
     """Keeps the record there while the worker lives.
 
     It ends by itself, and is gone as well when the server was emptied, or was away for long.

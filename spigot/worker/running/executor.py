@@ -12,17 +12,17 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.worker.leases.dependents import release_dependents
-from spigot.worker.leases.lease_renewer import LeaseKeeper
-from spigot.worker.leases.lease_store import Attempts, Ended, Reaped
+from spigot.worker.leases.lease_renewer import LeaseRenewer
+from spigot.worker.leases.lease_store import Ended, LeaseStore, Reaped
 from spigot.worker.leases.result_log import ResultLog
-from spigot.worker.process.redis_availability import ServerWatch
+from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
 
 from .function_call import ClaimedJob
 from .horse_runner import Runner
 from .outcome import Outcome, one_line
-from .rq_callbacks import Aftercare
-from .settlement import AttemptEnd
+from .rq_callbacks import RqCallbacks
+from .settlement import settle
 
 log = logging.getLogger(__name__)
 
@@ -33,26 +33,26 @@ class Executor:
 
     Attributes:
         runner: Runs the function.
-        keeper: Keeps the lease until the outcome is written.
-        attempts: Of the worker's bucket.
-        last_attempts: The same with little patience, for a worker that stops.
+        renewer: Renews the lease until the outcome is written.
+        leases: Of the worker's bucket.
+        last_leases: The same with little patience, for a worker that stops.
         catalog: The job types.
         result_log: Gets a line for each attempt that ended.
-        aftercare: Runs callbacks and webhooks.
-        server: Waits for the server.
+        rq_callbacks: Runs callbacks and webhooks.
+        availability: Waits for the server.
         stop: What signals said.
         grace_seconds: How long a stopping worker tries to write an outcome.
         running: The present job.
     """
 
     runner: Runner
-    keeper: LeaseKeeper
-    attempts: Attempts
-    last_attempts: Attempts
+    renewer: LeaseRenewer
+    leases: LeaseStore
+    last_leases: LeaseStore
     catalog: JobCatalog
     result_log: ResultLog
-    aftercare: Aftercare
-    server: ServerWatch
+    rq_callbacks: RqCallbacks
+    availability: RedisAvailability
     stop: StopSignals
     grace_seconds: float
     running: ClaimedJob | None = None
@@ -79,19 +79,19 @@ class Executor:
         """End the attempt of a job that cannot even be read: it has failed."""
         reason = f"Unreadable: {one_line(error)}"
         log.error("job %s failed: %s", claim.job_id, reason)
-        ended = self._insist(
-            lambda: self._attempts_now().complete(claim.token, "failed", "unreadable", error=reason)
+        ended = self._until_answered(
+            lambda: self._leases_now().complete(claim.token, "failed", "unreadable", error=reason)
         )
         if ended is not None:
             self._write_line(claim.token, ended)
             self._release_dependents(claim.job_id, ended)
 
-    def take_over(self, found: Reaped, attempts: Attempts) -> None:
-        """Finish what dead workers left undone; called from the keeper's thread too.
+    def take_over(self, found: Reaped, leases: LeaseStore) -> None:
+        """Finish what dead workers left undone; called from the renewer's thread too.
 
         Args:
             found: What it is.
-            attempts: On a connection of the thread that calls.
+            leases: On a connection of the thread that calls.
 
         Raises:
             redis.RedisError: It will be found again.
@@ -104,25 +104,27 @@ class Executor:
         for fault in found.faults:
             log.error("%s", fault)
         for parent_id in found.parents:
-            release_dependents(attempts, parent_id)
+            release_dependents(leases, parent_id)
 
     def _end(self, job: ClaimedJob, outcome: Outcome) -> Ended | None:
         """Write the outcome; while the server is away the lease is kept, to write it later."""
-        self.keeper.keep(job.claim.token)
+        self.renewer.keep(job.claim.token)
         try:
             if outcome.status == "cancelled":
-                self.aftercare.call_stopped_callback(job)
-            return self._insist(
-                lambda: AttemptEnd(self._attempts_now(), self.catalog).end(job, outcome)
+                self.rq_callbacks.call_stopped_callback(job)
+            return self._until_answered(
+                lambda: settle(job, outcome, self._leases_now(), self.catalog)
             )
         finally:
-            self.keeper.release(job.claim.token)
+            self.renewer.release(job.claim.token)
 
-    def _insist(self, end: Callable[[], Ended | None]) -> Ended | None:
-        return self.server.insist(end, give_up=lambda: self.stop.requested_for(self.grace_seconds))
+    def _until_answered(self, end: Callable[[], Ended | None]) -> Ended | None:
+        return self.availability.retry_until_answered(
+            end, give_up=lambda: self.stop.requested_for(self.grace_seconds)
+        )
 
-    def _attempts_now(self) -> Attempts:
-        return self.last_attempts if self.stop.requested else self.attempts
+    def _leases_now(self) -> LeaseStore:
+        return self.last_leases if self.stop.requested else self.leases
 
     def _write_line(self, token: str, ended: Ended) -> None:
         if ended.line:
@@ -131,7 +133,7 @@ class Executor:
     def _release_dependents(self, parent_id: str, ended: Ended) -> None:
         if ended.has_dependents:
             try:
-                release_dependents(self._attempts_now(), parent_id)
+                release_dependents(self._leases_now(), parent_id)
             except RedisError as error:
                 log.warning("dependents of job %s will be released later: %s", parent_id, error)
 
@@ -139,7 +141,7 @@ class Executor:
         if job.webhooks and ended.line:
             job.ended_at = datetime.now(UTC)
             status = json.loads(ended.line)["status"]
-            self.aftercare.send_webhooks(job, status, outcome.trace)
+            self.rq_callbacks.send_webhooks(job, status, outcome.trace)
 
 
 def _tell(job: ClaimedJob, outcome: Outcome) -> None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from rq.timeouts import BaseDeathPenalty
 
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.worker.leases.lease_renewer import LeaseKeeper
+from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.process.stop_signals import StopSignals
 
 from . import function_call, outcome
@@ -54,7 +54,7 @@ class HorseRunner:
 
     Args:
         catalog: The job types.
-        keeper: Renews the lease meanwhile.
+        renewer: Renews the lease meanwhile.
         stop: What signals said.
         grace_seconds: How long a function may run on after a signal.
         death_penalty: RQ's way to end a function at its timeout.
@@ -64,14 +64,14 @@ class HorseRunner:
         self,
         *,
         catalog: JobCatalog,
-        keeper: LeaseKeeper,
+        renewer: LeaseRenewer,
         stop: StopSignals,
         grace_seconds: float,
         death_penalty: type[BaseDeathPenalty],
     ) -> None:
         self.pid = 0
         self._catalog = catalog
-        self._keeper = keeper
+        self._renewer = renewer
         self._stop = stop
         self._grace_seconds = grace_seconds
         self._death_penalty = death_penalty
@@ -114,12 +114,12 @@ class HorseRunner:
         self._horse, self.pid, self._job_id = horse, horse.pid, job.id
         if self._cancelled_id == job.id:  # after the claim, before the fork
             horse.kill()
-        self._keeper.keep(job.claim.token, lose, lambda: self.cancel(job.id))
+        self._renewer.keep(job.claim.token, lose, lambda: self.cancel(job.id))
         try:
             seen = self._watch(horse, job)
         finally:
-            self._keeper.release(job.claim.token)
-            horse.bury()
+            self._renewer.release(job.claim.token)
+            horse.reap()
             self._horse, self.pid, self._job_id = None, 0, ""
         if self._cancelled_id == job.id:
             self._cancelled_id = ""
@@ -152,7 +152,7 @@ class HorseRunner:
         """
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
-            self._keeper.expire()
+            self._renewer.expire()
             if self._stop.requested and (
                 not horse.started or self._stop.requested_for(self._grace_seconds)
             ):

@@ -12,7 +12,7 @@ from types import FrameType
 from rq.timeouts import BaseDeathPenalty
 
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.worker.leases.lease_renewer import LeaseKeeper
+from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.process.stop_signals import StopSignals
 
 from . import function_call, outcome
@@ -39,7 +39,7 @@ class _Attempt:
         latest: Monotonic seconds at which it must have ended, timeout and all.
         reason: Why it is to end, if it is.
         interrupted_at: Monotonic seconds at which it was told.
-        told: Whether ``Interrupted`` was raised in it; that happens once.
+        raised: Whether ``Interrupted`` was raised in it; that happens once.
         late_us: Microseconds from the slot to the call of the function; None if it was not called.
     """
 
@@ -48,7 +48,7 @@ class _Attempt:
     latest: float
     reason: Outcome | None = None
     interrupted_at: float = 0.0
-    told: bool = False
+    raised: bool = False
     late_us: int | None = None
 
 
@@ -61,7 +61,7 @@ class InProcessRunner:
 
     Args:
         catalog: The job types.
-        keeper: Renews the lease meanwhile.
+        renewer: Renews the lease meanwhile.
         stop: What signals said.
         grace_seconds: How long a function may run on after a signal.
         death_penalty: RQ's way to end a function at its timeout.
@@ -73,13 +73,13 @@ class InProcessRunner:
         self,
         *,
         catalog: JobCatalog,
-        keeper: LeaseKeeper,
+        renewer: LeaseRenewer,
         stop: StopSignals,
         grace_seconds: float,
         death_penalty: type[BaseDeathPenalty],
     ) -> None:
         self._catalog = catalog
-        self._keeper = keeper
+        self._renewer = renewer
         self._stop = stop
         self._grace_seconds = grace_seconds
         self._death_penalty = death_penalty
@@ -98,20 +98,20 @@ class InProcessRunner:
             return Outcome("not_started")
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)
-        self._keeper.keep(
+        self._renewer.keep(
             job.claim.token,
             lambda: self._interrupt(attempt, outcome.lost()),
             lambda: self.cancel(job.id),
         )
         try:
-            told = self._call(function, attempt)
+            reported = self._call(function, attempt)
         finally:
-            self._keeper.release(job.claim.token)
+            self._renewer.release(job.claim.token)
             if self._cancelled_id == job.id:
                 self._cancelled_id = ""
-        if attempt.reason is None or (told is not None and told.status == "finished"):
-            assert told is not None
-            return replace(told, late_us=attempt.late_us)
+        if attempt.reason is None or (reported is not None and reported.status == "finished"):
+            assert reported is not None
+            return replace(reported, late_us=attempt.late_us)
         return replace(attempt.reason, late_us=attempt.late_us)
 
     def kill(self) -> None:
@@ -161,8 +161,8 @@ class InProcessRunner:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         attempt = self._attempt
-        if attempt is not None and attempt.reason is not None and not attempt.told:
-            attempt.told = True
+        if attempt is not None and attempt.reason is not None and not attempt.raised:
+            attempt.raised = True
             raise Interrupted
 
     # The thread that ends what must not go on
@@ -183,7 +183,7 @@ class InProcessRunner:
                 self._look_at(attempt)
 
     def _look_at(self, attempt: _Attempt) -> None:
-        self._keeper.expire()
+        self._renewer.expire()
         now = time.monotonic()
         if attempt.reason is not None:
             if now - attempt.interrupted_at > HEED_SECONDS:

@@ -13,8 +13,8 @@ from .written_result import UnwritableResult
 
 ERROR_CHARACTERS = 500
 
-Told = Literal["finished", "failed", "rate_limited", "refused", "retry"]
-Seen = Literal["not_started", "given_back", "died", "cancelled", "lost"]
+Reported = Literal["finished", "failed", "rate_limited", "refused", "retry"]
+Observed = Literal["not_started", "given_back", "died", "cancelled", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Outcome:
         late_us: How long after its slot the function was called; None if it was not.
     """
 
-    status: Told | Seen
+    status: Reported | Observed
     result: str = ""
     error: str = ""
     trace: str = ""

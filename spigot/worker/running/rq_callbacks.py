@@ -20,8 +20,8 @@ from .work_horse import WorkHorse
 log = logging.getLogger(__name__)
 
 
-class Aftercare:
-    """Runs it, one piece after the other.
+class RqCallbacks:
+    """Runs callbacks and webhooks, one after the other.
 
     Args:
         stop: What signals said.
@@ -76,6 +76,6 @@ class Aftercare:
         while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
             if time.monotonic() > latest or self._stop.requested_for(self._grace_seconds):
                 break
-        horse.bury()
+        horse.reap()
         if horse.outcome is None:
             log.error("%s: not done, its work horse %s", what, horse.end)

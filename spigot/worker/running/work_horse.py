@@ -51,7 +51,7 @@ class WorkHorse:
             _live(prepare, start_at, writer, parent)
         os.close(writer)
         os.set_blocking(self._pipe, False)
-        self._told = bytearray()
+        self._received = bytearray()
         self._silent = False
         self._ended = False
         self.wait_status = 0
@@ -65,14 +65,14 @@ class WorkHorse:
     @property
     def late_us(self) -> int | None:
         """Microseconds from the slot to the call of the function; None if it was not called."""
-        line, end, _ = self._told.partition(b"\n")
+        line, end, _ = self._received.partition(b"\n")
         return int(line.removeprefix(STARTED)) if end else None
 
     @property
     def outcome(self) -> Outcome | None:
         """What it told; None if it died before it could, or had closed its pipe."""
         try:
-            return Outcome.from_bytes(bytes(self._told.partition(b"\n")[2]))
+            return Outcome.from_bytes(bytes(self._received.partition(b"\n")[2]))
         except ValueError:
             return None
 
@@ -100,7 +100,7 @@ class WorkHorse:
                 os.read(wake, 512)
             if self._pipe in ready:
                 self._read()
-            self._reap(os.WNOHANG)
+            self._collect_status(os.WNOHANG)
         return self._ended
 
     def kill(self) -> None:
@@ -110,18 +110,18 @@ class WorkHorse:
             with suppress(ProcessLookupError):  # it may have no group of its own yet
                 os.kill(self.pid, signal.SIGKILL)
 
-    def bury(self) -> None:
+    def reap(self) -> None:
         """End it if it has not ended, and free what it held."""
         if not self._ended:
             self.kill()
-            self._reap(0)
+            self._collect_status(0)
         os.close(self._pipe)
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def _reap(self, options: int) -> None:
+    def _collect_status(self, options: int) -> None:
         pid, status, rusage = os.wait4(self.pid, options)
         if not pid:
             return
@@ -134,7 +134,7 @@ class WorkHorse:
     def _read(self) -> None:
         with suppress(BlockingIOError):
             while chunk := os.read(self._pipe, CHUNK_BYTES):
-                self._told += chunk
+                self._received += chunk
             self._silent = True
 
 

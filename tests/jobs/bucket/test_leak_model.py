@@ -205,23 +205,21 @@ class LeakMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.running)
     def finish(self, data: st.DataObject) -> None:
         token = self.a_token(data)
-        self.bucket.attempts.complete(token, "finished", "work", now_us=self.bucket.now_us)
+        self.bucket.leases.complete(token, "finished", "work", now_us=self.bucket.now_us)
         self.model.finish(token, self.bucket.now_us)
 
     @rule(data=st.data())
     @precondition(lambda self: self.model.running)
     def give_back_before_the_slot(self, data: st.DataObject) -> None:
         token = self.a_token(data)
-        self.bucket.attempts.give_back(token, "", "work", now_us=self.bucket.now_us)
+        self.bucket.leases.give_back(token, "", "work", now_us=self.bucket.now_us)
         self.model.give_back(token, started=False)
 
     @rule(data=st.data(), hold_us=st.one_of(st.just(0), a_while))
     @precondition(lambda self: self.model.running)
     def hold(self, data: st.DataObject, hold_us: int) -> None:
         token, now_us = self.a_token(data), self.bucket.now_us
-        self.bucket.attempts.give_back(
-            token, "rate_limited", "work", hold_us=hold_us, now_us=now_us
-        )
+        self.bucket.leases.give_back(token, "rate_limited", "work", hold_us=hold_us, now_us=now_us)
         self.model.refuse(token, hold_us, now_us)
 
     @rule(hold_us=st.sampled_from([0, SECOND_US]), times=st.integers(1, 6))
@@ -236,7 +234,7 @@ class LeakMachine(RuleBasedStateMachine):
                 return
             victim, now_us = claim.id, max(self.bucket.now_us, claim.slot_us)
             self.bucket.now_us = now_us
-            self.bucket.attempts.give_back(
+            self.bucket.leases.give_back(
                 token, "rate_limited", "work", hold_us=hold_us, now_us=now_us
             )
             self.model.refuse(token, hold_us, now_us)
@@ -245,7 +243,7 @@ class LeakMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.running)
     def retry(self, data: st.DataObject, delay_us: int) -> None:
         token, now_us = self.a_token(data), self.bucket.now_us
-        self.bucket.attempts.give_back(token, "retrying", "work", delay_us=delay_us, now_us=now_us)
+        self.bucket.leases.give_back(token, "retrying", "work", delay_us=delay_us, now_us=now_us)
         self.model.retry(token, delay_us, now_us)
 
     # What operators do

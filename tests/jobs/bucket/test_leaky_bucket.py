@@ -472,7 +472,7 @@ class TestClaim:
         first = bucket.ask()
         assert isinstance(first, Claim)
 
-        bucket.attempts.give_back(first.token, "", "work", now_us=bucket.now_us)
+        bucket.leases.give_back(first.token, "", "work", now_us=bucket.now_us)
 
         assert bucket.claim().job_id == first.job_id
         assert bucket.now_us == START_US + 100_000

@@ -16,7 +16,7 @@ from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.worker.leases.lease_store import Attempts
+from spigot.worker.leases.lease_store import LeaseStore
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
@@ -37,8 +37,8 @@ def queue(redis: Redis) -> JobQueue:
 
 
 @pytest.fixture
-def attempts(redis: Redis) -> Attempts:
-    return Attempts(redis, "default", "w1", lease_ms=10_000, max_reaps=2, keep_seconds=60)
+def leases(redis: Redis) -> LeaseStore:
+    return LeaseStore(redis, "default", "w1", lease_ms=10_000, max_reaps=2, keep_seconds=60)
 
 
 def put(queue: JobQueue, now_us: int = START) -> str:
@@ -116,10 +116,10 @@ def test_the_oldest_job_is_looked_for_in_all_three_queues(redis, queue):
     assert read(redis, START + 10 * SECOND).oldest_waiting == 10
 
 
-def test_a_job_that_was_delayed_waits_since_it_is_due(redis, queue, attempts):
+def test_a_job_that_was_delayed_waits_since_it_is_due(redis, queue, leases):
     job_id = put(queue)
     claim(redis, "t1")
-    attempts.give_back("t1", "retrying", "mail", error="x", delay_us=50 * SECOND, now_us=START)
+    leases.give_back("t1", "retrying", "mail", error="x", delay_us=50 * SECOND, now_us=START)
     due = START + 50 * SECOND
     let_nothing_start(redis)
     LeakyBucket(redis, "default").claim("w1", "t2", lease_ms=1, now_us=due)  # promotes it
@@ -148,10 +148,10 @@ def test_a_job_that_rq_requeued_waits_since_then(redis, queue):
     assert read(redis, START + 6 * SECOND).oldest_waiting == 1
 
 
-def test_delayed_jobs_are_ours_and_those_that_rq_scheduled(redis, queue, attempts):
+def test_delayed_jobs_are_ours_and_those_that_rq_scheduled(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    attempts.give_back("t1", "retrying", "mail", error="x", delay_us=60 * SECOND)
+    leases.give_back("t1", "retrying", "mail", error="x", delay_us=60 * SECOND)
     redis.zadd("rq:scheduled:default-low", {"other": 1})
 
     assert read(redis).delayed == 2
@@ -227,10 +227,10 @@ def test_a_plain_rq_job_counts_as_rq(redis, queue):
     assert sum(observed(metrics, "waiting", "rq").values()) == 1
 
 
-def test_only_the_first_attempt_tells_how_long_a_job_waited(redis, queue, attempts):
+def test_only_the_first_attempt_tells_how_long_a_job_waited(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    attempts.give_back("t1", "rate_limited", "mail", error="x")
+    leases.give_back("t1", "rate_limited", "mail", error="x")
     claim(redis, "t2", START + 10 * SECOND)
 
     metrics = read(redis)
@@ -260,11 +260,11 @@ def test_an_idle_time_is_no_gap_between_starts(redis, queue):
     assert "gap" not in {name for name, _ in read(redis).histograms}
 
 
-def test_an_end_is_counted_with_run_time_and_lateness(redis, queue, attempts):
+def test_an_end_is_counted_with_run_time_and_lateness(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
     end = START + 3 * SECOND
-    attempts.complete("t1", "finished", "mail", result="null", late_us=700, now_us=end)
+    leases.complete("t1", "finished", "mail", result="null", late_us=700, now_us=end)
 
     metrics = read(redis)
 
@@ -275,19 +275,19 @@ def test_an_end_is_counted_with_run_time_and_lateness(redis, queue, attempts):
     assert metrics.unlogged == 1
 
 
-def test_an_observation_above_all_bounds_is_in_the_last_bucket(redis, queue, attempts):
+def test_an_observation_above_all_bounds_is_in_the_last_bucket(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    attempts.complete("t1", "failed", "mail", error="x", late_us=9_000_000)
+    leases.complete("t1", "failed", "mail", error="x", late_us=9_000_000)
 
     assert observed(read(redis), "late") == {math.inf: 1}
 
 
 @pytest.mark.parametrize("status", ["retrying", "rate_limited", "reaped"])
-def test_an_attempt_that_is_given_back_is_counted(redis, queue, attempts, status):
+def test_an_attempt_that_is_given_back_is_counted(redis, queue, leases, status):
     put(queue)
     claim(redis, "t1")
-    attempts.give_back("t1", status, "mail", error="x", late_us=5)
+    leases.give_back("t1", status, "mail", error="x", late_us=5)
 
     metrics = read(redis)
 
@@ -295,12 +295,12 @@ def test_an_attempt_that_is_given_back_is_counted(redis, queue, attempts, status
     assert observed(metrics, "late") == {0.0005: 1}
 
 
-def test_silent_and_abandoned_attempts_have_no_run_time(redis, queue, attempts):
+def test_silent_and_abandoned_attempts_have_no_run_time(redis, queue, leases):
     put(queue)
     for second, token in enumerate(("t1", "t2")):
         claim(redis, token, START + second * SECOND)
         redis.zadd(keys.leases("default"), {token: 0})
-        attempts.reap()
+        leases.reap()
 
     metrics = read(redis)
 

@@ -310,31 +310,31 @@ class TestReaping:
         claim = bucket.claim()
         for _ in range(7):
             bucket.sleep(2.2)
-            bucket.attempts.renew([], 60, now_us=bucket.now_us)
+            bucket.leases.renew([], 60, now_us=bucket.now_us)
         assert bucket.now_us > claim.slot_us + 15 * SECOND_US
         return bucket
 
     def test_is_left_to_those_who_did_it_just_now(self, silent, redis):
         redis.hset(keys.bucket("default"), "reaped_us", silent.now_us - 899_999)
 
-        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 0
-        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us + 1).count == 1
+        assert silent.leases.reap(fresh_ms=900, now_us=silent.now_us).count == 0
+        assert silent.leases.reap(fresh_ms=900, now_us=silent.now_us + 1).count == 1
 
     def test_is_done_at_once_by_those_who_insist(self, silent, redis):
         redis.hset(keys.bucket("default"), "reaped_us", silent.now_us)
 
-        assert silent.attempts.reap(now_us=silent.now_us).count == 1
+        assert silent.leases.reap(now_us=silent.now_us).count == 1
 
     def test_is_done_after_the_clock_was_set_back(self, silent, redis):
         redis.hset(keys.bucket("default"), "reaped_us", silent.now_us + 1)
 
-        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 1
+        assert silent.leases.reap(fresh_ms=900, now_us=silent.now_us).count == 1
 
     def test_is_noted(self, silent):
-        assert silent.attempts.reap(fresh_ms=900, now_us=silent.now_us).count == 1
+        assert silent.leases.reap(fresh_ms=900, now_us=silent.now_us).count == 1
         silent.enqueue("b")
         claim = silent.claim()
         late_us = silent.now_us
 
         assert claim.job_id == "a"
-        assert silent.attempts.reap(fresh_ms=900, now_us=late_us).count == 0
+        assert silent.leases.reap(fresh_ms=900, now_us=late_us).count == 0

@@ -48,7 +48,7 @@ class TestCancel:
         bucket.enqueue("a")
         claim = bucket.claim()
         end = threading.Timer(
-            0.3, bucket.attempts.complete, (claim.token, "cancelled", "work"), {"error": "x"}
+            0.3, bucket.leases.complete, (claim.token, "cancelled", "work"), {"error": "x"}
         )
         end.start()
 

@@ -71,8 +71,8 @@ def test_a_running_job_is_marked_and_its_worker_told(bucket, redis):
     assert (answer.word, answer.job.status) == ("stopping", "started")
     told = json.loads(listener.get_message(timeout=5)["data"])
     assert told == {"command": "stop-job", "job_id": "gone"}
-    assert bucket.attempts.renew([claim.token], 60, now_us=bucket.now_us).cancelled == {claim.token}
-    bucket.attempts.complete(
+    assert bucket.leases.renew([claim.token], 60, now_us=bucket.now_us).cancelled == {claim.token}
+    bucket.leases.complete(
         claim.token, "cancelled", "work", error="Cancelled: stopped", now_us=bucket.now_us
     )
     assert bucket.status("gone") == "cancelled"
@@ -94,7 +94,7 @@ def test_a_cancelled_job_never_runs_again_however_its_attempt_ends(bucket, redis
     elif end == "reap":
         assert bucket.reap_until_silent() == 1
     else:
-        bucket.attempts.give_back(claim.token, "", "work", now_us=bucket.now_us)
+        bucket.leases.give_back(claim.token, "", "work", now_us=bucket.now_us)
 
     assert bucket.status("gone") == "cancelled"
     assert [line["status"] for line in bucket.log().values()] == ["cancelled"]
@@ -222,7 +222,7 @@ class TestPlainRq:
         claim = bucket.claim()
         Job.fetch("gone", connection=redis, serializer=JSONSerializer).cancel()
 
-        renewed = bucket.attempts.renew([claim.token], 60, now_us=bucket.now_us)
+        renewed = bucket.leases.renew([claim.token], 60, now_us=bucket.now_us)
         assert renewed.cancelled == {claim.token}
         bucket.retry(claim, delay=1)
         assert bucket.status("gone") == "cancelled"

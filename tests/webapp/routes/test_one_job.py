@@ -234,7 +234,7 @@ class TestCancelling:
     def test_a_running_job_that_stops_is_200(self, client, bucket, soon):
         bucket.enqueue("a")
         claim = bucket.claim()
-        soon(bucket.attempts.complete, claim.token, "cancelled", "work", error="Cancelled")
+        soon(bucket.leases.complete, claim.token, "cancelled", "work", error="Cancelled")
 
         response = client.delete("/jobs/a")
 

@@ -15,7 +15,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.job.queue import DESCRIPTION
 from spigot.jobs.store import keys
-from spigot.worker.leases.lease_store import Attempts
+from spigot.worker.leases.lease_store import LeaseStore
 from tests.support.books import problems
 from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
 from tests.support.processes import wait_for
@@ -55,10 +55,10 @@ def plain(redis: Redis) -> Queue:
 
 
 ENDS = {
-    "complete": lambda bucket, token: bucket.attempts.complete(
+    "complete": lambda bucket, token: bucket.leases.complete(
         token, "finished", "work", result="1", now_us=bucket.now_us
     ),
-    "give_back": lambda bucket, token: bucket.attempts.give_back(
+    "give_back": lambda bucket, token: bucket.leases.give_back(
         token, "reaped", "work", error="why", hold_us=9_000_000, now_us=bucket.now_us
     ),
 }
@@ -179,7 +179,7 @@ class TestFinished:
         assert "error" not in line
 
     def test_keeps_what_was_reported(self, bucket, redis, claim):
-        bucket.attempts.complete(
+        bucket.leases.complete(
             claim.token, "finished", "work", progress='{"done": 1}', now_us=bucket.now_us
         )
 
@@ -217,7 +217,7 @@ class TestFinished:
         rights = {"keys": ["*"], "channels": ["*"], "commands": ["+@all", "-copy"]}
         redis.acl_setuser("clerk", enabled=True, nopass=True, **rights)
         with Redis.from_url(redis_url, username="clerk", password="any") as connection:
-            attempts = Attempts(
+            attempts = LeaseStore(
                 connection, "default", WORKER, lease_ms=15_000, max_reaps=3, keep_seconds=60
             )
             attempts.complete(claim.token, "finished", "work", result="2")
@@ -357,7 +357,7 @@ class TestRepeated:
 
 class TestGivenBack:
     def give_back(self, bucket: OneBucket, claim: Claim, status: str = "reaped", **options):
-        return bucket.attempts.give_back(
+        return bucket.leases.give_back(
             claim.token, status, "work", error="why", now_us=bucket.now_us, **options
         )
 
@@ -466,7 +466,7 @@ class TestGivenBack:
         assert not list(problems(redis, "default", ["job"]))
 
     def test_may_be_abandoned_at_the_first_time(self, bucket, redis, claim):
-        strict = Attempts(
+        strict = LeaseStore(
             redis, "default", WORKER, lease_ms=15_000, max_reaps=1, keep_seconds=KEEP_SECONDS
         )
         strict.give_back(claim.token, "reaped", "work", counts_as_reap=True, now_us=bucket.now_us)

@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.store import keys
-from spigot.worker.leases.lease_store import Attempts, Reaped
+from spigot.worker.leases.lease_store import LeaseStore, Reaped
 from tests.support.books import problems
 from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
 
@@ -21,13 +21,13 @@ SILENCE = 12
 RQ_TTL = 60
 
 
-def renew(bucket: OneBucket, *tokens: str, by: Attempts | None = None):
-    return (by or bucket.attempts).renew(tokens, RQ_TTL, now_us=bucket.now_us)
+def renew(bucket: OneBucket, *tokens: str, by: LeaseStore | None = None):
+    return (by or bucket.leases).renew(tokens, RQ_TTL, now_us=bucket.now_us)
 
 
-def attempts_of(bucket: OneBucket, worker: str, **options) -> Attempts:
+def leases_of(bucket: OneBucket, worker: str, **options) -> LeaseStore:
     options = {"lease_ms": LEASE * 1000, "max_reaps": 3, "keep_seconds": KEEP_SECONDS} | options
-    return Attempts(bucket.redis, "default", worker, **options)
+    return LeaseStore(bucket.redis, "default", worker, **options)
 
 
 def ends_at(redis: Redis, claim: Claim) -> float:
@@ -68,7 +68,7 @@ class TestRenewal:
 
     def test_takes_back_what_an_extension_gave_too_much(self, bucket, redis, claim, heard):
         bucket.sleep(LEASE + 1)
-        bucket.attempts.reap(now_us=bucket.now_us + 5 * SECOND_US)  # after a silence
+        bucket.leases.reap(now_us=bucket.now_us + 5 * SECOND_US)  # after a silence
         renew(bucket, claim.token)
 
         assert ends_at(redis, claim) == now(bucket) + LEASE
@@ -136,7 +136,7 @@ class TestReaper:
         assert (again.job_id, again.queue, again.attempt) == ("job", "default-low", 2)
 
     def test_says_in_the_log_whose_worker_fell_silent(self, bucket, redis, claim, heard):
-        other = attempts_of(bucket, "other")
+        other = leases_of(bucket, "other")
         bucket.sleep(SILENCE)
         bucket.reap()
         bucket.sleep(LEASE - SILENCE)
@@ -278,7 +278,7 @@ class TestSilence:
 
     def test_brings_nobody_back_who_was_silent_before(self, bucket, redis, claim, heard):
         """Its lease ran out while others were heard: it was due already."""
-        other = attempts_of(bucket, "other")
+        other = leases_of(bucket, "other")
         for _ in range(2):
             bucket.sleep(8)
             renew(bucket, by=other)
@@ -296,7 +296,7 @@ class TestSilence:
 
     def test_is_at_least_three_seconds(self, bucket, redis, claim):
         """An idle worker that is alone looks every two seconds, whatever the lease."""
-        short = attempts_of(bucket, "short", lease_ms=1000)
+        short = leases_of(bucket, "short", lease_ms=1000)
         short.renew([claim.token], RQ_TTL, now_us=bucket.now_us)
         bucket.sleep(3)
 
@@ -310,7 +310,7 @@ class TestWhatTheDeadLeave:
         return bucket.finish(claim).line
 
     def adopt(self, bucket) -> Reaped:
-        return attempts_of(bucket, "other").reap(now_us=bucket.now_us)
+        return leases_of(bucket, "other").reap(now_us=bucket.now_us)
 
     def test_lines_are_adopted_when_their_owner_is_gone(self, bucket, redis, claim, line):
         bucket.sleep(41)

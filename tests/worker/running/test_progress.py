@@ -74,7 +74,7 @@ def test_an_attempt_that_has_ended_writes_nothing(bucket, redis):
 def test_an_attempt_begins_without_the_progress_of_the_one_before(bucket):
     bucket.enqueue("a", "retried")
     claim = bucket.claim()
-    bucket.attempts.give_back(
+    bucket.leases.give_back(
         claim.token, "retrying", "work", error="x", delay_us=0, progress='{"done": 9}'
     )
     assert bucket.read("a").progress == {"done": 9}
