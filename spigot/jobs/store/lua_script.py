@@ -6,7 +6,6 @@ builds on others. They lie in the folder ``lua`` beside this module.
 """
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
@@ -14,9 +13,19 @@ from redis import Redis
 from redis.commands.core import Script
 
 REQUIRES = re.compile(r"-- requires: (.+)\n")
-HEADER = re.compile(r"\A--\[\[.*?\]\]\n", re.DOTALL)
-DEFINITION = re.compile(r"local (?:function )?(\w+(?:, \w+)*)")
-NAME = re.compile(r"\w+")
+
+DEFINITION = re.compile(
+    r"(?:^--(?!\[\[).*\n)*^local (?:function )?(?P<names>\w+(?:, \w+)*).*\n(?:(?!local |--).*\n)*",
+    re.MULTILINE,
+)
+"""A function or a constant of a library, with the comment above it. Only these begin a line with
+``local``."""
+
+NO_NAMES = re.compile(r'--\[\[.*?\]\]|"[^"\n]*"|--[^\n]*', re.DOTALL)
+"""Comments and strings."""
+
+USED_NAME = re.compile(r"(?<![.\w])[A-Za-z_]\w*(?! =[^=])")
+"""Neither a field nor what is set."""
 
 
 def load_script(redis: Redis, package: str, filename: str) -> Script:
@@ -43,14 +52,14 @@ def script_text(package: str, filename: str) -> str:
     Redis runs the whole text at each call, so a function that is not called would cost time.
     """
     script = files(package).joinpath(filename).read_text("utf-8")
-    definitions = [found for library in _libraries_of(script) for found in _definitions(library)]
-    called = set(NAME.findall(script))
-    kept = []
-    for text in reversed(definitions):
-        if called & _defined_in(text):
-            kept.append(text)
-            called |= set(NAME.findall(text))
-    return "".join([*reversed(kept), script])
+    libraries = [library_text(name) for name in _libraries_of(script)]
+    definitions = [found for text in libraries for found in DEFINITION.finditer(text)]
+    used, sent = _names_used_in(script), [script]
+    for definition in reversed(definitions):
+        if used & set(definition["names"].split(", ")):
+            used |= _names_used_in(definition[0])
+            sent.append(definition[0])
+    return "".join(reversed(sent))
 
 
 def required_by(text: str) -> list[str]:
@@ -69,43 +78,12 @@ def library_text(name: str) -> str:
 
 
 def _libraries_of(text: str) -> list[str]:
-    """Return the libraries' texts, each after those that it requires itself."""
-    texts: dict[str, str] = {}
-
-    def add(name: str) -> None:
-        if name not in texts:
-            library = library_text(name)
-            for required in required_by(library):
-                add(required)
-            texts[name] = library
-
+    """Return the names of all that a file needs, each after those that it needs itself."""
+    names: dict[str, None] = {}
     for name in required_by(text):
-        add(name)
-    return list(texts.values())
+        names.update(dict.fromkeys([*_libraries_of(library_text(name)), name]))
+    return list(names)
 
 
-def _definitions(library: str) -> Iterator[str]:
-    """Split a library where a line begins a function or a constant, each with its comment."""
-    body = HEADER.sub("", REQUIRES.sub("", library, count=1))
-    part: list[str] = []
-    for line in body.splitlines(keepends=True):
-        if line.startswith("local ") and _defined_in("".join(part)):
-            comment = _comment_at_the_end(part)
-            yield "".join(part[: len(part) - comment])
-            part = part[len(part) - comment :]
-        part.append(line)
-    yield "".join(part)
-
-
-def _comment_at_the_end(lines: list[str]) -> int:
-    """Return how many of the last lines are the comment of what follows."""
-    count = 0
-    while count < len(lines) and lines[-1 - count].startswith("--"):
-        count += 1
-    return count
-
-
-def _defined_in(text: str) -> set[str]:
-    found = re.search(r"^local .*", text, re.MULTILINE)
-    definition = DEFINITION.match(found[0]) if found else None
-    return set(definition[1].split(", ")) if definition else set()
+def _names_used_in(text: str) -> set[str]:
+    return set(USED_NAME.findall(NO_NAMES.sub("", text)))

@@ -54,7 +54,7 @@ class LeakMachine(RuleBasedStateMachine):
         super().__init__()
         redis.flushall()
         self.redis = redis
-        self.survey = load_script(redis, __package__, "survey.lua")
+        self.survey = load_script(redis, "tests.support", "survey.lua")
         self.bucket = OneBucket(redis, "20/s", capacity=10_000)
         self.model = BucketModel(interval_us=50_000)
         self.count = self.asked = 0
@@ -307,15 +307,15 @@ def limits(request, monkeypatch) -> None:
     """Make the scripts' limits so small that short stories get beyond them."""
     if request.param == "small":
         smaller = {"CLOSE": 1, "NEAR": 2, "DROPPED_AT_ONCE": 3, "SURVEYED_AT_ONCE": 4}
-        read = lua_script._read
+        script_text = lua_script.script_text
 
-        def read_with_small_limits(package: str, name: str) -> str:
-            text = read(package, name)
+        def text_with_small_limits(package: str, filename: str) -> str:
+            text = script_text(package, filename)
             for limit, value in smaller.items():
                 text = re.sub(rf"^(local {limit} =) \d+", rf"\1 {value}", text, flags=re.MULTILINE)
             return text
 
-        monkeypatch.setattr(lua_script, "_read", read_with_small_limits)
+        monkeypatch.setattr(lua_script, "script_text", text_with_small_limits)
 
 
 def test_the_scripts_do_what_the_model_does(redis, limits):

@@ -6,7 +6,8 @@ All times are whole Unix microseconds of the server's clock (`_us`), or millisec
 they are scores of a sorted set (`_ms`). Keys of jobs are only known after a pop, so scripts
 build their names: the queue side needs a single primary.
 ]]
-local RQ_JOB, RQ_QUEUE = "rq:job:", "rq:queue:"
+local RQ_JOB = "rq:job:"
+local RQ_QUEUE = "rq:queue:"
 local EVENTS = "spigot:1:job_events"
 local SECOND_US = 1000000
 local SCHEMA = 1 -- of a bucket's hash; raised when a field gets another meaning
@@ -125,7 +126,8 @@ local function waiting_in(queues)
 end
 
 -- Of a bucket whose rate is no rate, or its capacity no number, until somebody sets them.
-local SPOILT_INTERVAL_US, SPOILT_CAPACITY = SECOND_US, 1000
+local SPOILT_INTERVAL_US = SECOND_US
+local SPOILT_CAPACITY = 1000
 
 -- nil if nobody published the bucket's numbers (the server is new or was emptied).
 local function read_bucket(name)

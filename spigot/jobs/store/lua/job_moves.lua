@@ -239,7 +239,8 @@ local function ttl_of(id, field, default_s)
   return number(redis.call("HGET", RQ_JOB .. id, field)) or default_s
 end
 
-local RQ_FAILURE_TTL_S, RQ_RESULT_TTL_S = 31536000, 500 -- rq.defaults
+local RQ_FAILURE_TTL_S = 31536000 -- rq.defaults
+local RQ_RESULT_TTL_S = 500 -- likewise
 
 -- `trace` is base64 of the zlib-compressed traceback, as RQ keeps it.
 local function fail_job(lease, now_us, error, trace)

@@ -5,8 +5,8 @@ Functions that let a job that failed wait in its queue again.
 
 -- It may fail as often again as at first.
 local function restore_retries(job)
-  local counts = redis.call("HMGET", job, "retries_left", "number_of_retries")
-  local left, used = number(counts[1]), number(counts[2])
+  local retries = redis.call("HMGET", job, "retries_left", "number_of_retries")
+  local left, used = number(retries[1]), number(retries[2])
   if left and used then redis.call("HSET", job, "retries_left", left + used) end
   redis.call("HDEL", job, "number_of_retries", "spigot_reaps", "spigot_refusals",
     "spigot_refused_us", "spigot_set_back")

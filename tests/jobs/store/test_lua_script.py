@@ -1,0 +1,103 @@
+"""Each Lua file, held against what it says that it needs, and against what is sent of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from redis.exceptions import ResponseError
+
+import spigot
+from spigot.jobs.store.lua_script import DEFINITION, library_text, required_by, script_text
+from tests.support.lua_globals import Globals, find_globals
+
+ROOT = Path(spigot.__file__).parent
+LIBRARIES = sorted((ROOT / "jobs/store/lua").glob("*.lua"))
+SCRIPTS = sorted(path for path in ROOT.rglob("*.lua") if path not in LIBRARIES)
+LOADED = re.compile(r'(?:load_script|DirectScript)\(\w+, __package__, "(\w+\.lua)"')
+
+by_name = {"ids": lambda path: path.name}
+each_file = pytest.mark.parametrize("path", [*LIBRARIES, *SCRIPTS], **by_name)
+each_script = pytest.mark.parametrize("path", SCRIPTS, **by_name)
+
+
+def names_of(definition):
+    return set(definition["names"].split(", "))
+
+
+def names_in(library):
+    return set().union(*map(names_of, DEFINITION.finditer(library_text(library))))
+
+
+def sent(path):
+    return script_text(".".join(path.parent.relative_to(ROOT.parent).parts), path.name)
+
+
+@each_file
+def test_a_file_requires_what_it_uses_and_nothing_else(redis, path):
+    text = path.read_text()
+    used = find_globals(redis, text)
+    found = {library: names_in(library) for library in required_by(text)}
+
+    assert not used.written
+    assert not used.read - set().union(*found.values()), "names that no required library defines"
+    assert [library for library, names in found.items() if not names & used.read] == []
+
+
+@each_script
+def test_a_script_is_sent_with_all_that_it_calls_and_no_more(redis, path):
+    text = sent(path)
+    libraries = text.removesuffix(path.read_text())
+    defined = set().union(*map(names_of, DEFINITION.finditer(libraries)))
+    as_globals = find_globals(
+        redis, re.sub("^local ", "", libraries, flags=re.MULTILINE) + path.read_text()
+    )
+
+    assert not find_globals(redis, text).read, "names that nothing defines"
+    assert not defined - as_globals.read, "names that nothing calls"
+
+
+def test_no_two_libraries_define_the_same_name():
+    names = [name for path in LIBRARIES for name in sorted(names_in(path.stem))]
+
+    assert sorted(names) == sorted(set(names))
+
+
+def test_each_library_is_required_by_some_file():
+    required = {name for path in [*LIBRARIES, *SCRIPTS] for name in required_by(path.read_text())}
+
+    assert required == {path.stem for path in LIBRARIES}
+
+
+@pytest.mark.parametrize("path", LIBRARIES, **by_name)
+def test_all_of_a_library_is_found_in_its_definitions(path):
+    code = re.sub(
+        r"\A(?:-- requires: .*\n)?--\[\[.*?\]\]\n+", "", path.read_text(), flags=re.DOTALL
+    )
+
+    assert "".join(found[0] for found in DEFINITION.finditer(code)) == code
+
+
+@each_script
+def test_a_script_is_loaded_by_exactly_one_module_beside_it(path):
+    users = [file for file in ROOT.rglob("*.py") if path.name in LOADED.findall(file.read_text())]
+
+    assert [user.parent for user in users] == [path.parent]
+
+
+def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):
+    package = tmp_path / "lacking"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "run.lua").write_text("-- requires: bucket, nowhere\nreturn 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.lua"):
+        script_text("lacking", "run.lua")
+
+
+def test_a_name_that_is_missing_is_found(redis):
+    text = "local function f(a) return a .. missing(other) end\nset = f(1)"
+
+    assert find_globals(redis, text) == Globals({"missing", "other"}, {"set"})
+    with pytest.raises(ResponseError, match="expected near"):
+        find_globals(redis, "local = 1")
