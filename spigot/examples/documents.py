@@ -53,7 +53,7 @@ def process_document(document: Document) -> dict[str, str]:
 @blueprint.post("/process-doc/")
 def process() -> ResponseReturnValue:
     """Take one document in."""
-    return submit("document", read_model(Document).model_dump(), words=_links)
+    return submit("document", read_model(Document).model_dump(), render=_links)
 
 
 @blueprint.get("/task-status/<task_id>")

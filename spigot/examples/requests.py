@@ -31,7 +31,7 @@ def process_request(x: int) -> str:
 @blueprint.post("/process/<int(signed=True):x>")
 def process(x: int) -> ResponseReturnValue:
     """Take one task in."""
-    return submit("request", {"x": x}, words=lambda job: {"task_id": job.id, "status": "queued"})
+    return submit("request", {"x": x}, render=lambda job: {"task_id": job.id, "status": "queued"})
 
 
 @blueprint.get("/status/<task_id>")

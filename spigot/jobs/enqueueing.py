@@ -48,11 +48,11 @@ def enqueue(type: str, payload: Any = None, *, priority: "Priority" = "default")
         OperatorError: A setting, an app or ``buckets.json`` cannot be used, or there is no server.
         redis.RedisError: The server did not answer; it is unknown whether the job was enqueued.
     """
-    from spigot.jobs.job.queue import Full
+    from spigot.jobs.job.queue import BucketRefusal
     from spigot.jobs.job.state import JobState
 
     outcome = _queue().enqueue(type, {} if payload is None else payload, priority)
-    if isinstance(outcome, Full):
+    if isinstance(outcome, BucketRefusal):
         raise BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
     assert isinstance(outcome, JobState)  # only an idempotency key can be repeated
     return outcome

@@ -85,7 +85,7 @@ class EmbeddedServer:
                 return False
             raise
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """Return the last line of its log, without time and process id."""
         try:
             lines = (self.folder / LOG).read_text(errors="replace").splitlines()

@@ -136,7 +136,7 @@ def _start_embedded_server(
     try:
         supervisor.wait_until(server.answers, SERVER_START_SECONDS)
     except ChildEndedError as error:
-        raise EmbeddedServerError(f"{error}: {server.last_words()}") from error
+        raise EmbeddedServerError(f"{error}: {server.log_tail()}") from error
     file.publish(server.url)
     password = None if settings.admin_password else secrets.token_urlsafe(12)
     environment = {"REDIS_URL": server.url}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from spigot.jobs.bucket.leaky_bucket import Claim
-from spigot.jobs.job.queue import Full
+from spigot.jobs.job.queue import BucketRefusal
 from spigot.webapp.door.headers import rate_limit_headers, whole_seconds
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.rules_text import RulesError, parse_rules
@@ -71,7 +71,7 @@ def test_the_timeline_of_the_tap_is_true(redis):
 
 def enqueue(bucket, job_id):
     answer = bucket.queue.enqueue("work", {"text": ""}, job_id=job_id, now_us=bucket.now_us)
-    return not isinstance(answer, Full)
+    return not isinstance(answer, BucketRefusal)
 
 
 def test_the_rules_can_be_used():

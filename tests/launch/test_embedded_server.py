@@ -136,7 +136,7 @@ def test_a_server_that_cannot_start_gives_its_reason(tmp_path, lock):
         with pytest.raises(ChildEndedError):
             supervisor.wait_until(server.answers, 20)
 
-    assert server.last_words() == (
+    assert server.log_tail() == (
         "Can't open or create append-only dir appendonlydir: Not a directory"
     )
 
@@ -152,7 +152,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, lock):
 def test_has_no_last_words_if_it_never_ran(tmp_path):
     server = EmbeddedServer(ServerProgram("/bin/false", "valkey", (9, 1)), tmp_path)
 
-    assert server.last_words() == "it left no log"
+    assert server.log_tail() == "it left no log"
 
 
 def test_knows_the_folders_that_another_engine_left(tmp_path):

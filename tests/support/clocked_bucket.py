@@ -9,7 +9,7 @@ from redis import Redis
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import BucketConfigurer, Change
-from spigot.jobs.bucket.control import Words
+from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.rate import Rate
@@ -78,9 +78,9 @@ class OneBucket:
         options = {"token": f"token-{next(self._tokens)}", "lease_ms": 15_000} | options
         return self.bucket.claim(worker, now_us=self.now_us, **options)
 
-    def say(self, **words: Any) -> list[Change]:
-        """Let an operator set numbers and switches, as ``Words`` names them."""
-        fields = Words(**words).fields()
+    def set(self, **change: Any) -> list[Change]:
+        """Let an operator set numbers and switches, as ``BucketChange`` names them."""
+        fields = BucketChange(**change).fields()
         return self.configurer.set("default", {"operator": fields}, by="ada", now_us=self.now_us)
 
     def claim(self) -> Claim:

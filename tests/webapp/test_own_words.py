@@ -1,4 +1,4 @@
-"""Views of applications tell their clients of jobs in words of their own."""
+"""Views of applications tell their clients of jobs in render of their own."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from spigot.webapp.routes.one_job import show_job
 from tests.support.problem_check import is_problem
 
 
-def words(job):
+def render(job):
     return {"ticket": job.id, "state": job.status.upper()}
 
 
@@ -17,11 +17,11 @@ def client(app):
 
     @app.post("/tickets/<text>")
     def create(text):
-        return submit("shout", {"text": text}, words=words)
+        return submit("shout", {"text": text}, render=render)
 
     @app.get("/tickets/<ticket>")
     def show(ticket):
-        return show_job(ticket, words)
+        return show_job(ticket, render)
 
     return app.test_client()
 

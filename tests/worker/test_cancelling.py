@@ -39,7 +39,7 @@ def test_a_running_job_is_stopped_and_the_worker_goes_on(fleet, redis, canceller
     with fleet.workers():
         job_id = nap()
         begun = time.monotonic()
-        assert canceller.cancel(job_id).word == "stopping"
+        assert canceller.cancel(job_id).outcome == "stopping"
         wait_for(lambda: status(redis, job_id) == "cancelled")
         assert time.monotonic() - begun < 1.5  # before the lease is renewed
         fleet.queue(redis).enqueue("echo", {"text": "next"})
@@ -55,7 +55,7 @@ def test_a_worker_that_was_not_told_finds_out(fleet, redis, canceller, nap):
     with fleet.workers():
         job_id = nap()
         redis.client_kill_filter(_type="pubsub")
-        assert canceller.cancel(job_id).word == "stopping"
+        assert canceller.cancel(job_id).outcome == "stopping"
         wait_for(lambda: status(redis, job_id) == "cancelled", 10)
 
 
@@ -93,7 +93,7 @@ def test_a_job_cancelled_at_any_moment_is_cancelled_or_finished(fleet, redis, ca
         for number in range(60):
             job = queue.enqueue("nap", {"seconds": 0.02, "name": f"nap-{number}"})
             time.sleep(chance.uniform(0, 0.06))
-            words[job.id] = canceller.cancel(job.id).word
+            words[job.id] = canceller.cancel(job.id).outcome
         ended = {"cancelled", "finished"}
         wait_for(lambda: all(status(redis, job_id) in ended for job_id in words), 30)
         lines = fleet.wait_for_lines(60)

@@ -181,7 +181,7 @@ class TestInterruption:
     def test_a_cancelled_job_is_stopped(self, job_queue, redis, running):
         job, _ = running()
 
-        assert JobCanceller(redis, keep_seconds=60).cancel(job.id).word == "stopping"
+        assert JobCanceller(redis, keep_seconds=60).cancel(job.id).outcome == "stopping"
 
         wait_for(lambda: status_of(redis, job.id) == "canceled")
         assert goes_on(job_queue, redis)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
@@ -63,7 +63,7 @@ class TestOneAnHour:
         return ids
 
     def test_a_new_rate_counts_at_once(self, waiting, control, redis, log):
-        control.set("default", Words(rate=Rate.parse("100/s")))
+        control.set("default", BucketChange(rate=Rate.parse("100/s")))
         begun = server_time(redis)
 
         slots = [line["slot_at"] for line in wait_for_lines(log, 8)]
@@ -96,12 +96,12 @@ class TestFast:
             start_worker(simple=True)
         wait_for_lines(log, 10)
 
-        control.set("default", Words(paused=True))
+        control.set("default", BucketChange(paused=True))
         paused = server_time(redis)
         wait_for(lambda: redis.zcard(keys.leases("default")) == 0)
         time.sleep(0.5)  # in which 25 would leave
         resumed = server_time(redis)
-        control.set("default", Words(paused=False))
+        control.set("default", BucketChange(paused=False))
 
         slots = [line["slot_at"] for line in wait_for_lines(log, 60)]
         assert not [slot for slot in slots if paused + CLAIM_AHEAD < slot < resumed]
@@ -114,7 +114,7 @@ class TestFast:
             folder.mkdir()
             job_queue.enqueue("trace", {"folder": str(folder), "seconds": 0.2})
         BucketPublisher(redis).publish({"default": BucketConfig()})
-        control.set("default", Words(max_running=2))
+        control.set("default", BucketChange(max_running=2))
         for _ in range(4):
             start_worker()
 
@@ -148,7 +148,7 @@ class TestFast:
 def test_every_change_is_in_the_list(redis, control, start_worker, tmp_path):
     start_worker()
     wait_for(lambda: redis.zcard(keys.workers("default")) == 1)
-    control.set("default", Words(capacity=5))
+    control.set("default", BucketChange(capacity=5))
     (tmp_path / "buckets.json").write_text('{"default": {"rate": "3/s"}}')
     wait_for(lambda: redis.llen(keys.changes("default")) == 2)
 

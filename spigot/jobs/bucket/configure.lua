@@ -11,7 +11,7 @@ KEYS[3] changes  list of JSON {at, by, changes}, newest first
 ARGV[1] bucket     name
 ARGV[2] by         who changes it, kept in the list of changes; "" keeps nothing there
 ARGV[3] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[4…] fields    SOURCE_NAME and value by turns, an empty value takes this source's word back;
+ARGV[4…] fields    SOURCE_NAME and value by turns, an empty value takes back what this source set;
                    SOURCE is operator, file or default, NAME is rate, interval_us, burst,
                    capacity, max_running (0: no limit), workers, paused or draining
 
@@ -32,8 +32,8 @@ local function set(source_field, value)
 end
 
 local function settle(field)
-  local words = redis.call("HMGET", bucket, "operator_" .. field, "file_" .. field, "default_" .. field, field)
-  local counts, counted = words[1] or words[2] or words[3] or "", words[4] or ""
+  local values = redis.call("HMGET", bucket, "operator_" .. field, "file_" .. field, "default_" .. field, field)
+  local counts, counted = values[1] or values[2] or values[3] or "", values[4] or ""
   if counts == counted then return end
   redis.call("HSET", bucket, field, counts)
   for _, part in ipairs({ field, counted, counts }) do changed[#changed + 1] = part end

@@ -1,4 +1,4 @@
-"""Sets a bucket's numbers and switches, which several sources may speak of."""
+"""Sets a bucket's numbers and switches, for which several sources may have a value."""
 
 import json
 import logging
@@ -18,13 +18,13 @@ from .rate import Rate
 log = logging.getLogger(__name__)
 
 Source = Literal["operator", "file", "default"]
-"""Who speaks; an earlier one wins over a later one."""
+"""Who sets a field; an earlier one wins over a later one."""
 
 Fields = dict[str, str | int]
-"""As ``configure.lua`` names them; an empty value takes the source's word back."""
+"""As ``configure.lua`` names them; an empty value takes back what the source set."""
 
 DERIVED = frozenset({"interval_us", "burst"})
-"""Fields that say again what another says."""
+"""Fields that follow from another."""
 
 
 class UnknownBucketError(PortableError, OperatorError):
@@ -60,7 +60,7 @@ class Change:
 
 
 class BucketConfigurer:
-    """Writes what a source says; what counts follows in the same step.
+    """Writes what a source sets; the fields in force follow in the same step.
 
     Args:
         redis: Connection to the server of the queue side.
@@ -72,7 +72,7 @@ class BucketConfigurer:
     def set(
         self,
         name: str,
-        words: Mapping[Source, Fields],
+        changes: Mapping[Source, Fields],
         *,
         by: str = "",
         now_us: int | None = None,
@@ -81,7 +81,7 @@ class BucketConfigurer:
 
         Args:
             name: The bucket.
-            words: What each source says.
+            changes: What each source sets.
             by: Who changes it, for the log and the bucket's list of changes; "" is not kept.
             now_us: Unix microseconds; None takes the clock of Redis.
 
@@ -89,13 +89,13 @@ class BucketConfigurer:
             What counts and is different now.
 
         Raises:
-            UnknownBucketError: An operator speaks of a bucket that nobody published.
+            UnknownBucketError: An operator changes a bucket that nobody published.
             NewerBucketError: A newer version published it; nothing was written.
             redis.RedisError: It is unknown whether it was written; doing it again is safe.
         """
         pairs = [
             part
-            for source, fields in words.items()
+            for source, fields in changes.items()
             for field, value in fields.items()
             for part in (f"{source}_{field}", value)
         ]
@@ -107,10 +107,10 @@ class BucketConfigurer:
             raise UnknownBucketError(name)
         if isinstance(reply, int):
             raise NewerBucketError(name, reply)
-        changes = _changes([stored_text(part) for part in reply])
-        for change in changes if by else ():
-            log.info("bucket %s: %s by %s", name, in_words(change), by)
-        return changes
+        made = _changes([stored_text(part) for part in reply])
+        for change in made if by else ():
+            log.info("bucket %s: %s by %s", name, describe_change(change), by)
+        return made
 
 
 class BucketHistory:
@@ -149,13 +149,14 @@ def rate_fields(rate: Rate | None) -> Fields:
     return {"rate": rate.text, "interval_us": rate.interval_us, "burst": rate.burst}
 
 
-def in_words(change: Change) -> str:
+def describe_change(change: Change) -> str:
     """Return a change as people read it: ``rate 10/s → 5/s``."""
-    return f"{change.field} {_in_words(change, change.before)} → {_in_words(change, change.after)}"
+    before, after = (_describe_value(change.field, it) for it in (change.before, change.after))
+    return f"{change.field} {before} → {after}"
 
 
-def _in_words(change: Change, value: str) -> str:
-    if change.field in ("paused", "draining"):
+def _describe_value(field: str, value: str) -> str:
+    if field in ("paused", "draining"):
         return "yes" if value else "no"
     return "none" if value in ("", "0") else value
 

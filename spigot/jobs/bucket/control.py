@@ -20,8 +20,8 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         del field["default"]
 
 
-class Words(BaseModel):
-    """What an operator says of a bucket; the fields that are set count until ``reset``."""
+class BucketChange(BaseModel):
+    """What an operator changes in a bucket; the fields that are set count until ``reset``."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -54,12 +54,12 @@ class Words(BaseModel):
             "paused": {"paused": 1 if self.paused else ""},
             "draining": {"draining": 1 if self.draining else ""},
         }
-        said = (fields for name, fields in numbers.items() if name in self.model_fields_set)
-        return {name: value for fields in said for name, value in fields.items()}
+        changed = (fields for name, fields in numbers.items() if name in self.model_fields_set)
+        return {name: value for fields in changed for name, value in fields.items()}
 
 
-class Patch(Words):
-    """The same, and what can be ended over HTTP."""
+class Patch(BucketChange):
+    """A change over HTTP, which can end a hold too."""
 
     held_until: None = None
     """null ends a hold."""
@@ -80,8 +80,8 @@ class BucketControl:
         self._release = load_script(redis, __package__, "release.lua")
         self._purge = load_script(redis, __package__, "purge.lua")
 
-    def set(self, name: str, words: Words) -> list[Change]:
-        """Let an operator's words count instead of the file's.
+    def set(self, name: str, change: BucketChange) -> list[Change]:
+        """Set an operator's numbers and switches, which win over the file's.
 
         Returns:
             What counts and is different now.
@@ -90,17 +90,17 @@ class BucketControl:
             UnknownBucketError: There is no bucket of that name.
             redis.RedisError: It is unknown whether it was done; doing it again is safe.
         """
-        return self._configurer.set(name, {"operator": words.fields()}, by=self._by)
+        return self._configurer.set(name, {"operator": change.fields()}, by=self._by)
 
     def reset(self, name: str) -> list[Change]:
-        """Take back all that operators said of the bucket.
+        """Take back all numbers and switches that operators set.
 
         Raises:
             As ``set``.
         """
-        silence: Fields = dict.fromkeys(Words.model_fields, "")
-        silence |= rate_fields(None)
-        return self._configurer.set(name, {"operator": silence}, by=self._by)
+        nothing: Fields = dict.fromkeys(BucketChange.model_fields, "")
+        nothing |= rate_fields(None)
+        return self._configurer.set(name, {"operator": nothing}, by=self._by)
 
     def release(self, name: str, now_us: int | None = None) -> str:
         """End a hold.

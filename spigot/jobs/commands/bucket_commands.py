@@ -4,7 +4,12 @@ from typing import Any
 
 import click
 
-from spigot.jobs.bucket.configuring import BucketHistory, Change, UnknownBucketError, in_words
+from spigot.jobs.bucket.configuring import (
+    BucketHistory,
+    Change,
+    UnknownBucketError,
+    describe_change,
+)
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.runtime.terminal import as_json, cell, print_fields, print_json, print_table
 
@@ -64,8 +69,9 @@ def _with_sources(found: BucketState) -> dict[str, Any]:
 
 def _print_changes(changes: list[dict[str, Any]]) -> None:
     for record in changes[:SHOWN_CHANGES]:
-        words = ", ".join(in_words(Change(name, *pair)) for name, pair in record["changes"].items())
-        click.echo(cell(f"{record['at']}  {record['by']}: {words}"))
+        changed = [Change(field, *pair) for field, pair in record["changes"].items()]
+        made = ", ".join(map(describe_change, changed))
+        click.echo(cell(f"{record['at']}  {record['by']}: {made}"))
 
 
 def _row(bucket: BucketState) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import click
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
-from spigot.jobs.bucket.control import Words
+from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.runtime.settings import load_settings
 
@@ -25,7 +25,7 @@ def drain(name: str, no_wait: bool) -> None:
 
     It takes jobs again after `spigot bucket resume NAME`.
     """
-    steer(name, lambda control: control.set(name, Words(draining=True)), as_json=False)
+    steer(name, lambda control: control.set(name, BucketChange(draining=True)), as_json=False)
     if not no_wait:
         _show_drain(name)
 

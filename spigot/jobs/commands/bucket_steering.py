@@ -8,8 +8,8 @@ from collections.abc import Callable
 import click
 from redis import Redis
 
-from spigot.jobs.bucket.configuring import Change, UnknownBucketError, in_words
-from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.configuring import Change, UnknownBucketError, describe_change
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.runtime.terminal import as_json, print_json
@@ -24,7 +24,7 @@ from .server import connect_to_server
 @as_json
 def rate(name: str, rate: Rate, as_json: bool) -> None:
     """Let jobs of the bucket NAME start at RATE."""
-    steer(name, lambda control: control.set(name, Words(rate=rate)), as_json)
+    steer(name, lambda control: control.set(name, BucketChange(rate=rate)), as_json)
 
 
 @click.command(epilog="Example: spigot bucket capacity openai 500")
@@ -33,7 +33,7 @@ def rate(name: str, rate: Rate, as_json: bool) -> None:
 @as_json
 def capacity(name: str, number: int, as_json: bool) -> None:
     """Let NUMBER jobs wait in the bucket NAME; more are refused."""
-    steer(name, lambda control: control.set(name, Words(capacity=number)), as_json)
+    steer(name, lambda control: control.set(name, BucketChange(capacity=number)), as_json)
 
 
 @click.command(epilog="Example: spigot bucket max-running openai 4")
@@ -42,7 +42,7 @@ def capacity(name: str, number: int, as_json: bool) -> None:
 @as_json
 def max_running(name: str, number: int | None, as_json: bool) -> None:
     """Let NUMBER jobs of the bucket NAME run at once; none: any number."""
-    steer(name, lambda control: control.set(name, Words(max_running=number)), as_json)
+    steer(name, lambda control: control.set(name, BucketChange(max_running=number)), as_json)
 
 
 @click.command(epilog="Example: spigot bucket pause openai")
@@ -50,7 +50,7 @@ def max_running(name: str, number: int | None, as_json: bool) -> None:
 @as_json
 def pause(name: str, as_json: bool) -> None:
     """Let no job leave the bucket NAME; new ones are taken in."""
-    steer(name, lambda control: control.set(name, Words(paused=True)), as_json)
+    steer(name, lambda control: control.set(name, BucketChange(paused=True)), as_json)
 
 
 @click.command(epilog="Example: spigot bucket resume openai")
@@ -58,8 +58,8 @@ def pause(name: str, as_json: bool) -> None:
 @as_json
 def resume(name: str, as_json: bool) -> None:
     """End a pause or a drain of the bucket NAME."""
-    words = Words(paused=False, draining=False)
-    steer(name, lambda control: control.set(name, words), as_json)
+    change = BucketChange(paused=False, draining=False)
+    steer(name, lambda control: control.set(name, change), as_json)
     bucket = BucketReader(connect_to_server()).read(name)
     if bucket is not None and bucket.held_until and not as_json:
         click.echo(
@@ -97,7 +97,7 @@ def steer(name: str, change: Callable[[BucketControl], list[Change]], as_json: b
     redis = connect_to_server()
     changes = change(control_of(redis))
     if not as_json:
-        click.echo(f"{name}: {', '.join(map(in_words, changes)) or 'nothing to change'}")
+        click.echo(f"{name}: {', '.join(map(describe_change, changes)) or 'nothing to change'}")
         return
     found = BucketReader(redis).read(name)
     if found is None:

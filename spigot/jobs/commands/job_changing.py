@@ -9,8 +9,8 @@ from redis import Redis
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.listing import JobLister
-from spigot.jobs.job.queue import Full
-from spigot.jobs.job.requeueing import JobRequeuer, Kept, NoBucketError
+from spigot.jobs.job.queue import BucketRefusal
+from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed
 from spigot.jobs.job.state import JobState
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
@@ -33,9 +33,9 @@ def cancel(id: str, as_json: bool) -> None:
     if cancellation is None:
         raise click.ClickException(f"there is no job {id!r}: {NO_SUCH_JOB}")
     job = cancellation.job
-    if cancellation.word == "stopping":
+    if cancellation.outcome == "stopping":
         job = _after_stop(redis, job)
-    if cancellation.word == "ended" or job.status in ("finished", "failed"):
+    if cancellation.outcome == "ended" or job.status in ("finished", "failed"):
         raise click.ClickException(f"the job had already ended: it is {job.status}")
     if as_json:
         print_json(job.to_json())
@@ -88,9 +88,9 @@ def _requeue_each(redis: Redis, ids: tuple[str, ...], as_json: bool) -> None:
         match answer:
             case JobState():
                 requeued.append(answer.to_json())
-            case Full():
+            case BucketRefusal():
                 refused.append(f"{job_id}: {_refusal(answer)}")
-            case Kept():
+            case NotFailed():
                 refused.append(f"{job_id}: it has not failed, it is {answer.job.status}")
             case None:
                 refused.append(f"there is no job {job_id!r}: {NO_SUCH_JOB}")
@@ -106,5 +106,5 @@ def _report(count: int, requeued: Any, refused: list[str], as_json: bool) -> Non
         raise click.ClickException("; ".join(refused))
 
 
-def _refusal(full: Full) -> str:
+def _refusal(full: BucketRefusal) -> str:
     return f"{full}; try again in {full.retry_after_ms / 1000:g} s"

@@ -10,21 +10,21 @@ from spigot.jobs.store.lua_script import load_script
 
 from .state import JobState, parse_state
 
-Word = Literal["cancelled", "stopping", "ended"]
+Outcome = Literal["cancelled", "stopping", "ended"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """What came of it.
+    """What came of cancelling a job.
 
     Attributes:
-        word: ``cancelled``: it waited and will not run. ``stopping``: it runs, its worker was
+        outcome: ``cancelled``: it waited and will not run. ``stopping``: it runs, its worker was
             told to stop it, and it will not run again whatever happens. ``ended``: it had ended
             before; nothing was changed.
         job: As it is now.
     """
 
-    word: Word
+    outcome: Outcome
     job: JobState
 
 
@@ -57,4 +57,4 @@ class JobCanceller:
             return None
         reply = self._cancel(args=[job_id, self._keep_seconds, "" if now_us is None else now_us])
         job = parse_state(job_id, reply)
-        return None if job is None else Cancellation(cast(Word, reply[0].decode()), job)
+        return None if job is None else Cancellation(cast(Outcome, reply[0].decode()), job)

@@ -49,8 +49,8 @@ class JobClearer:
         cancellation = self._canceller.cancel(job_id)
         if cancellation is None:
             return None
-        if cancellation.word != "ended":
-            return cancellation.word
+        if cancellation.outcome != "ended":
+            return cancellation.outcome
         return "forgotten" if self._forget(args=[job_id]) else None
 
     def empty(self, queue: str, place: Place) -> int:

@@ -31,7 +31,7 @@ DESCRIPTION = "spigot job"
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class BucketRefusal:
     """The bucket takes no job now.
 
     Attributes:
@@ -107,7 +107,7 @@ class JobQueue:
         job_id: str | None = None,
         idempotency: IdempotencyKey | None = None,
         now_us: int | None = None,
-    ) -> JobState | Full | Repeated:
+    ) -> JobState | BucketRefusal | Repeated:
         """Put a job into the bucket of its type.
 
         Args:
@@ -192,10 +192,10 @@ class _Call:
     now_us: int | None
 
 
-def _read(reply: list[Any], job_id: str, bucket: str) -> JobState | Full | Repeated:
+def _read(reply: list[Any], job_id: str, bucket: str) -> JobState | BucketRefusal | Repeated:
     match reply:
         case [b"full" | b"draining" as word, retry_after_ms]:
-            return Full(bucket, word == b"draining", retry_after_ms)
+            return BucketRefusal(bucket, word == b"draining", retry_after_ms)
         case [b"same", first_id, first]:
             return Repeated(parse_state(first_id.decode(), first))
         case [b"conflict"]:

@@ -11,7 +11,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
 
-from .queue import Full
+from .queue import BucketRefusal
 from .state import JobState, parse_state
 
 AT_ONCE = 50
@@ -25,7 +25,7 @@ class NoBucketError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class NotFailed:
     """Nothing was changed: only failed jobs can be requeued.
 
     Attributes:
@@ -45,7 +45,7 @@ class Requeued:
     """
 
     count: int
-    refused: tuple[Full, ...]
+    refused: tuple[BucketRefusal, ...]
 
 
 class JobRequeuer:
@@ -60,7 +60,9 @@ class JobRequeuer:
         self._requeue = load_script(redis, __package__, "requeue.lua")
         self._requeue_failed = load_script(redis, __package__, "requeue_failed.lua")
 
-    def requeue(self, job_id: str, *, now_us: int | None = None) -> JobState | Kept | Full | None:
+    def requeue(
+        self, job_id: str, *, now_us: int | None = None
+    ) -> JobState | NotFailed | BucketRefusal | None:
         """Let one job wait at the end of its queue.
 
         Args:
@@ -97,7 +99,7 @@ class JobRequeuer:
                     refused[bucket] = full
         return Requeued(count, tuple(refused.values()))
 
-    def requeue_failed_of(self, queue: str) -> tuple[int, Full | None]:
+    def requeue_failed_of(self, queue: str) -> tuple[int, BucketRefusal | None]:
         """Requeue the jobs of one queue that have failed until now, the oldest first.
 
         Returns:
@@ -121,17 +123,17 @@ class JobRequeuer:
         return count, None
 
 
-def _read(job_id: str, reply: list[Any]) -> JobState | Kept | Full | None:
+def _read(job_id: str, reply: list[Any]) -> JobState | NotFailed | BucketRefusal | None:
     if reply[0] in REFUSALS:
         return _full(job_id, reply)
     job = parse_state(job_id, reply)
-    return Kept(job) if job is not None and reply[0] == b"kept" else job
+    return NotFailed(job) if job is not None and reply[0] == b"kept" else job
 
 
-def _full(what: str, reply: list[Any]) -> Full:
+def _full(what: str, reply: list[Any]) -> BucketRefusal:
     match reply:
         case [b"full" | b"draining" as word, bucket, retry_after_ms]:
-            return Full(stored_text(bucket), word == b"draining", retry_after_ms)
+            return BucketRefusal(stored_text(bucket), word == b"draining", retry_after_ms)
         case [b"newer", bucket, schema]:
             raise NewerBucketError(stored_text(bucket), schema)
     raise NoBucketError(f"{what!r} is, or is in, a queue that belongs to no bucket")

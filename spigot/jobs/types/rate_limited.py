@@ -65,7 +65,7 @@ class RateLimited(PortableError):
         if seconds is None:
             seconds = QUOTA_SECONDS if kind == "quota" else DEFAULT_SECONDS
         self.retry_after = min(LONGEST_SECONDS, seconds)
-        super().__init__(self._words(asked.header if asked else ""))
+        super().__init__(self._message(asked.header if asked else ""))
 
     @classmethod
     def of(cls, refusal: Refusal) -> "RateLimited":
@@ -73,10 +73,10 @@ class RateLimited(PortableError):
         if refusal.wait is None:
             return cls(kind=refusal.kind)
         limit = cls(refusal.wait.seconds, kind=refusal.kind)
-        limit.args = (limit._words(refusal.wait.header),)
+        limit.args = (limit._message(refusal.wait.header),)
         return limit
 
-    def _words(self, source: str) -> str:
+    def _message(self, source: str) -> str:
         if self.kind == "too_large":
             return "the downstream will never serve this job: it is too large"
         refused = "the downstream's quota is spent" if self.kind == "quota" else "the downstream"

@@ -71,7 +71,7 @@ def page() -> ResponseReturnValue:
         "docs.html",
         document=document,
         operations=list(_operations(document)),
-        in_words=in_words,
+        describe_schema=describe_schema,
         limits_of=limits_of,
         curl_of=curl_of,
         example_of=lambda schema: example_of(schema, document["components"]["schemas"]),
@@ -80,7 +80,7 @@ def page() -> ResponseReturnValue:
     return secure_page(Response(text, mimetype="text/html"))
 
 
-def in_words(schema: Schema) -> str:
+def describe_schema(schema: Schema) -> str:
     """Return what kind of value a schema describes."""
     match schema:
         case {"$ref": _}:
@@ -90,9 +90,9 @@ def in_words(schema: Schema) -> str:
         case {"enum": values}:
             return " or ".join(map(json.dumps, values))
         case {"anyOf": several} | {"oneOf": several}:
-            return " or ".join(map(in_words, several))
+            return " or ".join(map(describe_schema, several))
         case {"type": "array", "items": items}:
-            return f"list of {in_words(items)}"
+            return f"list of {describe_schema(items)}"
         case {"type": "string", "format": "date-time"}:
             return "time (RFC 3339)"
     return str(schema.get("type", "any value"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spigot.jobs.bucket.control import Words
+from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.job.state import JobState
 
@@ -51,7 +51,7 @@ EXAMPLES: dict[Any, Any] = {
             "draining": "default",
         },
     },
-    Words: {"rate": "5/s", "paused": False},
+    BucketChange: {"rate": "5/s", "paused": False},
 }
 """By type; a test holds them against the schemas."""
 

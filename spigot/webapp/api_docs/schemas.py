@@ -12,7 +12,7 @@ Mode = Literal["validation", "serialization"]
 Schema = dict[str, Any]
 
 REFERENCE = "#/components/schemas/{model}"
-NAMES = {"JobState": "Job", "BucketState": "Bucket", "Words": "BucketChange"}
+NAMES = {"JobState": "Job", "BucketState": "Bucket"}
 """What clients call a thing, where the code has another word and no application took theirs."""
 
 ATTRIBUTE = re.compile(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", re.MULTILINE)

@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 from redis import Redis
 
 from spigot.jobs.job.clearing import JobClearer, Place
-from spigot.jobs.job.queue import Full
-from spigot.jobs.job.requeueing import JobRequeuer, Kept, NoBucketError
+from spigot.jobs.job.queue import BucketRefusal
+from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -66,9 +66,9 @@ def requeue_job_view(job_id: str) -> ResponseReturnValue:
     match answer:
         case None:
             _no_such_job(job_id)
-        case Kept(job=job):
+        case NotFailed(job=job):
             return problem(409, f"only failed jobs can be requeued; this one is {job.status}")
-        case Full():
+        case BucketRefusal():
             return bucket_full_problem(answer)
     return OK
 

@@ -5,13 +5,13 @@ from typing import Any
 
 from flask import Response
 
-from spigot.jobs.job.queue import Full
+from spigot.jobs.job.queue import BucketRefusal
 
 from .problem_types import ProblemType
 from .problems import problem
 
 
-def bucket_full_problem(full: Full, **members: Any) -> Response:
+def bucket_full_problem(full: BucketRefusal, **members: Any) -> Response:
     """Build the answer to a request for which a bucket has no room.
 
     Args:

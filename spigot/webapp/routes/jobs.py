@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, jsonify, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, ConfigDict, Field
 
-from spigot.jobs.job.queue import Full, JobQueue, Priority, Repeated
+from spigot.jobs.job.queue import BucketRefusal, JobQueue, Priority, Repeated
 from spigot.jobs.job.state import JobState
 from spigot.webapp.http.description import RETRY_AFTER, Answer, Value, described, problem_answer
 from spigot.webapp.http.full_bucket import bucket_full_problem
@@ -66,7 +66,7 @@ def submit(
     payload: Any,
     priority: Priority = "default",
     *,
-    words: Callable[[JobState], Any] = JobState.to_json,
+    render: Callable[[JobState], Any] = JobState.to_json,
 ) -> Response:
     """Enqueue a job and answer for it; views of applications end with this call.
 
@@ -76,11 +76,12 @@ def submit(
         type: Name of a job type.
         payload: What it takes.
         priority: ``high`` leaves before ``default``, that before ``low``.
-        words: What the client is told of the job, as JSON values.
+        render: Returns what the client is shown of the job, as JSON values.
 
     Returns:
-        202 with the words and ``Location``, or 503 with ``Retry-After`` if its bucket is full. 200
-        with the first job's if the request was made before, 409 if its key was used for another.
+        202 with what ``render`` returns and ``Location``, or 503 with ``Retry-After`` if its bucket
+        is full. 200 with the first job's if the request was made before, 409 if its key was used
+        for another.
 
     Raises:
         UnknownJobType: Answered with 422.
@@ -91,7 +92,7 @@ def submit(
     key = idempotency_key(type, payload, priority)
     outcome = queue.enqueue(type, payload, priority, idempotency=key)
     match outcome:
-        case Full():
+        case BucketRefusal():
             return bucket_full_problem(outcome)
         case Repeated(job=None):
             return problem(
@@ -100,9 +101,9 @@ def submit(
                 type=ProblemType.KEY_REUSED,
             )
         case Repeated(job=JobState() as first):
-            return _with_location(first, words(first), 200)
+            return _with_location(first, render(first), 200)
     assert isinstance(outcome, JobState)
-    return _with_location(outcome, words(outcome), 202)
+    return _with_location(outcome, render(outcome), 202)
 
 
 def _with_location(job: JobState, told: Any, status: int) -> Response:

@@ -63,7 +63,7 @@ def show(job_id: str) -> ResponseReturnValue:
 
     The admin is told its payload, the traceback of its last failure and its worker too.
     """
-    return show_job(job_id, _words())
+    return show_job(job_id, _renderer())
 
 
 @blueprint.get("/events")
@@ -109,15 +109,15 @@ def cancel(job_id: str) -> ResponseReturnValue:
     cancellation = canceller.cancel(job_id)
     if cancellation is None:
         abort(_no_such(job_id))
-    if cancellation.word == "stopping":
+    if cancellation.outcome == "stopping":
         return _later(LateAnswer(cancellation.job, STOP_SECONDS, cancelled_answer))
-    if cancellation.word == "ended":
+    if cancellation.outcome == "ended":
         return _ended_before(cancellation.job)
     return cancelled_answer(cancellation.job)
 
 
-def _words() -> Callable[[JobState], Any]:
-    """Return what whoever asks is told; it may be called after the request."""
+def _renderer() -> Callable[[JobState], Any]:
+    """Return what shows a job to whoever asks; it may be called after the request."""
     if not is_admin(request):
         return JobState.to_json
     reader: JobDetailsReader = current_app.extensions["job_details_reader"]
@@ -133,17 +133,18 @@ def _words() -> Callable[[JobState], Any]:
     return tell_all
 
 
-def show_job(job_id: str, words: Callable[[JobState], Any] = JobState.to_json) -> Response:
+def show_job(job_id: str, render: Callable[[JobState], Any] = JobState.to_json) -> Response:
     """Answer where a job is; views of applications end with this call.
 
     The argument ``?wait=S`` of the present request is heeded.
 
     Args:
         job_id: Of any job.
-        words: What the client is told of it, as JSON values. It may be called after the request.
+        render: Returns what the client is shown of the job, as JSON values. It may be called
+            after the request.
 
     Returns:
-        200 with the words, or 503 if too many clients wait already.
+        200 with what ``render`` returns, or 503 if too many clients wait already.
 
     Raises:
         HTTPException: There is no such job (404), or the time to wait is none (400).
@@ -151,17 +152,17 @@ def show_job(job_id: str, words: Callable[[JobState], Any] = JobState.to_json) -
     """
     seconds = _seconds_to_wait()
     job = _found(job_id)
-    answer = partial(job_answer, words=words)
+    answer = partial(job_answer, render=render)
     if job.ended or not seconds or request.method == "HEAD":
         return answer(job)
     return _later(LateAnswer(job, seconds, answer))
 
 
 def job_answer(
-    job: JobState, status: int = 200, words: Callable[[JobState], Any] = JobState.to_json
+    job: JobState, status: int = 200, render: Callable[[JobState], Any] = JobState.to_json
 ) -> Response:
     """Build the answer that shows a job; needs no request."""
-    return Response(json.dumps(words(job)), status, content_type="application/json")
+    return Response(json.dumps(render(job)), status, content_type="application/json")
 
 
 def cancelled_answer(job: JobState) -> Response:

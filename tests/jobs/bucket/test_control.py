@@ -8,15 +8,15 @@ from spigot.jobs.bucket.configuring import (
     BucketHistory,
     Change,
     UnknownBucketError,
-    in_words,
+    describe_change,
     rate_fields,
 )
-from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
-from spigot.jobs.job.queue import Full
+from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import KEEP_SECONDS, START_US
 from tests.support.redis_content import content
@@ -38,11 +38,11 @@ def reader(redis):
 
 class TestWords:
     def test_only_what_was_said_counts(self):
-        assert Words(capacity=5).fields() == {"capacity": 5}
-        assert Words().fields() == {}
+        assert BucketChange(capacity=5).fields() == {"capacity": 5}
+        assert BucketChange().fields() == {}
 
     def test_a_rate_has_three_fields(self):
-        assert Words(rate=Rate.parse("60/m burst 3")).fields() == {
+        assert BucketChange(rate=Rate.parse("60/m burst 3")).fields() == {
             "rate": "60/m burst 3",
             "interval_us": 1_000_000,
             "burst": 3,
@@ -50,57 +50,60 @@ class TestWords:
         assert rate_fields(None) == {"rate": "", "interval_us": "", "burst": ""}
 
     def test_any_number_of_running_jobs_is_a_word_too(self):
-        assert Words(max_running=None).fields() == {"max_running": 0}
+        assert BucketChange(max_running=None).fields() == {"max_running": 0}
 
     def test_a_switch_that_is_off_is_no_word(self):
-        assert Words(paused=False, draining=True).fields() == {"paused": "", "draining": 1}
+        assert BucketChange(paused=False, draining=True).fields() == {"paused": "", "draining": 1}
 
 
 class TestSet:
     def test_says_what_changed(self, control):
-        words = Words(rate=Rate.parse("5/s"), capacity=100, paused=True)
+        change = BucketChange(rate=Rate.parse("5/s"), capacity=100, paused=True)
 
-        changes = control.set("default", words)
+        changes = control.set("default", change)
 
-        assert {in_words(change) for change in changes} == {"rate 10/s → 5/s", "paused no → yes"}
+        assert {describe_change(change) for change in changes} == {
+            "rate 10/s → 5/s",
+            "paused no → yes",
+        }
 
     def test_is_one_round_trip(self, control):
-        control.set("default", Words(capacity=7))
+        control.set("default", BucketChange(capacity=7))
 
         with counted_round_trips() as sent:
-            control.set("default", Words(capacity=8, paused=True))
+            control.set("default", BucketChange(capacity=8, paused=True))
 
         assert len(sent) == 1
 
     def test_counts_at_once(self, bucket, control):
         bucket.enqueue("a")
-        control.set("default", Words(paused=True))
+        control.set("default", BucketChange(paused=True))
         assert isinstance(bucket.ask(), Wait)
-        control.set("default", Words(paused=False))
+        control.set("default", BucketChange(paused=False))
         assert isinstance(bucket.ask(), Claim)
 
     def test_a_smaller_capacity_refuses_and_loses_nothing(self, bucket, control):
         for number in range(5):
             bucket.enqueue(f"job-{number}")
 
-        control.set("default", Words(capacity=2))
+        control.set("default", BucketChange(capacity=2))
 
         refused = bucket.queue.enqueue("work", {}, now_us=bucket.now_us)
-        assert isinstance(refused, Full)
+        assert isinstance(refused, BucketRefusal)
         assert [bucket.claim().job_id for _ in range(5)] == [f"job-{n}" for n in range(5)]
 
     def test_a_draining_bucket_refuses_and_leaks_on(self, bucket, control):
         bucket.enqueue("a")
 
-        control.set("default", Words(draining=True))
+        control.set("default", BucketChange(draining=True))
 
         refused = bucket.queue.enqueue("work", {}, now_us=bucket.now_us)
-        assert isinstance(refused, Full)
+        assert isinstance(refused, BucketRefusal)
         assert refused.draining
         assert bucket.claim().job_id == "a"
 
     def test_wins_over_a_file_that_is_published_later(self, control, redis, reader):
-        control.set("default", Words(capacity=5, rate=Rate.parse("1/s")))
+        control.set("default", BucketChange(capacity=5, rate=Rate.parse("1/s")))
 
         BucketPublisher(redis).publish({"default": BucketConfig(rate="9/s", capacity=9)})
 
@@ -111,32 +114,32 @@ class TestSet:
         BucketPublisher(redis).publish({"default": BucketConfig(max_running=3)})
         assert reader.read("default").max_running == 3
 
-        control.set("default", Words(max_running=None))
+        control.set("default", BucketChange(max_running=None))
 
         assert reader.read("default").max_running is None
 
     def test_wakes_a_worker_if_anything_changed(self, control, redis):
         redis.delete(keys.bell("default"))
-        control.set("default", Words(capacity=100))
+        control.set("default", BucketChange(capacity=100))
         assert not redis.exists(keys.bell("default"))
 
-        control.set("default", Words(capacity=101))
+        control.set("default", BucketChange(capacity=101))
 
         assert redis.lrange(keys.bell("default"), 0, -1) == [b"1"]
 
     def test_of_an_unknown_bucket_writes_nothing(self, control, redis):
         before = content(redis)
 
-        for words in (Words(capacity=5), Words()):
+        for change in (BucketChange(capacity=5), BucketChange()):
             with pytest.raises(UnknownBucketError, match="there is no bucket 'other'"):
-                control.set("other", words)
+                control.set("other", change)
 
         assert content(redis) == before
 
     def test_is_logged_with_its_author(self, control, caplog):
         caplog.set_level("INFO")
 
-        control.set("default", Words(capacity=5))
+        control.set("default", BucketChange(capacity=5))
 
         assert caplog.messages == ["bucket default: capacity 100 → 5 by ada@host"]
 
@@ -145,7 +148,9 @@ class TestReset:
     def test_lets_the_file_count_again(self, control, redis, reader):
         control.set(
             "default",
-            Words(rate=Rate.parse("1/s"), capacity=5, max_running=1, paused=True, draining=True),
+            BucketChange(
+                rate=Rate.parse("1/s"), capacity=5, max_running=1, paused=True, draining=True
+            ),
         )
         BucketPublisher(redis).publish({"default": BucketConfig(rate="2/s", capacity=300)})
 
@@ -174,7 +179,7 @@ class TestReset:
 class TestSources:
     def test_say_who_set_each_number(self, redis, control, reader):
         BucketPublisher(redis).publish({"default": BucketConfig(rate="2/s")})
-        control.set("default", Words(paused=True))
+        control.set("default", BucketChange(paused=True))
 
         assert reader.read("default").sources == {
             "rate": "file",
@@ -183,7 +188,7 @@ class TestSources:
             "paused": "operator",
             "draining": "default",
         }
-        control.set("default", Words(rate=Rate.parse("2/s")))
+        control.set("default", BucketChange(rate=Rate.parse("2/s")))
         assert reader.read("default").sources["rate"] == "operator"
         control.reset("default")
         assert reader.read("default").sources["rate"] == "file"
@@ -202,7 +207,7 @@ class TestSources:
 
 class TestHistory:
     def test_keeps_who_changed_what_and_when(self, bucket, redis):
-        bucket.say(rate=Rate.parse("5/s burst 2"), max_running=None)
+        bucket.set(rate=Rate.parse("5/s burst 2"), max_running=None)
 
         assert BucketHistory(redis).read("default") == [
             {
@@ -214,18 +219,18 @@ class TestHistory:
 
     def test_keeps_the_last_hundred_newest_first(self, control, redis):
         for number in range(105):
-            control.set("default", Words(capacity=number + 1))
+            control.set("default", BucketChange(capacity=number + 1))
 
         kept = [record["changes"]["capacity"][1] for record in BucketHistory(redis).read("default")]
         assert kept == [str(number) for number in range(105, 5, -1)]
 
     def test_keeps_nothing_when_nothing_changed(self, control, redis):
-        control.set("default", Words(capacity=100))
+        control.set("default", BucketChange(capacity=100))
 
         assert BucketHistory(redis).read("default") == []
 
     def test_keeps_strange_authors_as_they_are(self, redis, bucket):
-        BucketControl(redis, by='x"\n\\é').set("default", Words(capacity=1))
+        BucketControl(redis, by='x"\n\\é').set("default", BucketChange(capacity=1))
 
         assert BucketHistory(redis).read("default")[0]["by"] == 'x"\n\\é'
 
@@ -317,7 +322,7 @@ class TestPurge:
 
 
 def test_a_change_reads_well():
-    assert in_words(Change("max_running", "", "8")) == "max_running none → 8"
+    assert describe_change(Change("max_running", "", "8")) == "max_running none → 8"
 
 
 def test_numbers_come_before_an_operators_words(redis):
@@ -330,7 +335,7 @@ def test_numbers_come_before_an_operators_words(redis):
 
 
 def test_records_are_json(bucket, redis):
-    bucket.say(paused=True)
+    bucket.set(paused=True)
 
     (record,) = redis.lrange(keys.changes("default"), 0, -1)
     assert json.loads(record)["at"].startswith("2027-01-15T08:00:00")

@@ -211,7 +211,7 @@ class TestPlainRq:
 def test_the_first_job_of_a_queue_that_nothing_ever_left_is_first(bucket, redis):
     queue = Queue("default-low", connection=redis, serializer=JSONSerializer)
     job = queue.enqueue_at(datetime.fromtimestamp(START_US // SECOND_US, UTC), work)
-    bucket.say(paused=True)
+    bucket.set(paused=True)
     bucket.ask()
 
     assert bucket.read(job.id).position == 1

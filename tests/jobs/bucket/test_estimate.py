@@ -23,7 +23,7 @@ def enqueue(bucket: OneBucket, prefix: str, count: int) -> None:
 )
 def test_of_the_hundredth_job_comes_true(redis, rate, run_seconds, max_running):
     bucket = OneBucket(redis, rate, capacity=1000)
-    bucket.say(max_running=max_running)
+    bucket.set(max_running=max_running)
     enqueue(bucket, "former", 60)
     fleet = SimulatedFleet(bucket, 4, run_seconds=run_seconds)
     while bucket.status("former-060") != "finished":

@@ -115,7 +115,7 @@ class LeakMachine(RuleBasedStateMachine):
     @precondition(jobs_wait)
     def cancel_a_waiting_job(self, data: st.DataObject) -> None:
         id = self.a_waiting_job(data)
-        assert self.bucket.cancel(id).word == "cancelled"
+        assert self.bucket.cancel(id).outcome == "cancelled"
         self.model.cancel(id)
 
     @rule(data=st.data())
@@ -251,19 +251,19 @@ class LeakMachine(RuleBasedStateMachine):
     @rule(rate=st.sampled_from(RATES), burst=st.sampled_from([1, 1, 2, 5]))
     def set_rate(self, rate: str, burst: int) -> None:
         parsed = Rate.parse(f"{rate} burst {burst}")
-        self.bucket.say(rate=parsed)
+        self.bucket.set(rate=parsed)
         self.model.interval_us, self.model.burst = parsed.interval_us, burst
         self.slots.clear()
 
     @rule(number=st.sampled_from([None, 1, 2]))
     def limit_running(self, number: int | None) -> None:
-        self.bucket.say(max_running=number)
+        self.bucket.set(max_running=number)
         self.model.max_running = number or 0
 
     @rule()
     def pause_or_resume(self) -> None:
         self.model.paused = not self.model.paused
-        self.bucket.say(paused=self.model.paused)
+        self.bucket.set(paused=self.model.paused)
 
     @rule()
     def suspend_or_resume_rq(self) -> None:

@@ -34,7 +34,7 @@ def tell(bucket: OneBucket, story: list[tuple]) -> None:
     for at_ms, event in story:
         bucket.now_us = START_US + round(at_ms * 1000)
         if isinstance(event, dict):
-            bucket.say(**event)
+            bucket.set(**event)
             continue
         answer = bucket.ask()
         word, value = event
@@ -301,7 +301,7 @@ class TestWhatIsNoJob:
 
 class TestMaxRunning:
     def test_is_kept_over_all_workers(self, bucket):
-        bucket.say(max_running=2)
+        bucket.set(max_running=2)
         fill(bucket)
         bucket.ask("w1")
         bucket.sleep(1)
@@ -314,7 +314,7 @@ class TestMaxRunning:
         assert not answer.exact
 
     def test_spends_no_slot_while_it_is_reached(self, bucket):
-        bucket.say(max_running=1)
+        bucket.set(max_running=1)
         fill(bucket)
         first = bucket.claim()
         bucket.sleep(0.3)
@@ -325,7 +325,7 @@ class TestMaxRunning:
         assert bucket.claim().slot_us == bucket.now_us == START_US + 300_000
 
     def test_a_place_that_is_free_again_is_made_known(self, bucket, redis):
-        bucket.say(max_running=1)
+        bucket.set(max_running=1)
         fill(bucket)
         first = bucket.claim()
         bucket.ask()
@@ -336,7 +336,7 @@ class TestMaxRunning:
         assert redis.exists(keys.bell("default"))
 
     def test_the_place_of_a_dead_worker_is_free_when_its_lease_is_reaped(self, bucket):
-        bucket.say(max_running=1)
+        bucket.set(max_running=1)
         fill(bucket)
         dead = bucket.claim()
         bucket.sleep(1)
@@ -347,8 +347,8 @@ class TestMaxRunning:
         assert bucket.ask("other").job_id == dead.job_id
 
     def test_none_is_any_number(self, bucket):
-        bucket.say(max_running=1)
-        bucket.say(max_running=None)
+        bucket.set(max_running=1)
+        bucket.set(max_running=None)
         fill(bucket)
 
         for number in range(20):

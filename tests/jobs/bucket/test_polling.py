@@ -183,7 +183,7 @@ class TestBacklog:
         fleet.run(100)
         assert len(fleet.starts) == 1
 
-        bucket.say(rate="10/s")
+        bucket.set(rate="10/s")
         fleet.run(1)
 
         assert [seconds(us) for us, _, _ in fleet.starts[1:3]] == [100, 100.051]
@@ -191,18 +191,18 @@ class TestBacklog:
 
     def test_goes_on_at_once_after_a_pause(self, bucket):
         fill(bucket, 10)
-        bucket.say(paused=True)
+        bucket.set(paused=True)
         fleet = SimulatedFleet(bucket, 3)
         fleet.run(47.77)
         assert not fleet.starts
 
-        bucket.say(paused=False)
+        bucket.set(paused=False)
         fleet.run(0)
 
         assert len(fleet.starts) == 1
 
     def test_that_is_limited_goes_on_at_once_when_a_job_ends(self, bucket):
-        bucket.say(max_running=2)
+        bucket.set(max_running=2)
         fill(bucket, 10)
         fleet = SimulatedFleet(bucket, 5, run_seconds=3.21)
 
@@ -266,7 +266,7 @@ def test_who_looks_has_heard_the_bell(bucket, redis):
 
 def test_the_bell_holds_one_token(bucket, redis):
     for number in range(3):
-        bucket.say(capacity=number + 1)
+        bucket.set(capacity=number + 1)
 
     assert redis.llen(keys.bell("default")) == 1
 

@@ -4,7 +4,7 @@ import pytest
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import NewerBucketError
-from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim, UnpublishedBucketError
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.state import BucketReader
@@ -31,7 +31,7 @@ def test_a_bucket_without_a_schema_has_the_present_one(redis, bucket):
 
     bucket.enqueue("a")
     assert isinstance(bucket.claim(), Claim)
-    bucket.say(capacity=7)
+    bucket.set(capacity=7)
     assert redis.hget(HASH, "schema") == b"1"
 
 
@@ -86,9 +86,9 @@ def test_nobody_sets_a_number_of_a_newer_bucket(redis, bucket, make_newer):
     before = redis.hgetall(HASH)
 
     with pytest.raises(NewerBucketError, match=LINE):
-        bucket.say(capacity=7)
+        bucket.set(capacity=7)
     with pytest.raises(NewerBucketError, match=LINE):
-        BucketControl(redis, "ada").set("default", Words(paused=True))
+        BucketControl(redis, "ada").set("default", BucketChange(paused=True))
     assert redis.hgetall(HASH) == before
 
 

@@ -42,7 +42,7 @@ def test_a_waiting_job_is_taken_out(bucket, redis):
 
     answer = bucket.cancel("gone")
 
-    assert answer.word == "cancelled"
+    assert answer.outcome == "cancelled"
     assert (answer.job.status, answer.job.position) == ("cancelled", None)
     assert answer.job.error == "Cancelled: before it ran"
     assert bucket.read("b").position == 1
@@ -54,7 +54,7 @@ def test_a_delayed_job_is_taken_out(bucket, redis):
     bucket.enqueue("gone", "retried")
     bucket.retry(bucket.claim(), delay=5)
 
-    assert bucket.cancel("gone").word == "cancelled"
+    assert bucket.cancel("gone").outcome == "cancelled"
     assert traces(redis, "gone") == {keys.results("gone")}
     bucket.sleep(10)
     assert isinstance(bucket.ask(), Wait)
@@ -68,7 +68,7 @@ def test_a_running_job_is_marked_and_its_worker_told(bucket, redis):
 
     answer = bucket.cancel("gone")
 
-    assert (answer.word, answer.job.status) == ("stopping", "started")
+    assert (answer.outcome, answer.job.status) == ("stopping", "started")
     told = json.loads(listener.get_message(timeout=5)["data"])
     assert told == {"command": "stop-job", "job_id": "gone"}
     assert bucket.leases.renew([claim.token], 60, now_us=bucket.now_us).cancelled == {claim.token}
@@ -112,7 +112,7 @@ def test_a_function_that_returned_before_it_was_stopped_has_finished(bucket):
     bucket.finish(claim)
 
     assert bucket.status("gone") == "finished"
-    assert bucket.cancel("gone").word == "ended"
+    assert bucket.cancel("gone").outcome == "ended"
 
 
 @pytest.mark.parametrize("end", ["finish", "fail"])
@@ -123,7 +123,7 @@ def test_a_job_that_has_ended_is_not_changed(bucket, redis, end):
 
     answer = bucket.cancel("gone")
 
-    assert answer.word == "ended"
+    assert answer.outcome == "ended"
     assert answer.job.status == {"finish": "finished", "fail": "failed"}[end]
     assert redis.hgetall(keys.job("gone")) == before
 
@@ -131,7 +131,7 @@ def test_a_job_that_has_ended_is_not_changed(bucket, redis, end):
 def test_cancelling_twice_is_told_apart(bucket):
     bucket.enqueue("gone")
 
-    assert [bucket.cancel("gone").word for _ in range(2)] == ["cancelled", "ended"]
+    assert [bucket.cancel("gone").outcome for _ in range(2)] == ["cancelled", "ended"]
     assert len(bucket.log()) == 1
 
 
@@ -186,7 +186,7 @@ class TestPlainRq:
         deferred = queue.enqueue(work, depends_on=scheduled)
 
         for job in (waiting, scheduled, deferred):
-            assert bucket.cancel(job.id).word == "cancelled"
+            assert bucket.cancel(job.id).outcome == "cancelled"
             assert job.get_status(refresh=True) == "canceled"
         assert queue.job_ids == queue.scheduled_job_registry.get_job_ids() == []
         assert queue.deferred_job_registry.get_job_ids() == []
@@ -204,8 +204,8 @@ class TestPlainRq:
         bucket.claim()
         redis.hset(keys.job("gone"), "status", "stopped")
 
-        assert bucket.cancel("gone").word == "ended"
-        assert bucket.cancel("gone").word == "ended"
+        assert bucket.cancel("gone").outcome == "ended"
+        assert bucket.cancel("gone").outcome == "ended"
 
     def test_what_it_cancelled_in_our_delayed_set_never_runs(self, bucket: OneBucket, redis):
         bucket.enqueue("gone", "retried")

@@ -10,7 +10,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.metrics import BucketMetricsReader
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.listing import JobLister
-from spigot.jobs.job.queue import Full
+from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import OneBucket, work
 from tests.support.round_trips import commands_done
@@ -105,13 +105,13 @@ class TestCancelling:
     def test_makes_room(self, redis):
         bucket = OneBucket(redis, capacity=100)
         ids = fill(bucket, 100)
-        assert isinstance(bucket.queue.enqueue("work", {"text": "a"}), Full)
+        assert isinstance(bucket.queue.enqueue("work", {"text": "a"}), BucketRefusal)
 
         for job_id in ids[40:60]:
             bucket.cancel(job_id)
 
         fill(bucket, 20, first=100)
-        assert isinstance(bucket.queue.enqueue("work", {"text": "a"}), Full)
+        assert isinstance(bucket.queue.enqueue("work", {"text": "a"}), BucketRefusal)
 
     def test_of_plain_rqs_jobs_walks_once_for_many(self, bucket, redis):
         queue = Queue("default", connection=redis, serializer=JSONSerializer)
@@ -215,7 +215,7 @@ class TestClaims:
 
     def test_empty_a_paused_bucket_of_blank_entries(self, bucket, redis):
         ids = fill(bucket, 200)
-        bucket.say(paused=True)
+        bucket.set(paused=True)
         for job_id in (*ids[50:150], *ids[:50], *ids[150:]):
             bucket.cancel(job_id)
 

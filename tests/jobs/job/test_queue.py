@@ -5,7 +5,7 @@ from redis import Redis
 
 from spigot import InvalidPayload, UnknownJobType
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket
-from spigot.jobs.job.queue import Full, IdempotencyKey, JobQueue, Repeated, payload_of
+from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Repeated, payload_of
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
 from tests.jobs.conftest import NUMBERS
@@ -114,7 +114,7 @@ class TestFull:
 
         refused = queue.enqueue("add", {"x": 1}, "high", now_us=NOW_US)
 
-        assert refused == Full("default", draining=False, retry_after_ms=1)
+        assert refused == BucketRefusal("default", draining=False, retry_after_ms=1)
         assert str(refused) == "bucket 'default' is full"
         assert content(redis) == before
 
@@ -147,7 +147,7 @@ class TestFull:
 
         refused = queue.enqueue("add", {"x": 1}, now_us=NOW_US)
 
-        assert refused == Full("default", draining=False, retry_after_ms=retry_after_ms)
+        assert refused == BucketRefusal("default", draining=False, retry_after_ms=retry_after_ms)
 
     def test_tells_the_truth_about_it(self, queue, redis):
         fill(queue)
@@ -191,7 +191,7 @@ class TestDraining:
 
         refused = queue.enqueue("add", {"x": 1}, now_us=NOW_US)
 
-        assert refused == Full("default", draining=True, retry_after_ms=retry_after_ms)
+        assert refused == BucketRefusal("default", draining=True, retry_after_ms=retry_after_ms)
         assert str(refused) == "bucket 'default' is being drained and takes no new jobs"
         assert content(redis) == before
 
@@ -252,7 +252,7 @@ class TestIdempotencyKey:
     def test_is_not_spent_by_a_refusal(self, queue, redis):
         fill(queue)
 
-        assert isinstance(queue.enqueue("add", {"x": 1}, idempotency=self.KEY), Full)
+        assert isinstance(queue.enqueue("add", {"x": 1}, idempotency=self.KEY), BucketRefusal)
         assert not redis.exists(keys.idempotency(self.KEY.name))
 
     def test_of_another_client_is_another_key(self, queue):
@@ -277,7 +277,7 @@ class TestAnEmptiedServer:
         redis.flushall()
         fill(queue, 3, None)
 
-        assert isinstance(queue.enqueue("add", {"x": 1}), Full)
+        assert isinstance(queue.enqueue("add", {"x": 1}), BucketRefusal)
 
     def test_a_bucket_without_numbers_is_a_fault(self, redis, catalog):
         with pytest.raises(RuntimeError, match="bucket 'default' has no numbers"):

@@ -6,8 +6,8 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.job.queue import Full
-from spigot.jobs.job.requeueing import JobRequeuer, Kept, NoBucketError, Requeued
+from spigot.jobs.job.queue import BucketRefusal
+from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed, Requeued
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import OneBucket, work
@@ -101,7 +101,7 @@ def test_only_failed_jobs_are_requeued(bucket, requeuer, redis, state):
 
     answer = requeuer.requeue("kept", now_us=bucket.now_us)
 
-    assert isinstance(answer, Kept)
+    assert isinstance(answer, NotFailed)
     assert answer.job.status == state
     assert redis.hgetall(keys.job("kept")) == before
 
@@ -118,7 +118,7 @@ def test_a_full_bucket_refuses_it_and_keeps_it_failed(redis, requeuer):
 
     answer = requeuer.requeue("failed", now_us=bucket.now_us)
 
-    assert isinstance(answer, Full)
+    assert isinstance(answer, BucketRefusal)
     assert (answer.bucket, answer.draining) == ("default", False)
     assert answer.retry_after_ms >= 1
     assert bucket.status("failed") == "failed"

@@ -6,7 +6,7 @@ import pytest
 
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.webapp.api_docs.docs_routes import ApiDocument, in_words, limits_of
+from spigot.webapp.api_docs.docs_routes import ApiDocument, describe_schema, limits_of
 
 ATTACK = "<script>alert(1)</script>"
 
@@ -112,7 +112,7 @@ def test_what_an_application_says_of_itself_is_escaped(app, client):
     ],
 )
 def test_schemas_are_put_into_words(schema, expected):
-    assert in_words(schema) == expected
+    assert describe_schema(schema) == expected
 
 
 def test_bounds_are_put_into_words():

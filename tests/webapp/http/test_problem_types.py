@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from spigot.jobs.job.queue import Full
+from spigot.jobs.job.queue import BucketRefusal
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import PREFIX, ProblemType, uri_of_status
 from spigot.webapp.http.problems import away_problem
@@ -44,7 +44,7 @@ def test_the_docs_explain_no_others():
 
 def test_503_is_told_apart():
     full, draining = (
-        bucket_full_problem(Full("default", draining, 1000)) for draining in (False, True)
+        bucket_full_problem(BucketRefusal("default", draining, 1000)) for draining in (False, True)
     )
     kinds = [answer.json["type"] for answer in (full, draining, away_problem())]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from spigot.jobs.bucket.control import BucketControl, Words
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.rate import Rate
 from tests.support.browser import DEADLINE_SECONDS, chromium
 from tests.support.fleet import Fleet
@@ -76,7 +76,9 @@ def test_buckets_are_shown_as_they_change(stranger, web, redis):
         submit(web)
     stranger.wait_for(lambda: "3" in stranger.text("#buckets td.number"), "three that wait")
 
-    BucketControl(redis, by="test").set("default", Words(paused=True, rate=Rate.parse("7/m")))
+    BucketControl(redis, by="test").set(
+        "default", BucketChange(paused=True, rate=Rate.parse("7/m"))
+    )
 
     stranger.wait_for_text("paused", "#buckets")
     stranger.wait_for_text("7/m", "#buckets")

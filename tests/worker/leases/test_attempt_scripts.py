@@ -525,7 +525,7 @@ class TestTheWorker:
         assert redis.hget(keys.bucket("default"), "mean_run_us") == b"900000"
 
     def test_is_called_when_a_place_is_free_again(self, bucket, redis):
-        bucket.say(max_running=1)
+        bucket.set(max_running=1)
         for name in ("a", "b"):
             bucket.enqueue(name)
         claim = bucket.claim()
@@ -537,7 +537,7 @@ class TestTheWorker:
     @pytest.mark.parametrize(("max_running", "waiting"), [(1, 0), (None, 1)])
     def test_is_not_called_in_vain(self, bucket, redis, max_running, waiting):
         if max_running:
-            bucket.say(max_running=max_running)
+            bucket.set(max_running=max_running)
         for number in range(1 + waiting):
             bucket.enqueue(f"job-{number}")
         claim = bucket.claim()
