@@ -66,7 +66,7 @@ def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
         paths.setdefault(route.path, {})[route.method.lower()] = writer.operation(route)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Spigot", "version": version("spigot"), "description": ABOUT},
+        "info": {"title": "Spigot", "version": version("spigot-jobs"), "description": ABOUT},
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys([*TAGS.values(), OTHER])],
         "paths": paths,
