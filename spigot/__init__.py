@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .jobs.enqueueing import BucketFull, enqueue
+    from .jobs.enqueued_job import EnqueuedJob, JobGone
+    from .jobs.enqueueing import BucketFull, IdempotencyConflict, enqueue
     from .jobs.job.queue import Priority
     from .jobs.job.state import JobState
     from .jobs.types.job_catalog import UnknownJobType
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "BucketFull": ".jobs.enqueueing",
     "Door": ".webapp.door.door",
+    "EnqueuedJob": ".jobs.enqueued_job",
+    "IdempotencyConflict": ".jobs.enqueueing",
     "InvalidPayload": ".jobs.types.job_types",
+    "JobGone": ".jobs.enqueued_job",
     "JobState": ".jobs.job.state",
     "Priority": ".jobs.job.queue",
     "RateAwareSimpleWorker": ".worker.rate_aware_simple_worker",
@@ -50,7 +54,10 @@ _HOMES = {
 __all__ = [
     "BucketFull",
     "Door",
+    "EnqueuedJob",
+    "IdempotencyConflict",
     "InvalidPayload",
+    "JobGone",
     "JobState",
     "Priority",
     "RateAwareSimpleWorker",

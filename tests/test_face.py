@@ -18,7 +18,10 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAMES = {
     "BucketFull",
     "Door",
+    "EnqueuedJob",
+    "IdempotencyConflict",
     "InvalidPayload",
+    "JobGone",
     "JobState",
     "Priority",
     "RateAwareSimpleWorker",

@@ -1,16 +1,15 @@
 """Enqueues jobs from any Python program."""
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from spigot.runtime.errors import PortableError
 
-if TYPE_CHECKING:
-    from spigot.jobs.job.queue import JobQueue, Priority
-    from spigot.jobs.job.state import JobState
+from .enqueued_job import EnqueuedJob
 
-REPLY_SECONDS = 5.0
-"""How long a program waits for the server."""
+if TYPE_CHECKING:
+    from spigot.jobs.job.queue import Priority
+
+MOST_DELAY_SECONDS = 366 * 86400
 
 
 class BucketFull(PortableError):
@@ -27,15 +26,36 @@ class BucketFull(PortableError):
         super().__init__(f"{reason}: try again in {retry_after:g} s")
 
 
-def enqueue(type: str, payload: Any = None, *, priority: "Priority" = "default") -> "JobState":
+class IdempotencyConflict(PortableError, ValueError):
+    """The idempotency key was used for another job; nothing was enqueued. Use another key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"idempotency key {key!r} was used for another job")
+
+
+def enqueue(
+    type: str,
+    payload: Any = None,
+    *,
+    priority: "Priority" = "default",
+    idempotency_key: str | None = None,
+    delay: float = 0,
+    redis_url: str | None = None,
+) -> EnqueuedJob:
     """Put a job into the bucket of its type.
 
-    Settings, job types and buckets are read at the first call, and the connection is kept.
+    Settings, job types and buckets are read at the first call, and the connection is kept. It
+    may be called in scripts, in views and in the functions of other jobs.
 
     Args:
         type: Name of a job type of the modules in ``SPIGOT_APPS``.
         payload: What the type's function takes: a dict or its model; None is an empty dict.
         priority: ``high`` leaves before ``default``, that before ``low``.
+        idempotency_key: Makes a repeated call find the first job and enqueue nothing. It is kept
+            for ``SPIGOT_KEEP_SECONDS``; programs have keys of their own, apart from those of HTTP
+            clients. Any text.
+        delay: Seconds that the job waits before it joins its queue, >= 0, at most a year.
+        redis_url: Another server than the one that the settings name.
 
     Returns:
         The job, with its position and estimated start.
@@ -44,32 +64,25 @@ def enqueue(type: str, payload: Any = None, *, priority: "Priority" = "default")
         BucketFull: Nothing was enqueued; its ``retry_after`` says when to come back.
         UnknownJobType: Nothing was enqueued.
         InvalidPayload: Nothing was enqueued; its ``errors`` say which field and why.
-        ValueError: There is no such priority.
+        IdempotencyConflict: Nothing was enqueued.
+        ValueError: There is no such priority, or the delay is no such number.
         OperatorError: A setting, an app or ``buckets.json`` cannot be used, or there is no server.
         redis.RedisError: The server did not answer; it is unknown whether the job was enqueued.
+            With an idempotency key it can be enqueued again.
     """
-    from spigot.jobs.job.queue import BucketRefusal
-    from spigot.jobs.job.state import JobState
+    # here and not above, so that modules which only define job types load fast
+    from spigot.jobs.job.queue import BucketRefusal, Repeated
 
-    outcome = _queue().enqueue(type, {} if payload is None else payload, priority)
+    from .program import program_at
+
+    if not 0 <= delay <= MOST_DELAY_SECONDS:
+        raise ValueError(f"delay must be 0 to {MOST_DELAY_SECONDS} seconds, not {delay}")
+    program = program_at(redis_url)
+    payload = {} if payload is None else payload
+    outcome = program.enqueue(type, payload, priority, idempotency_key, delay)
     if isinstance(outcome, BucketRefusal):
         raise BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
-    assert isinstance(outcome, JobState)  # only an idempotency key can be repeated
-    return outcome
-
-
-@cache
-def _queue() -> "JobQueue":
-    # here and not above, so that modules which only define job types load fast
-    from spigot.jobs.bucket.config import load_bucket_configs, with_buckets
-    from spigot.jobs.job.queue import JobQueue
-    from spigot.jobs.types.job_catalog import JobCatalog
-    from spigot.runtime.server.redis_connection import connect
-    from spigot.runtime.server.server_url import find_server_url
-    from spigot.runtime.settings import load_settings
-
-    settings = load_settings()
-    catalog = JobCatalog.load(settings.apps)
-    configs, _ = with_buckets(load_bucket_configs(settings.buckets), catalog.bucket_names())
-    redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
-    return JobQueue(redis, catalog, configs, keep_seconds=settings.keep_seconds)
+    state = outcome.job if isinstance(outcome, Repeated) else outcome
+    if state is None:
+        raise IdempotencyConflict(idempotency_key or "")
+    return EnqueuedJob(state, program)

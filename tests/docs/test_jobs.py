@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from spigot import RateLimited, create_app, raise_for_rate_limit
-from spigot.jobs import enqueueing
+from spigot.jobs.program import program_at
 from spigot.jobs.store import keys
 from spigot.jobs.types.retry_after import wait_in
 from spigot.runtime.settings import load_settings
@@ -36,9 +37,9 @@ def reports(redis, redis_url, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("SPIGOT_APPS", "reports")
-    enqueueing._queue.cache_clear()
+    program_at.cache_clear()
     yield
-    enqueueing._queue.cache_clear()
+    program_at.cache_clear()
     sys.modules.pop("reports", None)
 
 
@@ -68,10 +69,15 @@ def test_the_command_enqueues(redis):
     assert redis.llen(keys.queue("mail-high")) == 1
 
 
-def test_the_program_enqueues(redis, capsys):
-    exec(compile(PROGRAM, "docs/jobs.md", "exec"), {})
+def test_the_program_enqueues_and_waits(redis, capsys):
+    worker = [sys.executable, "-m", "spigot", "worker", "mail", "--simple", "--count", "1"]
+    with subprocess.Popen(worker, stderr=subprocess.DEVNULL) as process:
+        exec(compile(PROGRAM, "docs/jobs.md", "exec"), {})
+        process.terminate()
 
-    assert capsys.readouterr().out.endswith(" 1 0.0\n")
+    enqueued, ended = capsys.readouterr().out.splitlines()
+    assert enqueued.endswith(" 1 0.0")
+    assert ended.startswith("finished ")
 
 
 def test_the_blueprint_takes_reports_in(client):

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from spigot.jobs import enqueueing
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.program import program_at
 from spigot.jobs.types.job_catalog import JobCatalog
 
 NUMBERS = {
@@ -36,6 +36,6 @@ def program_environment(redis, redis_url, monkeypatch, tmp_path):
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("SPIGOT_APPS", "tests.support.minimal_app")
     monkeypatch.setenv("SPIGOT_BUCKETS", str(buckets))
-    enqueueing._queue.cache_clear()
+    program_at.cache_clear()
     yield
-    enqueueing._queue.cache_clear()
+    program_at.cache_clear()

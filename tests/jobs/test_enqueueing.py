@@ -5,8 +5,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from spigot import BucketFull, InvalidPayload, UnknownJobType, enqueue
-from spigot.jobs import enqueueing
 from spigot.jobs.job.state import JobReader
+from spigot.jobs.program import program_at
 from spigot.jobs.store import keys
 from spigot.runtime.server.server_url import NoServerError
 from tests.support.minimal_app import Order
@@ -96,7 +96,7 @@ def test_a_server_that_is_away_is_an_error_and_works_later(monkeypatch, redis_ur
         enqueue("add", {"x": 1})
 
     monkeypatch.setenv("REDIS_URL", redis_url)
-    enqueueing._queue.cache_clear()
+    program_at.cache_clear()
     assert enqueue("add", {"x": 1}).position == 1
 
 

@@ -14,7 +14,7 @@ from rq import Queue
 from rq.command import send_stop_job_command
 
 from spigot.__main__ import cli
-from spigot.jobs import enqueueing
+from spigot.jobs.program import program_at
 from spigot.jobs.store.server_rights import DOOR_COMMANDS, command_name, probe_commands
 from spigot.runtime.server.redis_connection import connect
 from tests.support.fleet import Fleet
@@ -167,9 +167,9 @@ def work_through_the_api(fleet, web):
 
 def work_through_commands(fleet):
     def spigot(*command):
-        enqueueing._queue.cache_clear()  # it would keep the settings of another test
+        program_at.cache_clear()  # it would keep the settings of another test
         result = CliRunner().invoke(cli, command, env=fleet.environment)
-        enqueueing._queue.cache_clear()
+        program_at.cache_clear()
         assert result.exit_code == 0, (command, result.output, result.exception)
         return result.stdout
 

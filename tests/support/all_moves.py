@@ -31,7 +31,7 @@ CALL = re.compile(r'\b(?:redis\.p?call|lenient|try)\("([A-Z]+)"')
 def commands_of_scripts() -> list[str]:
     """Return each command that a script of jobs and workers calls."""
     folders = [Path(package.__file__ or "").parent for package in (spigot.jobs, spigot.worker)]
-    texts = [path.read_text() for folder in folders for path in folder.glob("*.lua")]
+    texts = [path.read_text() for folder in folders for path in folder.rglob("*.lua")]
     return sorted({command for text in texts for command in CALL.findall(text)})
 
 

@@ -4,6 +4,7 @@ import json
 
 import click
 
+from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.listing import PLACES, JobLister
@@ -108,7 +109,7 @@ def _row(job: JobState) -> tuple[object, ...]:
     )
 
 
-def _print(job: JobState, as_json: bool) -> None:
+def _print(job: JobState | EnqueuedJob, as_json: bool) -> None:
     if as_json:
         print_json(job.to_json())
     else:

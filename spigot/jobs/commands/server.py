@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from spigot.jobs.enqueueing import REPLY_SECONDS
+from spigot.jobs.program import REPLY_SECONDS
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings

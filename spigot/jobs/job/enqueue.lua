@@ -12,7 +12,8 @@ ARGV[2] queue        name; belongs to the bucket NAME as NAME-high, NAME or NAME
 ARGV[3] keep_s       seconds that the idempotency key is kept, >= 1
 ARGV[4] fingerprint  of the request's body; "" without an idempotency key
 ARGV[5] now_us       Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[6…] fields      name and value by turns: what RQ 2.12 stores for a job; the script adds
+ARGV[6] delay_us     how long the job waits before it joins its queue, >= 0
+ARGV[7…] fields      name and value by turns: what RQ 2.12 stores for a job; the script adds
                      status and times
 
 Returns {"queued", …} (see `describe` in job_state.lua), {"full" | "draining", ms until it is
@@ -24,10 +25,10 @@ Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
 local job, queue, queues, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job_id, queue_name, keep_s, fingerprint = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local now_us = clock_us(ARGV[5])
+local now_us, delay_us = clock_us(ARGV[5]), tonumber(ARGV[6])
 
 local function job_type()
-  for i = 6, #ARGV, 2 do
+  for i = 7, #ARGV, 2 do
     if ARGV[i] == "spigot_type" then return ARGV[i + 1] end
   end
 end
@@ -47,28 +48,41 @@ local bucket = read_bucket(bucket_of(queue_name))
 if not bucket then return { "unpublished" } end
 if is_newer(bucket) then return { "newer", bucket.schema } end
 
-local waiting = waiting_in(queue_keys(bucket.name))
-local refused = refusal(bucket, now_us, waiting)
+local waiting, delayed = waiting_in(queue_keys(bucket.name)), bucket_key(bucket.name) .. ":delayed"
+local before = waiting
+if delay_us > 0 then before = before + redis.call("ZCARD", delayed) end -- they need places, too
+local refused = refusal(bucket, now_us, before)
 if refused then
   count(bucket.name, refused[1], job_type())
   return refused
 end
 
--- What can fail comes first: the key that finds the first request again, then the queue. An entry
--- of a queue without a job is dropped, but a job without an entry would wait for ever.
+local function join_queue()
+  local head = number(redis.call("HGET", bucket_key(bucket.name), "head:" .. queue_name)) or 0
+  lenient("SADD", queues, queue)
+  local length = redis.call("RPUSH", queue, job_id)
+  return "queued", "spigot_place", head + length - 1
+end
+
+local function join_delayed()
+  local due_us = now_us + delay_us
+  redis.call("ZADD", delayed, math.ceil(due_us / 1000), job_id)
+  return "scheduled", "spigot_due_us", due_us
+end
+
+-- What can fail comes first: the key that finds the first request again, then the place. An entry
+-- without a job is dropped, but a job without an entry would wait for ever.
 local now_text = utc_text(now_us)
-local head = number(redis.call("HGET", bucket_key(bucket.name), "head:" .. queue_name)) or 0
 if fingerprint ~= "" then
   redis.call("HSET", idempotency, "fingerprint", fingerprint, "job", job_id)
   redis.call("EXPIRE", idempotency, keep_s)
 end
-lenient("SADD", queues, queue)
-local length = redis.call("RPUSH", queue, job_id)
-local fields = { unpack(ARGV, 6) }
-for _, part in ipairs({ "status", "queued", "created_at", now_text, "enqueued_at", now_text,
-  "spigot_enqueued_us", now_us, "spigot_place", head + length - 1 }) do fields[#fields + 1] = part end
+local status, place_field, place = (delay_us > 0 and join_delayed or join_queue)()
+local fields = { unpack(ARGV, 7) }
+for _, part in ipairs({ "status", status, "created_at", now_text, "enqueued_at", now_text,
+  "spigot_enqueued_us", now_us, place_field, place }) do fields[#fields + 1] = part end
 redis.call("HSET", job, unpack(fields))
-if waiting == 0 then ring(bucket.name) end
+if waiting == 0 or delay_us > 0 then ring(bucket.name) end
 count(bucket.name, "enqueued", job_type())
 job_changed(job_id)
 return describe(job_id, now_us, "queued")

@@ -1,5 +1,6 @@
 """Follows one job from any program, until it has ended."""
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -16,8 +17,10 @@ READ_SECONDS = 1.0
 """How often the job is read although it did not change: its position does."""
 
 
-def follow(redis: Redis, job_id: str, tick_seconds: float) -> Iterator[JobState | None]:
-    """Yield the job now, at each change, and at each tick; it ends with the job.
+def follow(
+    redis: Redis, job_id: str, tick_seconds: float, *, until: float = math.inf
+) -> Iterator[JobState | None]:
+    """Yield the job now, at each change, and at each tick; it ends with the job, or at a time.
 
     While the server is away it yields what was known last.
 
@@ -25,6 +28,7 @@ def follow(redis: Redis, job_id: str, tick_seconds: float) -> Iterator[JobState 
         redis: Connection to the server of the queue side.
         job_id: The job.
         tick_seconds: For a display that counts down.
+        until: When it ends at the latest, by ``time.monotonic()``.
 
     Yields:
         The job; None, as the last, if there is no such job.
@@ -37,9 +41,9 @@ def follow(redis: Redis, job_id: str, tick_seconds: float) -> Iterator[JobState 
         primary.start()
         job = reader.read(job_id)
         read_at = time.monotonic()
-        while job is not None and not job.ended:
+        while job is not None and not job.ended and (left := until - time.monotonic()) > 0:
             yield job
-            changed = events.wait(tick_seconds)
+            changed = events.wait(min(tick_seconds, left))
             if changed is None or job_id in changed or time.monotonic() > read_at + READ_SECONDS:
                 job = _read(reader, job)
                 read_at = time.monotonic()

@@ -106,6 +106,7 @@ class JobQueue:
         *,
         job_id: str | None = None,
         idempotency: IdempotencyKey | None = None,
+        delay_us: int = 0,
         now_us: int | None = None,
     ) -> JobState | BucketRefusal | Repeated:
         """Put a job into the bucket of its type.
@@ -117,6 +118,7 @@ class JobQueue:
             job_id: Letters, digits, ``_`` and ``-``; None makes one of 128 random bits.
                 A job of that id that exists already is returned unchanged.
             idempotency: Makes a repeated request find the first job.
+            delay_us: How long the job waits before it joins its queue, >= 0.
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Raises:
@@ -131,7 +133,7 @@ class JobQueue:
         fields = self._fields(job_type, job_type.accept(payload))
         job_id = job_id or secrets.token_hex(16)
         queue = keys.queue_name(job_type.bucket, priority)
-        call = _Call(job_id, queue, fields, idempotency, now_us)
+        call = _Call(job_id, queue, fields, idempotency, delay_us, now_us)
         reply = self._send(call)
         if reply[0] == b"unpublished":
             with suppress(NewerBucketError):  # another bucket; this one answers for itself
@@ -178,6 +180,7 @@ class JobQueue:
                 self._keep_seconds,
                 idempotency.fingerprint if idempotency else "",
                 "" if call.now_us is None else call.now_us,
+                call.delay_us,
                 *(part for pair in fields.items() for part in pair),
             ],
         )
@@ -189,6 +192,7 @@ class _Call:
     queue: str
     fields: dict[str, Any]
     idempotency: IdempotencyKey | None
+    delay_us: int
     now_us: int | None
 
 

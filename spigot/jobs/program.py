@@ -1,0 +1,93 @@
+"""What a Python program needs to enqueue jobs and to follow them: one server, one catalog."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from typing import Any, Self
+
+from redis import Redis
+
+from spigot.jobs.bucket.config import load_bucket_configs, with_buckets
+from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.job.following import follow
+from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Priority, Repeated
+from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server.server_url import find_server_url
+from spigot.runtime.settings import load_settings
+
+REPLY_SECONDS = 5.0
+"""How long a program waits for the server."""
+
+
+class Program:
+    """The jobs of one server, as a program sees them.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        queue: Takes the jobs in.
+        keep_seconds: How long a cancelled job is kept, >= 1.
+    """
+
+    def __init__(self, redis: Redis, queue: JobQueue, keep_seconds: int) -> None:
+        self._redis = redis
+        self._queue = queue
+        self._reader = JobReader(redis)
+        self._canceller = JobCanceller(redis, keep_seconds=keep_seconds)
+
+    @classmethod
+    def connect(cls, url: str | None = None) -> Self:
+        """Read settings, job types and buckets.
+
+        Args:
+            url: Of the server; None takes the one that the settings name, or `spigot up` runs.
+
+        Raises:
+            OperatorError: A setting, an app or a file cannot be used, or there is no server.
+        """
+        settings = load_settings() if url is None else load_settings(redis_url=url)
+        catalog = JobCatalog.load(settings.apps)
+        configs, _ = with_buckets(load_bucket_configs(settings.buckets), catalog.bucket_names())
+        redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
+        queue = JobQueue(redis, catalog, configs, keep_seconds=settings.keep_seconds)
+        return cls(redis, queue, settings.keep_seconds)
+
+    def enqueue(
+        self, type: str, payload: Any, priority: Priority, key: str | None, delay: float
+    ) -> JobState | BucketRefusal | Repeated:
+        """Put a job into the bucket of its type; see ``JobQueue.enqueue``."""
+        idempotency = None if key is None else _idempotency(key, [type, payload, priority, delay])
+        return self._queue.enqueue(
+            type, payload, priority, idempotency=idempotency, delay_us=round(delay * 1_000_000)
+        )
+
+    def read(self, job_id: str) -> JobState | None:
+        """Return the job as it is now; None if there is none of that id."""
+        return self._reader.read(job_id)
+
+    def follow(self, job_id: str, until: float) -> Iterator[JobState | None]:
+        """Yield the job now and at each change, until it has ended or ``time.monotonic()`` is."""
+        return follow(self._redis, job_id, REPLY_SECONDS, until=until)
+
+    def cancel(self, job_id: str) -> JobState | None:
+        """Cancel the job; None if there is none of that id."""
+        cancellation = self._canceller.cancel(job_id)
+        return None if cancellation is None else cancellation.job
+
+
+@cache
+def program_at(url: str | None) -> Program:
+    """Return the program for a server; it is built once, and its connection is kept."""
+    return Program.connect(url)
+
+
+def _idempotency(key: str, request: Any) -> IdempotencyKey:
+    """Keep the keys of programs apart from those of clients, which begin with a digest."""
+    text = json.dumps(request, sort_keys=True, default=_as_json)
+    return IdempotencyKey(f"program:{key}", sha256(text.encode()).hexdigest())
+
+
+def _as_json(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
