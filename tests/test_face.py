@@ -57,7 +57,8 @@ for name in homes:
     os.wait()
 """
 TYPED = """
-from spigot import Door, JobState, RetryPolicy, enqueue, job_type, raise_for_rate_limit, rate_limit
+from spigot import Door, EnqueuedJob, JobState, RetryPolicy, enqueue, job_type, rate_limit
+from spigot import raise_for_rate_limit
 from spigot import RateAwareWorker, create_app, read_model, report_progress, show_job, submit
 
 
@@ -66,7 +67,7 @@ def square(n: int) -> int:
     return n * n
 
 
-job: JobState = enqueue("square", {"n": square(2)}, priority="low")
+job: EnqueuedJob = enqueue("square", {"n": square(2)}, priority="low")
 reveal_type(create_app())
 reveal_type(enqueue)
 reveal_type(square)
@@ -162,7 +163,7 @@ def test_an_application_is_checked_by_mypy_strict(tmp_path):
     assert "error:" not in result.stdout
     app, of_enqueue, of_square = re.findall(r'Revealed type is "(.*)"', result.stdout)
     assert app == "flask.app.Flask"
-    assert of_enqueue.endswith("-> spigot.jobs.job.state.JobState")
+    assert of_enqueue.endswith("-> spigot.jobs.enqueued_job.EnqueuedJob")
     assert of_square == "def (n: int) -> int"
 
 
