@@ -13,7 +13,7 @@ import pytest
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import rate_fields
-from spigot.jobs.bucket.control import BucketChange
+from spigot.jobs.bucket.control import OperatorSettings
 
 ROOT = Path(__file__).parents[2]
 PAGE_NAME = "docs/redis-keys.md"
@@ -26,7 +26,7 @@ KEY = re.compile(r"(?:rq|spigot:1):.+")
 NO_KEYS = {"rq:", "spigot:1:"}
 """Beginnings that something is joined to that a reader does not see there."""
 
-SETTINGS = {*BucketConfig.model_fields, *BucketChange.model_fields, *rate_fields(None)}
+SETTINGS = {*BucketConfig.model_fields, *OperatorSettings.model_fields, *rate_fields(None)}
 """Fields of a bucket that ``configure.lua`` is told by name."""
 
 HASHES = {

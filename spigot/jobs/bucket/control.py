@@ -20,8 +20,8 @@ def _without_defaults(schema: dict[str, Any]) -> None:
         del field["default"]
 
 
-class BucketChange(BaseModel):
-    """What an operator changes in a bucket; the fields that are set count until ``reset``."""
+class OperatorSettings(BaseModel):
+    """What an operator may set of a bucket; the fields that are set count until ``reset``."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -58,8 +58,8 @@ class BucketChange(BaseModel):
         return {name: value for fields in changed for name, value in fields.items()}
 
 
-class Patch(BucketChange):
-    """A change over HTTP, which can end a hold too."""
+class BucketChange(OperatorSettings):
+    """What an operator changes in a bucket: settings, and the end of a hold."""
 
     held_until: None = None
     """null ends a hold."""
@@ -98,7 +98,7 @@ class BucketControl:
         Raises:
             As ``set``.
         """
-        nothing: Fields = dict.fromkeys(BucketChange.model_fields, "")
+        nothing: Fields = dict.fromkeys(OperatorSettings.model_fields, "")
         nothing |= rate_fields(None)
         return self._configurer.set(name, {"operator": nothing}, by=self._by)
 

@@ -14,7 +14,7 @@ from spigot.jobs.store.times import Moment, utc_text
 
 from .config import BucketConfig
 from .configuring import NewerBucketError, Source
-from .control import BucketChange
+from .control import OperatorSettings
 from .publishing import BucketPublisher
 
 
@@ -122,7 +122,7 @@ def _parse(name: str, reply: list[Any]) -> BucketState:
         held_until=utc_text(held_us) if held_us > now_us else None,
         hold_reason=reason.decode("utf-8", "replace") if held_us > now_us and reason else None,
         next_leak_at=None if paused else utc_text(slot_us),
-        sources={name: _source_of(name, fields) for name in BucketChange.model_fields},
+        sources={name: _source_of(name, fields) for name in OperatorSettings.model_fields},
     )
 
 

@@ -7,7 +7,7 @@ from flask import Blueprint, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
-from spigot.jobs.bucket.control import BucketControl, Patch
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.webapp.http.admin import require_admin
 from spigot.webapp.http.description import Answer, described
@@ -45,15 +45,17 @@ def show(name: str) -> ResponseReturnValue:
 
 
 @blueprint.patch("/<name>")
-@described({200: Answer("The bucket as it is now.", BucketState)}, body=Patch, for_admin=True)
+@described(
+    {200: Answer("The bucket as it is now.", BucketState)}, body=BucketChange, for_admin=True
+)
 def change(name: str) -> ResponseReturnValue:
     """Let the admin's numbers count, from the next leak on."""
     require_admin()
-    patch = read_model(Patch)
+    wanted = read_model(BucketChange)
     control = BucketControl(current_app.extensions["redis"], f"admin at {request.remote_addr}")
     try:
-        control.set(name, patch)
-        if "held_until" in patch.model_fields_set:
+        control.set(name, wanted)
+        if "held_until" in wanted.model_fields_set:
             control.release(name)
     except UnknownBucketError:
         _not_found(name)
