@@ -13,6 +13,7 @@ from spigot.webapp.door.rate_limits.rules_file import read_rules
 from .finding import Finding
 
 LOW_DISK_BYTES = 50_000_000
+NO_JOB_TYPES = "none: name a module with job types in SPIGOT_APPS, unless all jobs are plain RQ's"
 
 
 def check_rate_limits(path: Path) -> Finding:
@@ -41,8 +42,8 @@ def check_job_types(settings: Settings) -> tuple[list[Finding], set[str]]:
     try:
         catalog = JobCatalog.load(settings.apps)
         buckets |= catalog.bucket_names()
-        names = ", ".join(job_type.name for job_type in catalog) or "none"
-        findings.append(Finding("job types", True, names))
+        names = ", ".join(job_type.name for job_type in catalog)
+        findings.append(Finding("job types", True, names or NO_JOB_TYPES))
     except OperatorError as error:
         findings.append(Finding("job types", False, str(error), "mend the module or SPIGOT_APPS"))
     return findings, buckets

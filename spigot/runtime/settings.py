@@ -140,6 +140,14 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("apps")
+    @classmethod
+    def _are_not_the_old_examples(cls, apps: tuple[str, ...]) -> tuple[str, ...]:
+        for name in apps:
+            if name.partition(".")[0] == "examples" and not _has_own_examples():
+                raise ValueError(f"the examples of Spigot are spigot.{name}")
+        return apps
+
     @field_validator("redis_url", "limits_redis_url")
     @classmethod
     def _is_server_url(cls, value: str | None) -> str | None:
@@ -170,6 +178,13 @@ def variable_name(field: str) -> str:
     """Return the environment variable that sets ``field``."""
     alias = Settings.model_fields[field].validation_alias
     return alias if isinstance(alias, str) else f"SPIGOT_{field.upper()}"
+
+
+def _has_own_examples() -> bool:
+    """Return whether the current folder has ``examples`` that are not a link to Spigot's."""
+    here = Path("examples")
+    brought_along = Path(__file__).parents[1] / "examples"
+    return Path("examples.py").exists() or (here.exists() and not here.samefile(brought_along))
 
 
 def _variable_names(field: str) -> set[str]:

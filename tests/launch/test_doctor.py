@@ -193,7 +193,18 @@ def test_prints_json(settings, monkeypatch):
 
     document = json.loads(result.output)
     assert document["ok"] is False
-    assert {"check": "job types", "ok": True, "detail": "none", "mend": ""} in document["checks"]
+    assert {
+        "check": "result log",
+        "ok": True,
+        "detail": str(settings.result_log_path),
+        "mend": "",
+    } in (document["checks"])
+
+
+def test_says_how_job_types_are_named_when_there_are_none(settings):
+    [detail] = [f.detail for f in examine(settings) if f.check == "job types"]
+
+    assert detail.startswith("none: name a module with job types in SPIGOT_APPS")
 
 
 def test_exits_with_0_when_all_is_well(settings, monkeypatch):

@@ -138,3 +138,28 @@ def test_every_field_is_documented():
 def test_settings_cannot_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().port = 1
+
+
+@pytest.mark.parametrize("value", ["examples", "examples.documents", "shop,examples"])
+def test_the_examples_have_one_name_only(monkeypatch, tmp_path, value):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPIGOT_APPS", value)
+
+    with pytest.raises(SettingsError, match=r"SPIGOT_APPS=.*the examples of Spigot are spigot\.ex"):
+        load_settings()
+
+
+def test_examples_of_ones_own_may_have_that_name(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SPIGOT_APPS", "examples")
+    (tmp_path / "examples").mkdir()
+
+    assert load_settings().apps == ("examples",)
+
+
+def test_the_link_at_the_root_is_no_module_of_ones_own(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    monkeypatch.setenv("SPIGOT_APPS", "examples")
+
+    with pytest.raises(SettingsError, match=r"spigot\.examples"):
+        load_settings()

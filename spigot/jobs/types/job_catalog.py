@@ -1,25 +1,17 @@
 """The catalog: every job type that the modules named in ``SPIGOT_APPS`` define."""
 
 import logging
-import os
-import sys
 from collections.abc import Iterable, Iterator
-from importlib import import_module
-from pkgutil import iter_modules
 from types import ModuleType
 
-from pydantic import ValidationError
+from spigot.runtime.errors import PortableError
 
-from spigot.runtime.errors import OperatorError, PortableError
-from spigot.runtime.own_frame import own_place
+from .app_modules import CatalogError, import_app
+from .job_types import JobType, registered_type
 
-from .job_types import JobType, registered_type, wrong_fields
+__all__ = ["CatalogError", "JobCatalog", "UnknownJobType"]
 
 log = logging.getLogger(__name__)
-
-
-class CatalogError(OperatorError):
-    """A module cannot be loaded, or two job types have one name; the start must stop."""
 
 
 class UnknownJobType(PortableError, LookupError):
@@ -68,11 +60,9 @@ class JobCatalog:
         Raises:
             CatalogError: One cannot be imported; the message says why.
         """
-        if os.getcwd() not in sys.path:  # a console script does not look there
-            sys.path.insert(0, os.getcwd())
         modules: list[ModuleType] = []
         for app in apps:
-            found = list(_import_with_children(app))
+            found = list(import_app(app))
             _warn_if_empty(app, found)
             modules += found
         types = [t for module in modules for t in _job_types_in(module)]
@@ -99,34 +89,6 @@ class JobCatalog:
     def bucket_names(self) -> set[str]:
         """Return the buckets that the job types name."""
         return {job_type.bucket for job_type in self}
-
-
-def _import_with_children(name: str) -> Iterator[ModuleType]:
-    module = _import(name)
-    yield module
-    for child in iter_modules(getattr(module, "__path__", ())):
-        if child.name != "__main__":
-            yield _import(f"{name}.{child.name}")
-
-
-def _import(name: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except Exception as error:
-        log.info("%s cannot be imported", name, exc_info=True)  # a command prints one line only
-        place = own_place(error)
-        raise CatalogError(
-            f"SPIGOT_APPS: {name} cannot be imported: {type(error).__name__}: {_line(error)}"
-            + (f" ({place})" if place else "")
-        ) from error
-
-
-def _line(error: Exception) -> str:
-    """Return what is wrong in one line; pydantic takes four."""
-    if isinstance(error, ValidationError):
-        wrong = "; ".join(f"{field['field']}: {field['problem']}" for field in wrong_fields(error))
-        return f"{error.title}: {wrong}"
-    return " ".join(str(error).split("\n")[0].split())
 
 
 def _warn_if_empty(app: str, modules: Iterable[ModuleType]) -> None:

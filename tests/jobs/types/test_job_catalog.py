@@ -1,3 +1,4 @@
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -90,10 +91,55 @@ def test_a_job_type_that_another_module_imports_is_one(write):
 
 
 def test_a_module_that_is_not_there_stops_the_start():
-    message = "SPIGOT_APPS: no_such_app cannot be imported: ModuleNotFoundError: No module named"
+    message = (
+        "SPIGOT_APPS: {} cannot be imported: there is no module {}, neither in the current folder "
+        f"({Path.cwd()}) nor among the installed packages"
+    )
 
-    with pytest.raises(CatalogError, match=message):
-        JobCatalog.load(["no_such_app"])
+    for app, missing in [("no_such_app", "no_such_app"), ("no.such.app", "no")]:
+        with pytest.raises(CatalogError) as raised:
+            JobCatalog.load([app])
+        assert str(raised.value) == message.format(app, missing)
+
+
+def test_the_current_folder_is_looked_in_first(tmp_path, monkeypatch, write):
+    write("twice_app", define("installed"))
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "twice_app.py").write_text(define("local"))
+    monkeypatch.chdir(here)
+
+    assert names(JobCatalog.load(["twice_app"])) == ["local"]
+
+
+@pytest.mark.parametrize("name", ["redis", "time", "pydantic.tasks"])
+def test_a_module_in_whose_place_another_is_loaded_stops_the_start(tmp_path, monkeypatch, name):
+    first = name.partition(".")[0]
+    (tmp_path / f"{first}.py").write_text(define("local"))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(CatalogError) as raised:
+        JobCatalog.load([name])
+
+    text = str(raised.value)
+    assert f"SPIGOT_APPS: {name} of the current folder cannot be imported" in text
+    assert text.endswith(": rename it")
+    assert "\n" not in text
+
+
+def test_a_folder_without_init_gives_way_to_an_installed_package(tmp_path, monkeypatch, write):
+    write("plain_app.__init__", "")
+    here = tmp_path / "here"
+    (here / "plain_app").mkdir(parents=True)
+    (here / "plain_app" / "tasks.py").write_text(define("local"))
+    monkeypatch.chdir(here)
+
+    with pytest.raises(CatalogError, match=r"add plain_app/__init__\.py, or rename it"):
+        JobCatalog.load(["plain_app.tasks"])
+
+    (here / "plain_app" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    assert names(JobCatalog.load(["plain_app.tasks"])) == ["local"]
 
 
 @pytest.mark.parametrize(
