@@ -36,8 +36,11 @@ class BucketMetrics:
         oldest_waiting: Seconds that the job that waits longest waits; 0 if none does.
         since_last_start: Seconds since the last slot that was given out; None if none was.
         rate_configured: Jobs per second that the file or an operator allows.
-        rate_effective: The same, or 0 while the bucket is paused or held.
+        rate_effective: The same, or 0 while the bucket is paused or held, or asks its downstream
+            with one job at a time.
         held_for: Seconds that the bucket still waits because its downstream said so.
+        quota_spent: Whether that is because a quota is spent; also while jobs ask, one at a time,
+            whether it still is.
         unlogged: Ended attempts whose line is not yet in a result log.
         counts: How often, by event and job type.
         histograms: By name and job type, which is "" where types are not told apart.
@@ -55,6 +58,7 @@ class BucketMetrics:
     rate_configured: float
     rate_effective: float
     held_for: float
+    quota_spent: bool
     paused: bool
     draining: bool
     unlogged: int
@@ -98,6 +102,7 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
     bounds = {stored_text(histogram): us for histogram, *us in rest[2]}
     held_us = max(0, stored_int(fields.get("held_until_us")) - now_us)
     last_slot_us = stored_int(fields.get("last_slot_us"))
+    refuses = held_us > 0 or stored_int(fields.get("probing")) > 0
     paused = fields.get("paused") == "1" or bool(suspended)
     rate = SECOND_US / interval_us(fields.get("interval_us"))
     return BucketMetrics(
@@ -112,8 +117,9 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
         max_running=stored_int(fields.get("max_running")) or None,
         workers=workers,
         rate_configured=rate,
-        rate_effective=0 if paused or held_us else rate,
+        rate_effective=0 if paused or refuses else rate,
         held_for=held_us / SECOND_US,
+        quota_spent=refuses and fields.get("hold_kind") == "quota",
         paused=paused,
         draining=fields.get("draining") == "1",
         unlogged=unlogged,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from redis import Redis
 
@@ -16,6 +16,8 @@ from .config import BucketConfig
 from .configuring import NewerBucketError, Source
 from .control import OperatorSettings
 from .publishing import BucketPublisher
+
+HoldKind = Literal["wait", "quota"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class BucketState:
         workers: Worker processes that are alive.
         held_until: RFC 3339; None if the downstream takes requests.
         hold_reason: What the downstream said, in the words of the job that was refused.
+        hold_kind: ``wait``, or ``quota`` if what the downstream grants for a day, or for money, is
+            spent; None if it takes requests.
+        probing: Whether one job at a time asks the downstream whether it serves again, once
+            ``held_until`` is over.
         next_leak_at: When the next job may start, RFC 3339; None while paused.
         sources: Who set ``rate``, ``capacity``, ``max_running``, ``paused`` and ``draining``:
             ``operator``, ``file``, or ``default`` where both are silent.
@@ -51,6 +57,8 @@ class BucketState:
     draining: bool
     held_until: Moment | None
     hold_reason: str | None
+    hold_kind: HoldKind | None
+    probing: bool
     next_leak_at: Moment | None
     sources: dict[str, Source]
 
@@ -104,7 +112,8 @@ def _parse(name: str, reply: list[Any]) -> BucketState:
     now_us, slot_us, waiting, delayed, running, workers, flat = reply
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     held_us = _number(fields, b"held_until_us")
-    reason = fields.get(b"hold_reason", b"")
+    is_held, probing = held_us > now_us, bool(_number(fields, b"probing"))
+    reason = stored_text(fields.get(b"hold_reason", b"")) if is_held or probing else ""
     paused = bool(_number(fields, b"paused"))
     return BucketState(
         name=name,
@@ -119,11 +128,17 @@ def _parse(name: str, reply: list[Any]) -> BucketState:
         workers=workers,
         paused=paused,
         draining=bool(_number(fields, b"draining")),
-        held_until=utc_text(held_us) if held_us > now_us else None,
-        hold_reason=reason.decode("utf-8", "replace") if held_us > now_us and reason else None,
+        held_until=utc_text(held_us) if is_held else None,
+        hold_reason=reason or None,
+        hold_kind=_kind_of(fields) if is_held or probing else None,
+        probing=probing,
         next_leak_at=None if paused else utc_text(slot_us),
         sources={name: _source_of(name, fields) for name in OperatorSettings.model_fields},
     )
+
+
+def _kind_of(fields: Mapping[bytes, bytes]) -> HoldKind:
+    return "quota" if fields.get(b"hold_kind") == b"quota" else "wait"
 
 
 def _source_of(name: str, fields: Mapping[bytes, bytes]) -> Source:

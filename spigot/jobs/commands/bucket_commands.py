@@ -90,6 +90,13 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
 def _state_of(bucket: BucketState) -> str:
     if bucket.paused:
         return "paused"
-    if bucket.held_until:
-        return f"held until {bucket.held_until}"
+    if bucket.hold_kind:
+        return _hold_of(bucket)
     return "draining" if bucket.draining else "open"
+
+
+def _hold_of(bucket: BucketState) -> str:
+    spent = "quota spent: " if bucket.hold_kind == "quota" else ""
+    if bucket.held_until:
+        return f"{spent}held until {bucket.held_until}"
+    return f"{spent}asks with one job at a time"

@@ -42,6 +42,8 @@ EXAMPLES: dict[Any, Any] = {
         "draining": False,
         "held_until": None,
         "hold_reason": None,
+        "hold_kind": None,
+        "probing": False,
         "next_leak_at": "2026-01-01T12:00:00.100000Z",
         "sources": {
             "rate": "file",

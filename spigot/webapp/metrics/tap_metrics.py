@@ -49,12 +49,18 @@ GAUGES: Mapping[str, Gauge] = {
         lambda b: b.rate_configured,
     ),
     "spigot_bucket_rate_effective": (
-        "Jobs per second that may start now: 0 while the bucket is paused or held.",
+        "Jobs per second that may start now: 0 while the bucket is paused or held, or asks its"
+        " downstream with one job at a time.",
         lambda b: b.rate_effective,
     ),
     "spigot_bucket_hold_seconds": (
         "How much longer the bucket waits because its downstream said too many.",
         lambda b: b.held_for,
+    ),
+    "spigot_bucket_quota_spent": (
+        "1 while the downstream's quota is spent: the bucket is held, or asks with one job at a"
+        " time.",
+        lambda b: b.quota_spent,
     ),
     "spigot_bucket_paused": ("1 while an operator has paused it.", lambda b: b.paused),
     "spigot_bucket_draining": ("1 while it takes no new jobs.", lambda b: b.draining),

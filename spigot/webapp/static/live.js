@@ -32,12 +32,16 @@ function seconds(from, to) {
   return count < 7200 ? `${Math.round(count / 60)} min` : `${Math.round(count / 3600)} h`;
 }
 
+function holdOf(bucket, now) {
+  const spent = bucket.hold_kind === "quota" ? "quota spent, " : "";
+  const reason = bucket.hold_reason ? `: ${bucket.hold_reason}` : "";
+  if (!bucket.held_until) return `${spent}asks with one job at a time${reason}`;
+  return `${spent}held for ${seconds(now, Date.parse(bucket.held_until))}${reason}`;
+}
+
 function stateOf(bucket, now) {
   if (bucket.paused) return ["paused", "warn"];
-  if (bucket.held_until) {
-    const reason = bucket.hold_reason ? `: ${bucket.hold_reason}` : "";
-    return [`held for ${seconds(now, Date.parse(bucket.held_until))}${reason}`, "warn"];
-  }
+  if (bucket.hold_kind) return [holdOf(bucket, now), bucket.hold_kind === "quota" ? "bad" : "warn"];
   if (bucket.workers === 0) return ["no worker is alive", "bad"];
   if (bucket.draining) return ["draining: takes no more jobs", "warn"];
   if (bucket.waiting >= bucket.capacity) return ["full", "bad"];

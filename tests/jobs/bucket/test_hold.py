@@ -163,6 +163,34 @@ def test_the_bucket_shows_the_hold_and_its_reason(bucket, redis):
     assert (state.held_until, state.hold_reason) == (None, None)
 
 
+def test_the_bucket_shows_that_a_quota_is_spent(bucket, redis):
+    reader = BucketReader(redis)
+    bucket.enqueue("a")
+    bucket.hold(bucket.claim(), seconds=300, kind="quota", stated=False, error="spent")
+
+    def shown() -> tuple:
+        state = reader.read("default", bucket.now_us)
+        return bool(state.held_until), state.hold_kind, state.hold_reason, state.probing
+
+    assert shown() == (True, "quota", "spent", True)
+    probe = bucket.claim()
+    assert shown() == (False, "quota", "spent", True)
+    bucket.finish(probe)
+    assert shown() == (False, None, None, False)
+
+
+def test_a_shorter_hold_of_another_kind_does_not_hide_why_the_bucket_waits(bucket, redis):
+    for number in range(2):
+        bucket.enqueue(f"job-{number}")
+    first, second = bucket.claim(), bucket.claim()
+
+    bucket.hold(first, seconds=3600, kind="quota", error="spent")
+    bucket.hold(second, seconds=5, error="too many")
+
+    state = BucketReader(redis).read("default", bucket.now_us)
+    assert (state.hold_kind, state.hold_reason) == ("quota", "spent")
+
+
 def test_an_operator_ends_a_hold(bucket, redis):
     bucket.enqueue("a")
     bucket.hold(bucket.claim(), seconds=3600)

@@ -170,6 +170,8 @@ def test_an_operators_rate_is_the_configured_one(redis, queue):
         ("draining", 1, {"draining": True, "rate_effective": 10}),
         ("held_until_us", START + 30 * SECOND, {"held_for": 30, "rate_effective": 0}),
         ("held_until_us", START - 1, {"held_for": 0, "rate_effective": 10}),
+        ("probing", 1, {"held_for": 0, "rate_effective": 0}),
+        ("hold_kind", "quota", {"rate_effective": 10, "quota_spent": False}),
         ("max_running", 4, {"max_running": 4}),
     ],
 )
@@ -230,7 +232,7 @@ def test_a_plain_rq_job_counts_as_rq(redis, queue):
 def test_only_the_first_attempt_tells_how_long_a_job_waited(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    leases.give_back("t1", "rate_limited", "mail", error="x")
+    leases.give_back("t1", "rate_limited", "mail", error="x", now_us=START)
     claim(redis, "t2", START + 10 * SECOND)
 
     metrics = read(redis)

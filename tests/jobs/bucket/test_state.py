@@ -41,6 +41,8 @@ def test_an_idle_bucket_shows_its_numbers(reader):
         draining=False,
         held_until=None,
         hold_reason=None,
+        hold_kind=None,
+        probing=False,
         next_leak_at="2026-01-01T00:00:00.000000Z",
         sources={
             "rate": "file",

@@ -47,7 +47,13 @@ def test_list_shows_a_line_for_each_bucket():
         ({"paused": 1, "draining": 1, "held_until_us": FAR_FUTURE_US}, "paused"),
         ({"draining": 1}, "draining"),
         ({"held_until_us": FAR_FUTURE_US}, f"held until {utc_text(FAR_FUTURE_US)}"),
-        ({"held_until_us": 1}, "open"),
+        ({"held_until_us": 1, "hold_kind": "quota"}, "open"),
+        (
+            {"held_until_us": FAR_FUTURE_US, "hold_kind": "quota"},
+            f"quota spent: held until {utc_text(FAR_FUTURE_US)}",
+        ),
+        ({"probing": 1, "hold_kind": "quota"}, "quota spent: asks with one job at a time"),
+        ({"probing": 1, "hold_kind": "wait"}, "asks with one job at a time"),
     ],
 )
 def test_list_shows_the_state(redis, fields, state):

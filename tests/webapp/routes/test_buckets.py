@@ -41,6 +41,8 @@ def test_a_bucket_shows_the_fields_of_the_interface(client):
         "draining": False,
         "held_until": None,
         "hold_reason": None,
+        "hold_kind": None,
+        "probing": False,
     }
 
 

@@ -60,11 +60,12 @@ local function hold(bucket, lease, refusal, now_us, was_suspect)
   end
   local until_us = now_us + math.max(wait_us, bucket.interval_us)
   if until_us > bucket.held_until_us then
-    redis.call("HSET", key, "held_until_us", string.format("%d", until_us), "hold_reason", refusal.reason)
+    redis.call("HSET", key, "held_until_us", string.format("%d", until_us), "hold_reason", refusal.reason,
+      "hold_kind", refusal.kind, "hold_level", level)
   end
   redis.call("HDEL", key, "probe_token")
-  redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job, "hold_level", level,
-    "hold_kind", refusal.kind, "refusing_slot_us", math.max(bucket.refusing_slot_us, lease.slot_us))
+  redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job,
+    "refusing_slot_us", math.max(bucket.refusing_slot_us, lease.slot_us))
 end
 
 -- Of a job that was cancelled or deleted meanwhile: what the downstream said counts all the same.
