@@ -24,7 +24,7 @@ from spigot.webapp.http.admin import Admin, is_admin
 from spigot.webapp.metrics.web_metrics import WebMetrics
 from spigot.webapp.serving.client_body import with_client_body
 from spigot.webapp.serving.descriptors import fit, open_files_limit
-from spigot.webapp.waiting.listeners import Listeners
+from spigot.webapp.waiting.connection_loop import ConnectionLoop
 
 from .api_docs import docs_routes
 from .dashboard import dashboard
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["job_details_reader"] = JobDetailsReader(redis)
     app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
     room = fit(open_files_limit(), settings.web_threads)
-    app.extensions["listeners"] = Listeners(reader, JobEvents(redis), room.listeners)
+    app.extensions["connection_loop"] = ConnectionLoop(reader, JobEvents(redis), room.parked)
     app.extensions["bucket_reader"] = BucketReader(redis, buckets)
     app.extensions["admin"] = Admin(settings.admin_password)
     errors.init_app(app)

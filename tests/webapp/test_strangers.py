@@ -49,7 +49,7 @@ def app(redis, redis_url, settings, password):
     )
     app = create_app(chosen)
     yield app
-    app.extensions["listeners"].close()
+    app.extensions["connection_loop"].close()
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def test_only_the_admin_is_told_payload_and_traceback(
     admin = client.get(f"/jobs/{job_id}", auth=("admin", "secret")).json
     waited = client.get(f"/jobs/{job_id}?wait=1", auth=("admin", "secret")).json
     wrong = client.get(f"/jobs/{job_id}", auth=("admin", "wrong")).json
-    app.extensions["listeners"].close()
+    app.extensions["connection_loop"].close()
 
     assert not {"payload", "traceback", "worker"} & stranger.keys()
     assert wrong == stranger

@@ -48,5 +48,5 @@ def _tell_readiness(url: str, threads: int) -> None:
             "raise the limit (ulimit -n, LimitNOFILE=) to 4096 for more",
             limit,
             room.connections,
-            room.listeners,
+            room.parked,
         )

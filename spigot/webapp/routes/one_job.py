@@ -18,9 +18,9 @@ from spigot.webapp.http.admin import is_admin
 from spigot.webapp.http.description import Answer, Value, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
+from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.event_stream import EventStream, StatusEvent, event, event_id
-from spigot.webapp.waiting.late_answer import LateAnswer
-from spigot.webapp.waiting.listeners import Listeners
+from spigot.webapp.waiting.long_poll import LongPoll
 from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_listeners
 
 log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
     if cancellation is None:
         abort(_no_such(job_id))
     if cancellation.outcome == "stopping":
-        return _later(LateAnswer(cancellation.job, STOP_SECONDS, cancelled_answer))
+        return _later(LongPoll(cancellation.job, STOP_SECONDS, cancelled_answer))
     if cancellation.outcome == "ended":
         return _ended_before(cancellation.job)
     return cancelled_answer(cancellation.job)
@@ -155,7 +155,7 @@ def show_job(job_id: str, render: Callable[[JobState], Any] = JobState.to_json) 
     answer = partial(job_answer, render=render)
     if job.ended or not seconds or request.method == "HEAD":
         return answer(job)
-    return _later(LateAnswer(job, seconds, answer))
+    return _later(LongPoll(job, seconds, answer))
 
 
 def job_answer(
@@ -181,9 +181,9 @@ def _ended_before(job: JobState) -> Response:
     )
 
 
-def _later(talk: EventStream | LateAnswer, **options: object) -> Response:
-    listeners: Listeners = current_app.extensions["listeners"]
-    return too_many_listeners() if listeners.is_full else ParkedResponse(listeners, talk, **options)
+def _later(response: EventStream | LongPoll, **options: object) -> Response:
+    loop: ConnectionLoop = current_app.extensions["connection_loop"]
+    return too_many_listeners() if loop.is_full else ParkedResponse(loop, response, **options)
 
 
 def _found(job_id: str) -> JobState:

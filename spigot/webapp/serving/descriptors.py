@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from spigot.runtime.errors import OperatorError
 
 MOST_CONNECTIONS = 1000
-MOST_LISTENERS = 500
+MOST_PARKED = 500
 
 OWN = 64
 """What a process opens for itself: log, poller, pipes, listening sockets, files of metrics."""
@@ -27,16 +27,16 @@ class Descriptors:
 
     Attributes:
         connections: Clients that are served at once, those between two requests included.
-        listeners: Clients that wait for a job.
+        parked: Clients that wait for a job.
     """
 
     connections: int
-    listeners: int
+    parked: int
 
     @property
     def is_less_than_wanted(self) -> bool:
         """Whether a higher limit would let more clients in."""
-        return self.connections < MOST_CONNECTIONS or self.listeners < MOST_LISTENERS
+        return self.connections < MOST_CONNECTIONS or self.parked < MOST_PARKED
 
 
 def open_files_limit() -> int:
@@ -55,7 +55,7 @@ def fit(limit: int, threads: int) -> Descriptors:
         TooFewDescriptorsError: They do not suffice for a few clients.
     """
     if limit < 0:
-        return Descriptors(MOST_CONNECTIONS, MOST_LISTENERS)
+        return Descriptors(MOST_CONNECTIONS, MOST_PARKED)
     # with few connections, not all threads have something to do at once
     wide = (limit - OWN - PER_THREAD * threads) * 2 // 3
     narrow = (limit - OWN) // (PER_THREAD + 2)
@@ -66,4 +66,4 @@ def fit(limit: int, threads: int) -> Descriptors:
             f"raise the limit (ulimit -n, LimitNOFILE=) to 4096"
         )
     left = limit - OWN - PER_THREAD * min(threads, connections) - connections
-    return Descriptors(connections, min(MOST_LISTENERS, left))
+    return Descriptors(connections, min(MOST_PARKED, left))

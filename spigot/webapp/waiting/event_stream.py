@@ -13,10 +13,10 @@ from werkzeug.datastructures import Headers
 
 from spigot.jobs.job.state import JobState
 
-from .talk import http_head
+from .waiting_response import http_head
 
 HEARTBEAT_SECONDS = 15.0
-"""A stream says something that often: proxies close silent connections, often after a minute."""
+"""A stream sends something that often: proxies close silent connections, often after a minute."""
 
 RECONNECT_MS = 2000
 """When a client whose stream broke comes back."""
@@ -89,7 +89,7 @@ class EventStream:
         return b":\n\n"
 
     def on_server_away(self) -> bytes:
-        """Say nothing: the client is told of the next change when the server is back."""
+        """Send nothing: the next change follows when the server is back."""
         return b""
 
     def on_stop(self) -> bytes:

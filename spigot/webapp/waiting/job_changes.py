@@ -1,4 +1,4 @@
-"""Hears in a thread which of the jobs that clients wait for have changed."""
+"""Receives in a thread which of the jobs that clients wait for have changed."""
 
 import threading
 import time
@@ -8,10 +8,10 @@ from math import inf
 
 from spigot.jobs.job.events import JobEvents
 
-HEAR_SECONDS = 1.0
+EVENT_WAIT_SECONDS = 1.0
 
 LINGER_SECONDS = 30.0
-"""How long changes are heard after the last client left."""
+"""How long changes are received after the last client left."""
 
 READ_ALL_SECONDS = 20.0
 """How often all watched jobs are read: plain RQ tells nobody what it changes."""
@@ -47,14 +47,16 @@ class JobChanges:
         return min(self._read_all_at, self._retry_at)
 
     def watch(self, job_id: str) -> None:
-        """Hear of a job from now on, and have it read once: it may have changed before."""
+        """Receive changes of a job, and have it read once: it may have changed before."""
         with self._lock:
             self._watched[job_id] += 1
             self._changed.add(job_id)
             self._read_all_at = min(self._read_all_at, time.monotonic() + READ_ALL_SECONDS)
             self._needed.set()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._hear, name="job-events", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._receive, name="job-events", daemon=True
+                )
                 self._thread.start()
 
     def unwatch(self, job_id: str) -> None:
@@ -91,9 +93,9 @@ class JobChanges:
         self._closed = True
         self._needed.set()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         while not self._closed:
-            changed = self._events.wait(HEAR_SECONDS)
+            changed = self._events.wait(EVENT_WAIT_SECONDS)
             if self._note(changed):
                 self._wake()
             if self._is_idle():

@@ -18,8 +18,8 @@ from werkzeug.wsgi import ClosingIterator
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 
-from .listeners import Listeners
-from .talk import Talk
+from .connection_loop import ConnectionLoop
+from .waiting_response import WaitingResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -29,18 +29,18 @@ CHUNK_BYTES = 1 << 16
 
 
 class ParkedResponse(Response):
-    """Is completed by the application as any answer is, and then left to the listeners.
+    """Is completed by the application as any answer is, and then left to the connection loop.
 
     Args:
-        listeners: Who take the connection over.
-        talk: What they are to say on it.
+        loop: Takes the connection over.
+        response: What is to be sent on it.
         **options: Passed on to Flask's response.
     """
 
-    def __init__(self, listeners: Listeners, talk: Talk, **options: Any) -> None:
+    def __init__(self, loop: ConnectionLoop, response: WaitingResponse, **options: Any) -> None:
         super().__init__(**options)
-        self._listeners = listeners
-        self._talk = talk
+        self._loop = loop
+        self._response = response
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
@@ -49,16 +49,16 @@ class ParkedResponse(Response):
         connection = take_connection(environ)
         if connection is None:
             return self._relay(environ, start_response)
-        self._listeners.park(connection, self._talk, self.headers)
+        self._loop.park(connection, self._response, self.headers)
         start_response(self.status, self.headers.to_wsgi_list())
         return []
 
     def _relay(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        """Pass on what the listeners say, where the web server keeps the connection to itself."""
+        """Pass on what is sent, where the web server keeps the connection to itself."""
         ours, theirs = socket.socketpair()
-        self._listeners.park(theirs, self._talk, self.headers)
+        self._loop.park(theirs, self._response, self.headers)
         answer = HTTPResponse(ours, method=environ["REQUEST_METHOD"])
         try:
             answer.begin()

@@ -21,7 +21,7 @@ from tests.webapp.waiting.test_event_stream import parsed
 def app(redis, redis_url, settings):
     app = create_app(settings(redis_url=redis_url))
     yield app
-    app.extensions["listeners"].close()
+    app.extensions["connection_loop"].close()
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ class TestWaiting:
         bucket.enqueue("a")
 
         assert client.get(f"/jobs/a{query}").json["status"] == "queued"
-        assert app.extensions["listeners"].count == 0
+        assert app.extensions["connection_loop"].count == 0
 
     def test_a_job_that_has_ended_is_answered_at_once(self, client, bucket):
         bucket.enqueue("a")
@@ -92,7 +92,7 @@ class TestWaiting:
         response = client.head("/jobs/a?wait=60")
 
         assert (response.status_code, response.data) == (200, b"")
-        assert app.extensions["listeners"].count == 0
+        assert app.extensions["connection_loop"].count == 0
 
     def test_no_such_job_is_404_at_once(self, client):
         assert is_problem(client.get("/jobs/nobody?wait=60"), 404)
@@ -182,7 +182,7 @@ class TestEvents:
 
         assert (response.status_code, response.data) == (200, b"")
         assert response.mimetype == "text/event-stream"
-        assert app.extensions["listeners"].count == 0
+        assert app.extensions["connection_loop"].count == 0
 
     def test_carry_the_headers_that_the_application_adds(self, app, bucket, soon):
         @app.after_request
@@ -201,7 +201,7 @@ class TestEvents:
 class TestTooManyListeners:
     @pytest.mark.parametrize("path", ["/jobs/a/events", "/jobs/a?wait=30"])
     def test_get_503_with_the_time_to_come_back(self, client, bucket, app, path):
-        app.extensions["listeners"]._most = 0
+        app.extensions["connection_loop"]._most = 0
         bucket.enqueue("a")
 
         response = client.get(path)
@@ -210,7 +210,7 @@ class TestTooManyListeners:
         assert int(response.headers["Retry-After"]) > 0
 
     def test_may_still_ask_without_waiting(self, client, bucket, app):
-        app.extensions["listeners"]._most = 0
+        app.extensions["connection_loop"]._most = 0
         bucket.enqueue("a")
 
         assert client.get("/jobs/a").status_code == 200

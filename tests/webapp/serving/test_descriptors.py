@@ -2,7 +2,7 @@ import pytest
 
 from spigot.webapp.serving.descriptors import (
     MOST_CONNECTIONS,
-    MOST_LISTENERS,
+    MOST_PARKED,
     OWN,
     PER_THREAD,
     TooFewDescriptorsError,
@@ -16,16 +16,16 @@ def test_what_is_served_fits(limit, threads):
     room = fit(limit, threads)
 
     busy = min(threads, room.connections)
-    assert OWN + PER_THREAD * busy + room.connections + room.listeners <= limit
+    assert OWN + PER_THREAD * busy + room.connections + room.parked <= limit
     assert room.connections >= 8
-    assert room.listeners >= 1
+    assert room.parked >= 1
 
 
 @pytest.mark.parametrize("limit", [4096, -1])
 def test_with_enough_of_them_all_are_served(limit):
     room = fit(limit, 64)
 
-    assert (room.connections, room.listeners) == (MOST_CONNECTIONS, MOST_LISTENERS)
+    assert (room.connections, room.parked) == (MOST_CONNECTIONS, MOST_PARKED)
     assert not room.is_less_than_wanted
 
 
@@ -33,7 +33,7 @@ def test_with_the_usual_limit_there_is_room_for_some_hundred_of_each():
     room = fit(1024, 64)
 
     assert room.connections > 400
-    assert room.listeners > 200
+    assert room.parked > 200
     assert room.is_less_than_wanted
 
 

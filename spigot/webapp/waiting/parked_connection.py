@@ -1,4 +1,4 @@
-"""One connection whose client waits, as the thread of the listeners sees it."""
+"""One connection whose client waits, as the connection loop sees it."""
 
 import socket
 import time
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from spigot.webapp.serving.pace import seconds_for
 
-from .talk import Talk
+from .waiting_response import WaitingResponse
 
 MOST_UNSENT_BYTES = 1 << 20
 """A client that is so far behind is dropped: it comes back and gets the present state."""
@@ -14,36 +14,36 @@ MOST_UNSENT_BYTES = 1 << 20
 CHUNK_BYTES = 1 << 16
 
 
-class Listener:
-    """Sends what its talk says, as fast as the client takes it, and never waits.
+class ParkedConnection:
+    """Sends the bytes of its response as fast as the client takes them, and never waits.
 
     Args:
-        connection: The socket; it is closed by ``close``.
-        talk: What to say.
+        client: The socket; it is closed by ``close``.
+        response: Whose bytes are sent.
         opening: What to send first.
     """
 
-    def __init__(self, connection: socket.socket, talk: Talk, opening: bytes) -> None:
-        connection.setblocking(False)
-        self.talk = talk
-        self.connection = connection
+    def __init__(self, client: socket.socket, response: WaitingResponse, opening: bytes) -> None:
+        client.setblocking(False)
+        self.response = response
+        self.socket = client
         self._unsent = bytearray(opening)
         self._behind_since = time.monotonic()
         self._taken = 0
 
     @property
     def has_unsent(self) -> bool:
-        """Whether the client has not yet taken all that was said."""
+        """Whether the client has not yet taken all bytes."""
         return bool(self._unsent)
 
     @property
     def is_done(self) -> bool:
-        """Whether all has been said and sent."""
-        return self.talk.ended and not self._unsent
+        """Whether the whole response was sent."""
+        return self.response.ended and not self._unsent
 
     @property
     def is_stalled(self) -> bool:
-        """Whether the client is gone without a word, or reads too slowly."""
+        """Whether the client is gone without closing the connection, or reads too slowly."""
         return self.has_unsent and time.monotonic() > self.due
 
     @property
@@ -51,7 +51,7 @@ class Listener:
         """Monotonic seconds at which the client must have taken more of what is kept."""
         return self._behind_since + seconds_for(self._taken)
 
-    def say(self, text: bytes) -> None:
+    def send(self, text: bytes) -> None:
         """Send, or keep for later what the client does not take now.
 
         Raises:
@@ -72,29 +72,29 @@ class Listener:
         """
         with suppress(BlockingIOError):
             while self._unsent:
-                sent = self.connection.send(self._unsent[:CHUNK_BYTES])
+                sent = self.socket.send(self._unsent[:CHUNK_BYTES])
                 del self._unsent[:sent]
                 self._taken += sent
 
-    def hear(self) -> None:
-        """Take note of what the client does; it has nothing more to say.
+    def on_readable(self) -> None:
+        """Read what the client sends, which is ignored, or find that it hung up.
 
         Raises:
             OSError: The client is gone.
         """
         with suppress(BlockingIOError):
-            if not self.connection.recv(CHUNK_BYTES):
+            if not self.socket.recv(CHUNK_BYTES):
                 raise BrokenPipeError("the client has hung up")
 
-    def last_words(self, seconds: float) -> None:
-        """Say what is to be said before the process ends, and wait a little for the client."""
+    def finish(self, seconds: float) -> None:
+        """Send the rest before the process ends, and wait a little for the client."""
         with suppress(OSError):
-            self._unsent += self.talk.on_stop()
-            self.connection.settimeout(seconds)
-            self.connection.sendall(self._unsent)
+            self._unsent += self.response.on_stop()
+            self.socket.settimeout(seconds)
+            self.socket.sendall(self._unsent)
 
     def close(self) -> None:
         """Close the connection, after what was sent."""
         with suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
-        self.connection.close()
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()

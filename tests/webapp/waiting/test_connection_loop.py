@@ -14,10 +14,10 @@ from spigot.jobs.job.state import JobReader
 from spigot.jobs.store import keys
 from spigot.runtime.server.redis_connection import connect
 from spigot.webapp.routes.one_job import job_answer
-from spigot.webapp.waiting import job_changes, listener
+from spigot.webapp.waiting import job_changes, parked_connection
+from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.event_stream import EventStream
-from spigot.webapp.waiting.late_answer import LateAnswer
-from spigot.webapp.waiting.listeners import Listeners
+from spigot.webapp.waiting.long_poll import LongPoll
 from tests.support.clocked_bucket import OneBucket
 from tests.support.processes import wait_for
 from tests.support.servers import own_server
@@ -42,10 +42,10 @@ class CountingReader(JobReader):
 class Client:
     """The other end of a parked connection."""
 
-    def __init__(self, listeners, talk):
+    def __init__(self, loop, response):
         self.socket, theirs = socket.socketpair()
         self.socket.settimeout(SECONDS)
-        listeners.park(theirs, talk, Headers())
+        loop.park(theirs, response, Headers())
         self._file = self.socket.makefile("rb")
 
     def next_job(self):
@@ -74,24 +74,24 @@ def clients():
         client.hang_up()
 
 
-def make_listeners(url, **options):
+def make_loop(url, **options):
     redis = connect(url, timeout=0.5)
-    return Listeners(CountingReader(redis), JobEvents(redis), **{"most": 500, **options})
+    return ConnectionLoop(CountingReader(redis), JobEvents(redis), **{"most": 500, **options})
 
 
 @pytest.fixture
-def listeners(redis_url):
-    listeners = make_listeners(redis_url)
-    yield listeners
-    listeners.close()
+def loop(redis_url):
+    loop = make_loop(redis_url)
+    yield loop
+    loop.close()
 
 
 @pytest.fixture
-def stream(listeners, bucket, clients):
+def stream(loop, bucket, clients):
     """Return a function that listens to a job."""
 
     def listen(job_id, last_id=None):
-        client = Client(listeners, EventStream(bucket.reader.read(job_id), last_id))
+        client = Client(loop, EventStream(bucket.reader.read(job_id), last_id))
         clients.append(client)
         return client
 
@@ -99,11 +99,11 @@ def stream(listeners, bucket, clients):
 
 
 @pytest.fixture
-def wait(listeners, bucket, clients):
+def wait(loop, bucket, clients):
     """Return a function that waits for a job."""
 
     def begin(job_id, seconds):
-        client = Client(listeners, LateAnswer(bucket.reader.read(job_id), seconds, job_answer))
+        client = Client(loop, LongPoll(bucket.reader.read(job_id), seconds, job_answer))
         clients.append(client)
         return client
 
@@ -128,22 +128,22 @@ def test_a_listener_is_told_the_present_state_and_each_change(bucket, stream):
     assert client.next_job() is None
 
 
-def test_each_changed_job_is_read_once_however_many_listen(bucket, stream, listeners):
+def test_each_changed_job_is_read_once_however_many_listen(bucket, stream, loop):
     bucket.enqueue("a")
     listening = [stream("a") for _ in range(100)]
     for client in listening:
         client.next_job()
-    wait_for(lambda: len(listeners._reader.read_ids) >= 1)
+    wait_for(lambda: len(loop._reader.read_ids) >= 1)
     bucket.enqueue("other")
     claim = bucket.claim()
     assert all(client.next_job()["status"] == "started" for client in listening)
-    before = len(listeners._reader.read_ids)
-    assert "other" not in listeners._reader.read_ids
+    before = len(loop._reader.read_ids)
+    assert "other" not in loop._reader.read_ids
 
     bucket.finish(claim)
 
     assert all(client.next_job()["status"] == "finished" for client in listening)
-    assert listeners._reader.read_ids[before:] == ["a"]
+    assert loop._reader.read_ids[before:] == ["a"]
 
 
 def test_one_connection_hears_for_all(bucket, stream, redis):
@@ -154,12 +154,12 @@ def test_one_connection_hears_for_all(bucket, stream, redis):
     wait_for(lambda: redis.pubsub_numsub(keys.job_events()) == [(keys.job_events().encode(), 1)])
 
 
-def test_a_change_between_request_and_arrival_is_told(bucket, listeners, clients):
+def test_a_change_between_request_and_arrival_is_told(bucket, loop, clients):
     bucket.enqueue("a")
-    talk = EventStream(bucket.reader.read("a"))
+    response = EventStream(bucket.reader.read("a"))
     bucket.finish(bucket.claim())
 
-    client = Client(listeners, talk)
+    client = Client(loop, response)
     clients.append(client)
 
     assert [client.next_job()["status"], client.next_job()["status"]] == ["queued", "finished"]
@@ -186,21 +186,21 @@ def test_a_long_poll_gets_the_present_position_when_its_time_is_over(bucket, wai
     assert time.monotonic() - began >= 0.5
 
 
-def test_a_client_that_hangs_up_is_forgotten(bucket, stream, listeners):
+def test_a_client_that_hangs_up_is_forgotten(bucket, stream, loop):
     bucket.enqueue("a")
     client = stream("a")
     client.next_job()
-    assert listeners.count == 1
+    assert loop.count == 1
 
     client.hang_up()
 
-    wait_for(lambda: listeners.count == 0)
-    assert not listeners._by_job
-    assert not listeners._changes._watched
+    wait_for(lambda: loop.count == 0)
+    assert not loop._by_job
+    assert not loop._changes._watched
 
 
-def test_a_client_that_reads_nothing_holds_up_nobody(bucket, stream, listeners, monkeypatch):
-    monkeypatch.setattr(listener, "MOST_UNSENT_BYTES", 500_000)
+def test_a_client_that_reads_nothing_holds_up_nobody(bucket, stream, loop, monkeypatch):
+    monkeypatch.setattr(parked_connection, "MOST_UNSENT_BYTES", 500_000)
     bucket.enqueue("a", "retried")
     slow, quick = stream("a"), stream("a")
     for _ in range(4):
@@ -209,21 +209,21 @@ def test_a_client_that_reads_nothing_holds_up_nobody(bucket, stream, listeners, 
         while quick.next_job()["status"] != "queued":
             pass
 
-    wait_for(lambda: listeners.count == 1)
+    wait_for(lambda: loop.count == 1)
     bucket.finish(bucket.claim())
     while quick.next_job() is not None:
         pass
     assert slow.socket.recv(100).startswith(b"HTTP/1.1 200 OK")  # it may come back
 
 
-def test_a_client_that_is_gone_without_a_word_is_dropped(bucket, stream, listeners, monkeypatch):
-    monkeypatch.setattr(listener, "seconds_for", lambda taken: 0.1)
+def test_a_client_that_is_gone_without_a_word_is_dropped(bucket, stream, loop, monkeypatch):
+    monkeypatch.setattr(parked_connection, "seconds_for", lambda taken: 0.1)
     monkeypatch.setattr(job_changes, "READ_ALL_SECONDS", 0.2)
     bucket.enqueue("a")
     stream("a")
     bucket.finish(bucket.claim(), json.dumps("x" * 3_000_000))
 
-    wait_for(lambda: listeners.count == 0)
+    wait_for(lambda: loop.count == 0)
 
 
 def test_a_large_result_is_sent_whole(bucket, stream):
@@ -260,7 +260,7 @@ def test_what_plain_rq_cancels_is_told_although_it_says_nothing(bucket, stream, 
 
 def test_listening_ends_some_time_after_the_last_listener(bucket, stream, redis, monkeypatch):
     monkeypatch.setattr(job_changes, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(job_changes, "HEAR_SECONDS", 0.1)
+    monkeypatch.setattr(job_changes, "EVENT_WAIT_SECONDS", 0.1)
 
     def subscribers():
         return redis.pubsub_numsub(keys.job_events())[0][1]
@@ -279,7 +279,7 @@ def test_listening_ends_some_time_after_the_last_listener(bucket, stream, redis,
     assert job["id"] == "a"
 
 
-def test_one_broken_talk_ends_no_other(bucket, stream, listeners, clients, caplog):
+def test_one_broken_talk_ends_no_other(bucket, stream, loop, clients, caplog):
     class Broken(EventStream):
         def on_job(self, job):
             raise KeyError("broken")
@@ -290,43 +290,43 @@ def test_one_broken_talk_ends_no_other(bucket, stream, listeners, clients, caplo
     bucket.enqueue("a")
     client = stream("a")
     client.next_job()
-    clients.append(Client(listeners, Broken(bucket.reader.read("a"))))
+    clients.append(Client(loop, Broken(bucket.reader.read("a"))))
     bucket.finish(bucket.claim())
 
     while client.next_job()["status"] != "finished":
         pass
     wait_for(lambda: "KeyError: 'broken'" in caplog.text)
-    wait_for(lambda: listeners.count == 0)
+    wait_for(lambda: loop.count == 0)
 
 
 class TestClosing:
-    def test_ends_streams_and_answers_long_polls(self, bucket, stream, wait, listeners):
+    def test_ends_streams_and_answers_long_polls(self, bucket, stream, wait, loop):
         bucket.enqueue("a")
         streaming, waiting = stream("a"), wait("a", 60)
         streaming.next_job()
 
-        listeners.close()
+        loop.close()
 
         assert streaming.next_job() is None
         assert waiting.answer()[0] == 200
 
-    def test_ends_the_threads(self, bucket, stream, listeners):
+    def test_ends_the_threads(self, bucket, stream, loop):
         bucket.enqueue("a")
         stream("a").next_job()
 
-        listeners.close()
+        loop.close()
 
-        wait_for(lambda: not {"listeners", "job-events"} & names_of_threads())
+        wait_for(lambda: not {"waiting-clients", "job-events"} & names_of_threads())
 
-    def test_takes_nobody_any_more(self, bucket, stream, listeners):
+    def test_takes_nobody_any_more(self, bucket, stream, loop):
         bucket.enqueue("a")
         stream("a").next_job()
-        listeners.close()
+        loop.close()
 
         assert stream("a").next_job() is None
 
     def test_needs_no_thread_that_was_never_started(self, redis_url):
-        make_listeners(redis_url).close()
+        make_loop(redis_url).close()
 
 
 class TestAnAbsentServer:
@@ -345,7 +345,7 @@ class TestAnAbsentServer:
             yield redis
 
     def test_that_hangs_delays_what_is_told_and_loses_nothing(
-        self, server, redis, bucket, stream, listeners
+        self, server, redis, bucket, stream, loop
     ):
         bucket.enqueue("a")
         client = stream("a")

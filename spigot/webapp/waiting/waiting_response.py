@@ -1,6 +1,7 @@
-"""What is said on a connection whose client waits for a job.
+"""A response that is sent bit by bit, or late, to a client that waits for a job.
 
-A talk knows nothing of sockets and threads: it is told what happens, and returns the bytes to send.
+It knows nothing of sockets and threads: its methods are called when something happens, and return
+the bytes to send.
 Source: RFC 9112, section 6.3 (a body that ends with the connection).
 """
 
@@ -12,14 +13,14 @@ from werkzeug.datastructures import Headers
 from spigot.jobs.job.state import JobState
 
 
-class Talk(Protocol):
-    """One connection's side of it.
+class WaitingResponse(Protocol):
+    """The response on one connection.
 
     Attributes:
         job_id: Of the job that the client waits for.
         due: Monotonic seconds at which ``on_time`` is to be called.
         wants_job: Whether the job must be read now, changed or not.
-        ended: Whether all has been said.
+        ended: Whether nothing more will be sent.
     """
 
     job_id: str
@@ -36,19 +37,19 @@ class Talk(Protocol):
         ...
 
     def on_job(self, job: JobState | None) -> bytes:
-        """Return what to say of the job as it is now; None: it is gone."""
+        """Return what to send of the job as it is now; None: it is gone."""
         ...
 
     def on_time(self) -> bytes:
-        """Return what to say when ``due`` has come."""
+        """Return what to send when ``due`` has come."""
         ...
 
     def on_server_away(self) -> bytes:
-        """Return what to say when the job cannot be read."""
+        """Return what to send when the job cannot be read."""
         ...
 
     def on_stop(self) -> bytes:
-        """Return what to say before this process ends."""
+        """Return what to send before this process ends."""
         ...
 
 

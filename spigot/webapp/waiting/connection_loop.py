@@ -1,7 +1,7 @@
 """Clients that wait for jobs: two threads a process serve them all, whatever their number.
 
-One hears from the server which jobs changed (``JobChanges``). The other, here, holds the
-connections: it reads the changed jobs, once each, and says what is to be said. The thread of the
+One receives from the server which jobs changed (``JobChanges``). The other, here, holds the
+connections: it reads the changed jobs, once each, and sends what follows. The thread of the
 request that brought a client is free again at once.
 """
 
@@ -23,23 +23,23 @@ from spigot.jobs.job.events import JobEvents
 from spigot.jobs.job.state import JobReader
 
 from .job_changes import JobChanges
-from .listener import Listener
-from .talk import Talk
+from .parked_connection import ParkedConnection
+from .waiting_response import WaitingResponse
 
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE = 100
-LAST_WORDS_SECONDS = 0.2
+STOP_SECONDS = 0.2
 CLOSE_SECONDS = 10.0
 AFTER_FAULT_SECONDS = 0.5
 
 
-class Listeners:
+class ConnectionLoop:
     """The connections of this process whose clients wait; the threads start with the first.
 
     Args:
         reader: Reads the jobs.
-        events: Hears of changes.
+        events: Receives changes.
         most: How many are served at once: each takes a file descriptor.
     """
 
@@ -48,8 +48,8 @@ class Listeners:
         self._changes = JobChanges(events, self._wake)
         self._most = most
         self._lock = threading.Lock()
-        self._arrivals: list[Listener] = []
-        self._by_job: dict[str, set[Listener]] = defaultdict(set)
+        self._arrivals: list[ParkedConnection] = []
+        self._by_job: dict[str, set[ParkedConnection]] = defaultdict(set)
         self._count = 0
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -64,26 +64,26 @@ class Listeners:
         """Whether no more can be served."""
         return self._count >= self._most
 
-    def park(self, connection: socket.socket, talk: Talk, headers: Headers) -> None:
+    def park(self, client: socket.socket, response: WaitingResponse, headers: Headers) -> None:
         """Take over a connection; returns at once.
 
         Args:
-            connection: Nobody else may use it any more.
-            talk: What to say on it.
+            client: Its socket; nobody else may use it any more.
+            response: What to send on it.
             headers: Of the answer, as the application completed them.
         """
-        listener = Listener(connection, talk, talk.begin(headers))
+        connection = ParkedConnection(client, response, response.begin(headers))
         with self._lock:
             if self._closing:
-                listener.close()
+                connection.close()
                 return
             self._start()
             self._count += 1
-            self._arrivals.append(listener)
+            self._arrivals.append(connection)
         self._wake()
 
     def close(self) -> None:
-        """Say the last words on each connection and close it."""
+        """Finish each response and close its connection."""
         with self._lock:
             self._closing = True
             thread, self._thread = self._thread, None
@@ -102,7 +102,7 @@ class Listeners:
             self._woken.setblocking(False)
             self._waker.setblocking(False)
             self._selector.register(self._woken, selectors.EVENT_READ)
-            self._thread = threading.Thread(target=self._serve, name="listeners", daemon=True)
+            self._thread = threading.Thread(target=self._serve, name="waiting-clients", daemon=True)
             self._thread.start()
             atexit.register(self.close)
 
@@ -115,7 +115,7 @@ class Listeners:
             try:
                 self._serve_once()
             except Exception:  # this thread holds everybody's connection
-                log.exception("the listeners could not be served, trying again")
+                log.exception("waiting clients could not be served, trying again")
                 time.sleep(AFTER_FAULT_SECONDS)
         self._stop()
 
@@ -124,47 +124,47 @@ class Listeners:
             if key.data is None:
                 self._woken.recv(4096)
             else:
-                self._attend(key.data, ready)
-        self._welcome()
-        self._keep_time()
-        self._read_and_tell()
+                self._on_ready(key.data, ready)
+        self._register_arrivals()
+        self._on_time()
+        self._read_changed_jobs()
 
     def _seconds_to_next(self) -> float:
-        due = [listener.talk.due for listener in self._all() if not listener.talk.ended]
-        due += [listener.due for listener in self._all() if listener.has_unsent]
+        due = [one.response.due for one in self._all() if not one.response.ended]
+        due += [one.due for one in self._all() if one.has_unsent]
         return max(0.0, min([*due, self._changes.due, time.monotonic() + 60]) - time.monotonic())
 
-    def _attend(self, listener: Listener, ready: int) -> None:
+    def _on_ready(self, connection: ParkedConnection, ready: int) -> None:
         try:
             if ready & selectors.EVENT_READ:
-                listener.hear()
+                connection.on_readable()
             if ready & selectors.EVENT_WRITE:
-                listener.flush()
+                connection.flush()
         except OSError:
-            self._drop(listener)
+            self._drop(connection)
         else:
-            self._after(listener)
+            self._await_next(connection)
 
-    def _welcome(self) -> None:
+    def _register_arrivals(self) -> None:
         """Take in those who came since the last time."""
         with self._lock:
             arrivals, self._arrivals = self._arrivals, []
-        for listener in arrivals:
-            self._by_job[listener.talk.job_id].add(listener)
-            self._changes.watch(listener.talk.job_id)
-            self._selector.register(listener.connection, selectors.EVENT_READ, listener)
-            self._say(listener, bytes)  # nothing but the opening, which is not sent yet
+        for connection in arrivals:
+            self._by_job[connection.response.job_id].add(connection)
+            self._changes.watch(connection.response.job_id)
+            self._selector.register(connection.socket, selectors.EVENT_READ, connection)
+            self._send(connection, bytes)  # nothing but the opening, which is not sent yet
 
-    def _keep_time(self) -> None:
+    def _on_time(self) -> None:
         now = time.monotonic()
-        for listener in self._all():
-            if listener.is_stalled:
-                self._drop(listener)
-            elif listener.talk.due <= now and not listener.talk.ended:
-                self._say(listener, listener.talk.on_time)
+        for connection in self._all():
+            if connection.is_stalled:
+                self._drop(connection)
+            elif connection.response.due <= now and not connection.response.ended:
+                self._send(connection, connection.response.on_time)
 
-    def _read_and_tell(self) -> None:
-        wanted = {talk.job_id for talk in (one.talk for one in self._all()) if talk.wants_job}
+    def _read_changed_jobs(self) -> None:
+        wanted = {one.response.job_id for one in self._all() if one.response.wants_job}
         ids = list(wanted | self._changes.take())
         for begin in range(0, len(ids), READ_AT_ONCE):
             batch = ids[begin : begin + READ_AT_ONCE]
@@ -173,57 +173,57 @@ class Listeners:
             except RedisError as error:
                 log.debug("jobs cannot be read: %s", error)
                 self._changes.could_not_read(ids[begin:])
-                self._tell_that_the_server_is_away(ids[begin:])
+                self._report_away_server(ids[begin:])
                 return
             for job_id, job in zip(batch, found, strict=True):
-                for listener in self._who_wait_for(job_id):
-                    self._say(listener, partial(listener.talk.on_job, job))
+                for connection in self._waiting_for(job_id):
+                    self._send(connection, partial(connection.response.on_job, job))
 
-    def _tell_that_the_server_is_away(self, ids: list[str]) -> None:
+    def _report_away_server(self, ids: list[str]) -> None:
         for job_id in ids:
-            for listener in self._who_wait_for(job_id):
-                self._say(listener, listener.talk.on_server_away)
+            for connection in self._waiting_for(job_id):
+                self._send(connection, connection.response.on_server_away)
 
-    def _say(self, listener: Listener, words: Callable[[], bytes]) -> None:
+    def _send(self, connection: ParkedConnection, next_bytes: Callable[[], bytes]) -> None:
         try:
-            listener.say(words())
+            connection.send(next_bytes())
         except OSError:
-            self._drop(listener)
+            self._drop(connection)
         except Exception:  # must not keep the others from being told
-            log.exception("a client that waits for job %s is dropped", listener.talk.job_id)
-            self._drop(listener)
+            log.exception("a client that waits for job %s is dropped", connection.response.job_id)
+            self._drop(connection)
         else:
-            self._after(listener)
+            self._await_next(connection)
 
-    def _after(self, listener: Listener) -> None:
-        """Drop a listener that has been told all, and wait for one that is slow."""
-        if listener.is_done:
-            self._drop(listener)
+    def _await_next(self, connection: ParkedConnection) -> None:
+        """Drop a connection whose response is complete, and wait for one that is slow."""
+        if connection.is_done:
+            self._drop(connection)
             return
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if listener.has_unsent else 0)
-        if self._selector.get_key(listener.connection).events != events:
-            self._selector.modify(listener.connection, events, listener)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_unsent else 0)
+        if self._selector.get_key(connection.socket).events != events:
+            self._selector.modify(connection.socket, events, connection)
 
-    def _drop(self, listener: Listener) -> None:
-        job_id = listener.talk.job_id
-        self._selector.unregister(listener.connection)
-        listener.close()
+    def _drop(self, connection: ParkedConnection) -> None:
+        job_id = connection.response.job_id
+        self._selector.unregister(connection.socket)
+        connection.close()
         self._changes.unwatch(job_id)
-        self._by_job[job_id].discard(listener)
+        self._by_job[job_id].discard(connection)
         if not self._by_job[job_id]:
             del self._by_job[job_id]
         with self._lock:
             self._count -= 1
 
-    def _who_wait_for(self, job_id: str) -> list[Listener]:
-        return [one for one in self._by_job.get(job_id, ()) if not one.talk.ended]
+    def _waiting_for(self, job_id: str) -> list[ParkedConnection]:
+        return [one for one in self._by_job.get(job_id, ()) if not one.response.ended]
 
-    def _all(self) -> list[Listener]:
-        return [listener for group in self._by_job.values() for listener in group]
+    def _all(self) -> list[ParkedConnection]:
+        return [connection for group in self._by_job.values() for connection in group]
 
     def _stop(self) -> None:
-        for listener in [*self._all(), *self._arrivals]:
-            listener.last_words(LAST_WORDS_SECONDS)
-            listener.close()
+        for connection in [*self._all(), *self._arrivals]:
+            connection.finish(STOP_SECONDS)
+            connection.close()
         self._selector.close()
         self._woken.close()

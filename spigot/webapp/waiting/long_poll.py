@@ -11,10 +11,10 @@ from spigot.jobs.job.state import JobState
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import away_problem, problem
 
-from .talk import http_head
+from .waiting_response import http_head
 
 
-class LateAnswer:
+class LongPoll:
     """One answer, when the job has ended or the time is over.
 
     Args:

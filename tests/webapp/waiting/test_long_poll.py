@@ -7,15 +7,15 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from spigot.webapp.routes.one_job import cancelled_answer, job_answer
-from spigot.webapp.waiting.late_answer import LateAnswer
+from spigot.webapp.waiting.long_poll import LongPoll
 
 from .test_event_stream import JOB, after
 
 
-def wait(seconds: float = 5) -> LateAnswer:
-    talk = LateAnswer(JOB, seconds, job_answer)
-    assert talk.begin(Headers({"X-A": "b"})) == b""
-    return talk
+def wait(seconds: float = 5) -> LongPoll:
+    response = LongPoll(JOB, seconds, job_answer)
+    assert response.begin(Headers({"X-A": "b"})) == b""
+    return response
 
 
 def parsed(text: bytes) -> tuple[int, dict[str, str], dict]:
@@ -27,34 +27,34 @@ def parsed(text: bytes) -> tuple[int, dict[str, str], dict]:
 
 
 def test_answers_when_the_job_has_ended():
-    talk = wait()
-    assert talk.on_job(after(2)) == b""
+    response = wait()
+    assert response.on_job(after(2)) == b""
 
-    status, headers, job = parsed(talk.on_job(after(3, "finished")))
+    status, headers, job = parsed(response.on_job(after(3, "finished")))
     assert (status, job["status"]) == (200, "finished")
     assert headers["X-A"] == "b"
     assert headers["Content-Type"] == "application/json"
     assert headers["Connection"] == "close"
-    assert talk.ended
+    assert response.ended
 
 
 def test_has_the_job_read_and_answers_when_the_time_is_over():
-    talk = wait(5)
-    assert 4 < talk.due - time.monotonic() <= 5
+    response = wait(5)
+    assert 4 < response.due - time.monotonic() <= 5
 
-    assert talk.on_time() == b""
-    assert (talk.wants_job, talk.due) == (True, inf)
-    status, _, job = parsed(talk.on_job(replace(JOB, position=7)))
+    assert response.on_time() == b""
+    assert (response.wants_job, response.due) == (True, inf)
+    status, _, job = parsed(response.on_job(replace(JOB, position=7)))
     assert (status, job["status"], job["position"]) == (200, "queued", 7)
 
 
 def test_a_server_that_is_away_may_be_back_before_the_time_is_over():
-    talk = wait()
-    assert talk.on_server_away() == b""
-    assert not talk.ended
+    response = wait()
+    assert response.on_server_away() == b""
+    assert not response.ended
 
-    talk.on_time()
-    status, headers, problem = parsed(talk.on_server_away())
+    response.on_time()
+    status, headers, problem = parsed(response.on_server_away())
     assert (status, problem["status"]) == (503, 503)
     assert headers["Content-Type"] == "application/problem+json"
     assert int(headers["Retry-After"]) > 0
@@ -65,12 +65,12 @@ def test_a_job_that_is_gone_is_404():
 
 
 def test_answers_with_what_is_known_before_the_process_ends():
-    talk = wait()
-    talk.on_job(after(2))
+    response = wait()
+    response.on_job(after(2))
 
-    status, _, job = parsed(talk.on_stop())
+    status, _, job = parsed(response.on_stop())
     assert (status, job["status"]) == (200, "started")
-    assert talk.ended
+    assert response.ended
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_answers_with_what_is_known_before_the_process_ends():
     [("cancelled", 200), ("finished", 409), ("failed", 409), ("started", 202)],
 )
 def test_of_a_cancelled_job_says_what_came_of_it(status, expected):
-    talk = LateAnswer(JOB, 2, cancelled_answer)
-    talk.begin(Headers())
-    talk.on_time()
+    response = LongPoll(JOB, 2, cancelled_answer)
+    response.begin(Headers())
+    response.on_time()
 
-    assert parsed(talk.on_job(after(2, status)))[0] == expected
+    assert parsed(response.on_job(after(2, status)))[0] == expected
