@@ -1,7 +1,7 @@
 """The scripts against a bucket in plain Python, whatever is done to both, in whatever order."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -303,19 +303,26 @@ def check(machine: Callable[[], LeakMachine], examples: int, steps: int) -> None
 
 
 @pytest.fixture(params=["usual", "small"])
-def limits(request, monkeypatch) -> None:
+def limits(request, monkeypatch) -> Iterator[None]:
     """Make the scripts' limits so small that short stories get beyond them."""
     if request.param == "small":
         smaller = {"CLOSE": 1, "NEAR": 2, "DROPPED_AT_ONCE": 3, "SURVEYED_AT_ONCE": 4}
-        script_text = lua_script.script_text
+        whole, made_smaller = lua_script.script_text, set()
 
-        def text_with_small_limits(package: str, filename: str) -> str:
-            text = script_text(package, filename)
+        def text_with_small_limits(package: str, name: str) -> str:
+            text = whole(package, name)
             for limit, value in smaller.items():
-                text = re.sub(rf"^(local {limit} =) \d+", rf"\1 {value}", text, flags=re.MULTILINE)
+                text, found = re.subn(
+                    rf"^(local {limit} =) \d+", rf"\1 {value}", text, flags=re.MULTILINE
+                )
+                made_smaller.update([limit] * found)
             return text
 
         monkeypatch.setattr(lua_script, "script_text", text_with_small_limits)
+        yield
+        assert made_smaller == smaller.keys()
+    else:
+        yield
 
 
 def test_the_scripts_do_what_the_model_does(redis, limits):
