@@ -102,7 +102,7 @@ def test_a_server_that_is_away_is_an_error_and_works_later(monkeypatch, redis_ur
 
 def test_importing_jobs_is_cheap():
     heavy = "{'redis', 'rq', 'flask', 'click', 'pydantic_settings'}"
-    script = f"import sys, jobs; print(sorted({heavy} & set(sys.modules)))"
+    script = f"import sys, spigot; print(sorted({heavy} & set(sys.modules)))"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from spigot.worker.running.outcome import Outcome, finished
+from spigot.worker.running.outcome import Outcome
 from spigot.worker.running.work_horse import WorkHorse
 from tests.support.processes import wait_for
+
+DONE = Outcome("finished", result='"done"')
 
 
 @pytest.fixture
@@ -28,10 +30,10 @@ def ended(wake: int, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
 
 
 def test_tells_how_long_after_its_slot_it_started(wake):
-    horse = ended(wake, lambda: finished("done"), time.monotonic() - 0.25)
+    horse = ended(wake, lambda: DONE, time.monotonic() - 0.25)
 
     assert 250_000 <= horse.late_us < 10_000_000
-    assert horse.outcome == finished("done")
+    assert horse.outcome == DONE
 
 
 def test_a_horse_that_dies_in_its_function_has_told(wake):
@@ -43,7 +45,7 @@ def test_a_horse_that_dies_in_its_function_has_told(wake):
 
 
 def test_a_horse_that_is_killed_before_its_slot_was_not_late(wake):
-    horse = WorkHorse(lambda: lambda: finished(None), time.monotonic() + 60)
+    horse = WorkHorse(lambda: lambda: DONE, time.monotonic() + 60)
     horse.kill()
     wait_for(lambda: horse.wait(1, wake))
     horse.reap()

@@ -274,6 +274,7 @@ class TestListing:
 
     def test_reads_a_far_page_in_small_parts(self, bucket, redis, monkeypatch):
         monkeypatch.setattr("spigot.jobs.job.listing.AT_ONCE", 7)
+        monkeypatch.setattr("spigot.jobs.job.listing.MOST_BY_END", 20)  # a far page is beyond
         for queue in ("default", "default-high"):
             redis.zadd(f"rq:failed:{queue}", {f"{queue}-{n:03}": n for n in range(100)})
         lister = JobLister(redis)

@@ -48,8 +48,9 @@ spigot.webapp.gunicorn.commands.web(sys.argv[1:])
 
 
 @pytest.fixture(autouse=True)
-def data_dir(tmp_path, monkeypatch):
+def surroundings(tmp_path, monkeypatch, redis_url):
     monkeypatch.setenv("SPIGOT_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", redis_url)
 
 
 @pytest.fixture
