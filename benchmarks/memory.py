@@ -29,7 +29,9 @@ from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 
 DAY_SECONDS = 86_400
 RATES = (1, 10, 100)
@@ -59,7 +61,10 @@ class Spigot:
         self._queue = JobQueue(redis, catalog, configs, keep_seconds=DAY_SECONDS)
         self._bucket = LeakyBucket(redis, "default")
         self._leases = LeaseStore(
-            redis, "default", "host.1234", lease_ms=15_000, max_reaps=3, keep_seconds=DAY_SECONDS
+            redis,
+            "default",
+            "host.1234",
+            LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=DAY_SECONDS),
         )
         self._result = result
         self._logged: list[str] = []
@@ -77,7 +82,7 @@ class Spigot:
             claim = self._bucket.claim("host.1234", token, lease_ms=15_000, logged=self._logged)
             if isinstance(claim, Claim):
                 break
-        self._leases.complete(token, "finished", "document", result=self._result)
+        self._leases.complete(AttemptReport(token, "document"), "finished", result=self._result)
         self._logged = [token]
         assert claim.job_id == job.id  # type: ignore[union-attr]  # the bucket is never full
 

@@ -51,6 +51,7 @@ from spigot.worker.idle.plain_push_listener import LOOK_SECONDS, PushWatch
 from spigot.worker.idle.wake_up import STEP_SECONDS, Bell
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.interruptible_redis import interruptible
 from spigot.worker.process.redis_availability import RedisAvailability
@@ -357,15 +358,13 @@ class RateAwareWorker(Worker):
         return round(self._settings.lease_seconds * 1000)
 
     def _leases_on(self, redis: Redis) -> LeaseStore:
-        return LeaseStore(
-            redis,
-            self._bucket.name,
-            self.name,
+        terms = LeaseTerms(
             lease_ms=self._lease_ms,
             max_reaps=self._settings.max_reaps,
             keep_seconds=self._settings.keep_seconds,
             max_refusals=self._settings.max_refusals,
         )
+        return LeaseStore(redis, self._bucket.name, self.name, terms)
 
     def _make_renewer(self, connection: Redis) -> LeaseRenewer:
         lease_seconds = self._settings.lease_seconds

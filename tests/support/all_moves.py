@@ -19,6 +19,7 @@ from spigot.jobs.job.clearing import JobClearer
 from spigot.jobs.job.queue import IdempotencyKey
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport, Hold
 
 from .books import places, status_of
 from .clocked_bucket import KEEP_SECONDS, SECOND_US, OneBucket, work
@@ -155,11 +156,10 @@ def finish(bucket: OneBucket, claim: Claim) -> None:
     bucket.finish(claim, result='"done"')
 
 
-def give_back(status: str, **options: Any) -> Callable[[OneBucket, Claim], Any]:
+def give_back(status: str, trace: str = "", **options: Any) -> Callable[[OneBucket, Claim], Any]:
     def end(bucket: OneBucket, claim: Claim) -> None:
-        bucket.leases.give_back(
-            claim.token, status, "work", error="why", now_us=bucket.now_us, **options
-        )
+        report = AttemptReport(claim.token, "work", error="why", trace=trace)
+        bucket.leases.give_back(report, status, now_us=bucket.now_us, **options)
 
     return end
 
@@ -171,7 +171,9 @@ def fall_silent(bucket: OneBucket, claim: Claim) -> None:
 def stop(bucket: OneBucket, claim: Claim) -> None:
     bucket.cancel(claim.job_id)
     bucket.leases.complete(
-        claim.token, "cancelled", "work", error="Cancelled: while it ran", now_us=bucket.now_us
+        AttemptReport(claim.token, "work", error="Cancelled: while it ran"),
+        "cancelled",
+        now_us=bucket.now_us,
     )
 
 
@@ -180,7 +182,7 @@ ENDS: dict[str, Callable[[OneBucket, Claim], Any]] = {
     "failed": lambda bucket, claim: bucket.fail(claim),
     "delayed": give_back("retrying", trace="why", delay_us=SECOND_US),
     "again": give_back("retrying", trace="why", delay_us=0),
-    "limited": give_back("rate_limited", hold_us=SECOND_US // 5),
+    "limited": give_back("rate_limited", hold=Hold(SECOND_US // 5)),
     "unbegun": give_back(""),
     "dying": give_back("reaped", counts_as_reap=True),
     "silent": fall_silent,

@@ -19,7 +19,10 @@ from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.worker.leases.lease_store import Ended, LeaseStore, Reaped
+from spigot.worker.leases.attempt_report import AttemptReport, Hold
+from spigot.worker.leases.lease_answers import Ended, Reaped
+from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 
 SECOND_US = 1_000_000
 START_US = 1_800_000_000 * SECOND_US
@@ -57,7 +60,10 @@ class OneBucket:
         self.queue = JobQueue(self.redis, catalog, configs, keep_seconds=KEEP_SECONDS)
         self.bucket = LeakyBucket(self.redis, "default")
         self.leases = LeaseStore(
-            self.redis, "default", WORKER, lease_ms=15_000, max_reaps=3, keep_seconds=KEEP_SECONDS
+            self.redis,
+            "default",
+            WORKER,
+            LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=KEEP_SECONDS),
         )
         self.configurer = BucketConfigurer(self.redis)
         self.reader = JobReader(self.redis)
@@ -95,21 +101,20 @@ class OneBucket:
 
     def finish(self, claim: Claim, result: str = "null") -> Ended | None:
         return self.leases.complete(
-            claim.token, "finished", "work", result=result, now_us=self.now_us
+            AttemptReport(claim.token, "work"), "finished", result=result, now_us=self.now_us
         )
 
     def fail(self, claim: Claim, error: str = "KeyError: 'x'") -> Ended | None:
         return self.leases.complete(
-            claim.token, "failed", "work", error=error, trace=error, now_us=self.now_us
+            AttemptReport(claim.token, "work", error=error, trace=error),
+            "failed",
+            now_us=self.now_us,
         )
 
     def retry(self, claim: Claim, delay: float, error: str = "KeyError: 'x'") -> Ended | None:
         return self.leases.give_back(
-            claim.token,
+            AttemptReport(claim.token, "work", error=error, trace=error),
             "retrying",
-            "work",
-            error=error,
-            trace=error,
             delay_us=round(delay * SECOND_US),
             now_us=self.now_us,
         )
@@ -118,18 +123,17 @@ class OneBucket:
         self, claim: Claim, seconds: float, error: str = "RateLimited: wait", **options: Any
     ) -> Ended | None:
         return self.leases.give_back(
-            claim.token,
+            AttemptReport(claim.token, "work", error=error),
             "rate_limited",
-            "work",
-            error=error,
-            hold_us=round(seconds * SECOND_US),
+            hold=Hold(round(seconds * SECOND_US), **options),
             now_us=self.now_us,
-            **options,
         )
 
     def refuse_as_too_large(self, claim: Claim) -> Ended | None:
         return self.leases.complete(
-            claim.token, "refused", "work", error="RateLimited: too large", now_us=self.now_us
+            AttemptReport(claim.token, "work", error="RateLimited: too large"),
+            "refused",
+            now_us=self.now_us,
         )
 
     def reap(self) -> Reaped:

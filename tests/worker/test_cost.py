@@ -2,12 +2,13 @@
 
 import threading
 import time
+from unittest.mock import Mock
 
 import pytest
 
 from spigot.jobs.store import keys
+from spigot.worker.leases.lease_answers import Reaped, Renewed
 from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseRenewer
-from spigot.worker.leases.lease_store import Reaped, Renewed
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
 from tests.support.books import read_lines
@@ -58,7 +59,7 @@ def test_does_not_grow_with_idle_workers(commands_per_job):
 class CountedLeases:
     """Stands for the server's side of ``LeaseStore``."""
 
-    tick_seconds = IDLE_SECONDS * 1.2
+    terms = Mock(tick_seconds=IDLE_SECONDS * 1.2)
 
     def __init__(self) -> None:
         self.ticks = 0
@@ -71,7 +72,7 @@ class CountedLeases:
         return Reaped({}, [], 0)
 
 
-class TestLeaseKeeper:
+class TestLeaseRenewer:
     @pytest.fixture
     def leases(self):
         return CountedLeases()
@@ -93,7 +94,7 @@ class TestLeaseKeeper:
         renewer.keep("token")
         renewer.release("token")
 
-        threading.Event().wait(2 * leases.tick_seconds)
+        threading.Event().wait(2 * leases.terms.tick_seconds)
         assert leases.ticks == 0
 
         renewer.keep("token")

@@ -6,6 +6,7 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, UnpublishedBucketError, Wait
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.stop_signals import StopRequested
@@ -90,7 +91,8 @@ class Claimer:
         """
         if self._unreadable is not None:
             reason = f"Unreadable: {one_line(self._unreadable)}"
-            leases.give_back(self._token, "reaped", "unreadable", error=reason, counts_as_reap=True)
+            report = AttemptReport(self._token, "unreadable", reason)
+            leases.give_back(report, "reaped", counts_as_reap=True)
         elif self._unanswered:
-            leases.give_back(self._token, "", "")
+            leases.give_back(AttemptReport(self._token), "")
         bucket.leave(self._worker, self._result_log.written())

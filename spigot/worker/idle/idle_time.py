@@ -6,7 +6,8 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
-from spigot.worker.leases.lease_store import LeaseStore, Reaped
+from spigot.worker.leases.lease_answers import Reaped
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
@@ -81,7 +82,7 @@ class IdleTime:
                 if self._more:
                     return  # the next question tells the server what was done
                 if not answer.watching:
-                    left = min(left, self._leases.sleep_seconds)
+                    left = min(left, self._leases.terms.sleep_seconds)
                 if self._bell.rings(answer, left):
                     return
                 if not answer.watching and not self._bucket.is_watched():

@@ -10,7 +10,8 @@ from redis.exceptions import RedisError
 
 from spigot.worker.process.redis_availability import RETRY_SECONDS, RedisAvailability
 
-from .lease_store import LeaseStore, Reaped
+from .lease_answers import Reaped
+from .lease_store import LeaseStore
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class LeaseRenewer:
         self._lose(overdue, "could not be renewed in time")
 
     def _run(self) -> None:
-        pause = self._leases.tick_seconds
+        pause = self._leases.terms.tick_seconds
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._held))
@@ -119,10 +120,10 @@ class LeaseRenewer:
                 continue
             try:
                 self._tick()
-                pause = self._leases.tick_seconds
+                pause = self._leases.terms.tick_seconds
             except RedisError as error:
                 self._availability.note_error(error)
-                pause = min(RETRY_SECONDS, self._leases.tick_seconds)
+                pause = min(RETRY_SECONDS, self._leases.terms.tick_seconds)
             except Exception:
                 log.exception("leases were perhaps not renewed")  # but must be, the next time
             self.expire()

@@ -11,9 +11,11 @@ from redis.exceptions import RedisError
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
+from spigot.worker.leases.lease_answers import Ended, Reaped
 from spigot.worker.leases.lease_renewer import LeaseRenewer
-from spigot.worker.leases.lease_store import Ended, LeaseStore, Reaped
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
@@ -79,9 +81,8 @@ class Executor:
         """End the attempt of a job that cannot even be read: it has failed."""
         reason = f"Unreadable: {one_line(error)}"
         log.error("job %s failed: %s", claim.job_id, reason)
-        ended = self._until_answered(
-            lambda: self._leases_now().complete(claim.token, "failed", "unreadable", error=reason)
-        )
+        report = AttemptReport(claim.token, "unreadable", reason)
+        ended = self._until_answered(lambda: self._leases_now().complete(report, "failed"))
         if ended is not None:
             self._write_line(claim.token, ended)
             self._release_dependents(claim.job_id, ended)

@@ -1,11 +1,11 @@
 """Ends an attempt according to how it went: the job ends too, or goes back to its bucket."""
 
-from typing import TypedDict
-
 from rq.job import Retry
 
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.worker.leases.lease_store import Ended, LeaseStore
+from spigot.worker.leases.attempt_report import AttemptReport, Hold
+from spigot.worker.leases.lease_answers import Ended
+from spigot.worker.leases.lease_store import LeaseStore
 
 from .function_call import ClaimedJob
 from .outcome import Outcome
@@ -13,14 +13,7 @@ from .outcome import Outcome
 SECOND_US = 1_000_000
 
 
-class _Seen(TypedDict):
-    """What is known of an attempt however it ended."""
-
-    progress: str
-    late_us: int | None
-
-
-def settle(  # noqa: C901 - a case per outcome
+def settle(
     job: ClaimedJob, outcome: Outcome, leases: LeaseStore, catalog: JobCatalog
 ) -> Ended | None:
     """End the attempt as its outcome asks for.
@@ -37,71 +30,50 @@ def settle(  # noqa: C901 - a case per outcome
     Raises:
         redis.RedisError: It is unknown whether it was ended; calling again is safe.
     """
-    token, name = job.claim.token, job.readable_name()
-    seen = _Seen(progress=outcome.progress, late_us=outcome.late_us)
+    report = _report(job, outcome)
     match outcome.status:
         case "finished":
-            return leases.complete(token, "finished", name, result=outcome.result, **seen)
-        case "cancelled":
-            return leases.complete(token, "cancelled", name, error=outcome.error, **seen)
-        case "failed" if job.should_retry and not outcome.final:
-            return _retry(job, outcome, leases, _delay_us(job, catalog))
-        case "retry" if (job.number_of_retries or 0) < outcome.retries:
-            seconds = Retry.get_interval(job.number_of_retries or 0, list(outcome.intervals))
-            return _retry(job, outcome, leases, seconds * SECOND_US)
+            return leases.complete(report, "finished", result=outcome.result)
+        case "failed" | "retry" if _runs_again(job, outcome):
+            return leases.give_back(report, "retrying", delay_us=_delay_us(job, outcome, catalog))
         case "failed" | "retry":
-            return leases.complete(
-                token, "failed", name, error=outcome.error, trace=outcome.trace, **seen
-            )
+            return leases.complete(report, "failed")
+        case "cancelled" | "refused" as status:
+            return leases.complete(report, status)
         case "rate_limited":
-            hold_us = round(outcome.retry_after * SECOND_US)
-            return leases.give_back(
-                token,
-                "rate_limited",
-                name,
-                error=outcome.error,
-                hold_us=hold_us,
-                kind=outcome.kind,
-                stated=outcome.stated,
-                **seen,
-            )
-        case "refused":
-            return leases.complete(
-                token, "refused", name, error=outcome.error, trace=outcome.trace, **seen
-            )
+            hold = Hold(round(outcome.retry_after * SECOND_US), outcome.kind, outcome.stated)
+            return leases.give_back(report, "rate_limited", hold=hold)
         case "not_started":
-            return leases.give_back(token, "", name)
-        case "given_back" | "lost":
-            return leases.give_back(token, "reaped", name, error=outcome.error, **seen)
-        case "died":
-            return leases.give_back(
-                token,
-                "reaped",
-                name,
-                error=outcome.error,
-                trace=outcome.error,
-                counts_as_reap=True,
-                **seen,
-            )
+            return leases.give_back(report, "")
+        case "given_back" | "lost" | "died" as status:
+            return leases.give_back(report, "reaped", counts_as_reap=status == "died")
 
 
-def _retry(
-    job: ClaimedJob, outcome: Outcome, leases: LeaseStore, delay_us: int | None
-) -> Ended | None:
-    return leases.give_back(
+def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:
+    # RQ shows a traceback; what killed the process stands in for that of a job that died
+    trace = outcome.error if outcome.status == "died" else outcome.trace
+    return AttemptReport(
         job.claim.token,
-        "retrying",
         job.readable_name(),
         error=outcome.error,
-        trace=outcome.trace,
-        delay_us=delay_us,
+        trace=trace,
         progress=outcome.progress,
         late_us=outcome.late_us,
     )
 
 
-def _delay_us(job: ClaimedJob, catalog: JobCatalog) -> int | None:
-    """Return how long a failed job waits; None for the head of the queue."""
+def _runs_again(job: ClaimedJob, outcome: Outcome) -> bool:
+    """Return whether a job that failed, or returned RQ's ``Retry``, has a retry left."""
+    if outcome.status == "retry":
+        return (job.number_of_retries or 0) < outcome.retries
+    return bool(job.should_retry) and not outcome.final
+
+
+def _delay_us(job: ClaimedJob, outcome: Outcome, catalog: JobCatalog) -> int | None:
+    """Return how long such a job waits; None for the head of the queue."""
+    if outcome.status == "retry":
+        seconds = Retry.get_interval(job.number_of_retries or 0, list(outcome.intervals))
+        return seconds * SECOND_US
     job_type = catalog.find(job.type_name)
     if job_type is not None:
         return job_type.retries.delay_us((job.number_of_retries or 0) + 1)

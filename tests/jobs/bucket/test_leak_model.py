@@ -24,6 +24,7 @@ from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys, lua_script
 from spigot.jobs.store.lua_script import load_script
+from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from tests.support.clocked_bucket import SECOND_US, OneBucket
 from tests.support.leak_model import BucketModel, Started
 
@@ -205,21 +206,25 @@ class LeakMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.running)
     def finish(self, data: st.DataObject) -> None:
         token = self.a_token(data)
-        self.bucket.leases.complete(token, "finished", "work", now_us=self.bucket.now_us)
+        self.bucket.leases.complete(
+            AttemptReport(token, "work"), "finished", now_us=self.bucket.now_us
+        )
         self.model.finish(token, self.bucket.now_us)
 
     @rule(data=st.data())
     @precondition(lambda self: self.model.running)
     def give_back_before_the_slot(self, data: st.DataObject) -> None:
         token = self.a_token(data)
-        self.bucket.leases.give_back(token, "", "work", now_us=self.bucket.now_us)
+        self.bucket.leases.give_back(AttemptReport(token, "work"), "", now_us=self.bucket.now_us)
         self.model.give_back(token, started=False)
 
     @rule(data=st.data(), hold_us=st.one_of(st.just(0), a_while))
     @precondition(lambda self: self.model.running)
     def hold(self, data: st.DataObject, hold_us: int) -> None:
         token, now_us = self.a_token(data), self.bucket.now_us
-        self.bucket.leases.give_back(token, "rate_limited", "work", hold_us=hold_us, now_us=now_us)
+        self.bucket.leases.give_back(
+            AttemptReport(token, "work"), "rate_limited", hold=Hold(hold_us), now_us=now_us
+        )
         self.model.refuse(token, hold_us, now_us)
 
     @rule(hold_us=st.sampled_from([0, SECOND_US]), times=st.integers(1, 6))
@@ -235,7 +240,7 @@ class LeakMachine(RuleBasedStateMachine):
             victim, now_us = claim.id, max(self.bucket.now_us, claim.slot_us)
             self.bucket.now_us = now_us
             self.bucket.leases.give_back(
-                token, "rate_limited", "work", hold_us=hold_us, now_us=now_us
+                AttemptReport(token, "work"), "rate_limited", hold=Hold(hold_us), now_us=now_us
             )
             self.model.refuse(token, hold_us, now_us)
 
@@ -243,7 +248,9 @@ class LeakMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.running)
     def retry(self, data: st.DataObject, delay_us: int) -> None:
         token, now_us = self.a_token(data), self.bucket.now_us
-        self.bucket.leases.give_back(token, "retrying", "work", delay_us=delay_us, now_us=now_us)
+        self.bucket.leases.give_back(
+            AttemptReport(token, "work"), "retrying", delay_us=delay_us, now_us=now_us
+        )
         self.model.retry(token, delay_us, now_us)
 
     # What operators do

@@ -18,6 +18,7 @@ from spigot.jobs.bucket.leaky_bucket import (
     Wait,
 )
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import SECOND_US, START_US, WORKER, OneBucket
 from tests.support.round_trips import counted_round_trips
 
@@ -472,7 +473,7 @@ class TestClaim:
         first = bucket.ask()
         assert isinstance(first, Claim)
 
-        bucket.leases.give_back(first.token, "", "work", now_us=bucket.now_us)
+        bucket.leases.give_back(AttemptReport(first.token, "work"), "", now_us=bucket.now_us)
 
         assert bucket.claim().job_id == first.job_id
         assert bucket.now_us == START_US + 100_000

@@ -16,7 +16,9 @@ from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
@@ -38,7 +40,9 @@ def queue(redis: Redis) -> JobQueue:
 
 @pytest.fixture
 def leases(redis: Redis) -> LeaseStore:
-    return LeaseStore(redis, "default", "w1", lease_ms=10_000, max_reaps=2, keep_seconds=60)
+    return LeaseStore(
+        redis, "default", "w1", LeaseTerms(lease_ms=10_000, max_reaps=2, keep_seconds=60)
+    )
 
 
 def put(queue: JobQueue, now_us: int = START) -> str:
@@ -119,7 +123,9 @@ def test_the_oldest_job_is_looked_for_in_all_three_queues(redis, queue):
 def test_a_job_that_was_delayed_waits_since_it_is_due(redis, queue, leases):
     job_id = put(queue)
     claim(redis, "t1")
-    leases.give_back("t1", "retrying", "mail", error="x", delay_us=50 * SECOND, now_us=START)
+    leases.give_back(
+        AttemptReport("t1", "mail", error="x"), "retrying", delay_us=50 * SECOND, now_us=START
+    )
     due = START + 50 * SECOND
     let_nothing_start(redis)
     LeakyBucket(redis, "default").claim("w1", "t2", lease_ms=1, now_us=due)  # promotes it
@@ -151,7 +157,7 @@ def test_a_job_that_rq_requeued_waits_since_then(redis, queue):
 def test_delayed_jobs_are_ours_and_those_that_rq_scheduled(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    leases.give_back("t1", "retrying", "mail", error="x", delay_us=60 * SECOND)
+    leases.give_back(AttemptReport("t1", "mail", error="x"), "retrying", delay_us=60 * SECOND)
     redis.zadd("rq:scheduled:default-low", {"other": 1})
 
     assert read(redis).delayed == 2
@@ -232,7 +238,7 @@ def test_a_plain_rq_job_counts_as_rq(redis, queue):
 def test_only_the_first_attempt_tells_how_long_a_job_waited(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    leases.give_back("t1", "rate_limited", "mail", error="x", now_us=START)
+    leases.give_back(AttemptReport("t1", "mail", error="x"), "rate_limited", now_us=START)
     claim(redis, "t2", START + 10 * SECOND)
 
     metrics = read(redis)
@@ -266,7 +272,7 @@ def test_an_end_is_counted_with_run_time_and_lateness(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
     end = START + 3 * SECOND
-    leases.complete("t1", "finished", "mail", result="null", late_us=700, now_us=end)
+    leases.complete(AttemptReport("t1", "mail", late_us=700), "finished", result="null", now_us=end)
 
     metrics = read(redis)
 
@@ -280,7 +286,7 @@ def test_an_end_is_counted_with_run_time_and_lateness(redis, queue, leases):
 def test_an_observation_above_all_bounds_is_in_the_last_bucket(redis, queue, leases):
     put(queue)
     claim(redis, "t1")
-    leases.complete("t1", "failed", "mail", error="x", late_us=9_000_000)
+    leases.complete(AttemptReport("t1", "mail", error="x", late_us=9_000_000), "failed")
 
     assert observed(read(redis), "late") == {math.inf: 1}
 
@@ -289,7 +295,7 @@ def test_an_observation_above_all_bounds_is_in_the_last_bucket(redis, queue, lea
 def test_an_attempt_that_is_given_back_is_counted(redis, queue, leases, status):
     put(queue)
     claim(redis, "t1")
-    leases.give_back("t1", status, "mail", error="x", late_us=5)
+    leases.give_back(AttemptReport("t1", "mail", error="x", late_us=5), status)
 
     metrics = read(redis)
 

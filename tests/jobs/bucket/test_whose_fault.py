@@ -8,7 +8,9 @@ from redis import Redis
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 from tests.support.books import problems
 from tests.support.clocked_bucket import SECOND_US, OneBucket
 
@@ -149,9 +151,13 @@ def test_a_witness_that_tells_nothing_is_not_waited_for(bucket, redis, how):
         redis.delete(keys.job("witness"))
     if how == "cancelled":
         bucket.cancel("witness")
-        bucket.leases.complete(witness.token, "cancelled", "work", now_us=bucket.now_us)
+        bucket.leases.complete(
+            AttemptReport(witness.token, "work"), "cancelled", now_us=bucket.now_us
+        )
     else:
-        bucket.leases.give_back(witness.token, "reaped", "work", error="why", now_us=bucket.now_us)
+        bucket.leases.give_back(
+            AttemptReport(witness.token, "work", error="why"), "reaped", now_us=bucket.now_us
+        )
 
     assert bucket.claim().job_id == ("witness" if how == "reaped" else "culprit")
 
@@ -247,7 +253,10 @@ def test_a_culprit_that_is_more_urgent_does_not_stop_the_others(bucket):
 def test_a_guilty_job_fails_when_it_was_refused_too_often(redis, maximum):
     bucket = OneBucket(redis, "20/s")
     bucket.leases = LeaseStore(
-        redis, "default", "w", lease_ms=15_000, max_reaps=3, keep_seconds=60, max_refusals=maximum
+        redis,
+        "default",
+        "w",
+        LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=60, max_refusals=maximum),
     )
     fill(bucket, "culprit", *(f"job-{number}" for number in range(9)))
 

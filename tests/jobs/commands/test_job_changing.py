@@ -5,6 +5,7 @@ import pytest
 from redis import Redis
 
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import OneBucket
 from tests.support.command_line import run_spigot
 
@@ -48,7 +49,7 @@ class TestCancel:
         bucket.enqueue("a")
         claim = bucket.claim()
         end = threading.Timer(
-            0.3, bucket.leases.complete, (claim.token, "cancelled", "work"), {"error": "x"}
+            0.3, bucket.leases.complete, (AttemptReport(claim.token, "work", "x"), "cancelled")
         )
         end.start()
 

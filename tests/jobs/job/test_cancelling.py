@@ -9,6 +9,7 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Wait
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import KEEP_SECONDS, OneBucket, work
 
 
@@ -73,7 +74,9 @@ def test_a_running_job_is_marked_and_its_worker_told(bucket, redis):
     assert told == {"command": "stop-job", "job_id": "gone"}
     assert bucket.leases.renew([claim.token], 60, now_us=bucket.now_us).cancelled == {claim.token}
     bucket.leases.complete(
-        claim.token, "cancelled", "work", error="Cancelled: stopped", now_us=bucket.now_us
+        AttemptReport(claim.token, "work", error="Cancelled: stopped"),
+        "cancelled",
+        now_us=bucket.now_us,
     )
     assert bucket.status("gone") == "cancelled"
     assert traces(redis, "gone") == set()
@@ -94,7 +97,7 @@ def test_a_cancelled_job_never_runs_again_however_its_attempt_ends(bucket, redis
     elif end == "reap":
         assert bucket.reap_until_silent() == 1
     else:
-        bucket.leases.give_back(claim.token, "", "work", now_us=bucket.now_us)
+        bucket.leases.give_back(AttemptReport(claim.token, "work"), "", now_us=bucket.now_us)
 
     assert bucket.status("gone") == "cancelled"
     assert [line["status"] for line in bucket.log().values()] == ["cancelled"]

@@ -11,6 +11,7 @@ from spigot import create_app
 from spigot.jobs.store import keys
 from spigot.webapp.routes import one_job as one_job_routes
 from spigot.webapp.waiting.event_stream import event_id
+from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.problem_check import is_problem
 from tests.support.processes import wait_for
 from tests.support.servers import own_server
@@ -234,7 +235,7 @@ class TestCancelling:
     def test_a_running_job_that_stops_is_200(self, client, bucket, soon):
         bucket.enqueue("a")
         claim = bucket.claim()
-        soon(bucket.leases.complete, claim.token, "cancelled", "work", error="Cancelled")
+        soon(bucket.leases.complete, AttemptReport(claim.token, "work", "Cancelled"), "cancelled")
 
         response = client.delete("/jobs/a")
 

@@ -15,7 +15,9 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.job.queue import DESCRIPTION
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 from tests.support.books import problems
 from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
 from tests.support.processes import wait_for
@@ -56,10 +58,13 @@ def plain(redis: Redis) -> Queue:
 
 ENDS = {
     "complete": lambda bucket, token: bucket.leases.complete(
-        token, "finished", "work", result="1", now_us=bucket.now_us
+        AttemptReport(token, "work"), "finished", result="1", now_us=bucket.now_us
     ),
     "give_back": lambda bucket, token: bucket.leases.give_back(
-        token, "reaped", "work", error="why", hold_us=9_000_000, now_us=bucket.now_us
+        AttemptReport(token, "work", error="why"),
+        "reaped",
+        hold=Hold(9_000_000),
+        now_us=bucket.now_us,
     ),
 }
 
@@ -180,7 +185,9 @@ class TestFinished:
 
     def test_keeps_what_was_reported(self, bucket, redis, claim):
         bucket.leases.complete(
-            claim.token, "finished", "work", progress='{"done": 1}', now_us=bucket.now_us
+            AttemptReport(claim.token, "work", progress='{"done": 1}'),
+            "finished",
+            now_us=bucket.now_us,
         )
 
         assert redis.hget(keys.job("job"), "spigot_progress") == b'{"done": 1}'
@@ -217,10 +224,13 @@ class TestFinished:
         rights = {"keys": ["*"], "channels": ["*"], "commands": ["+@all", "-copy"]}
         redis.acl_setuser("clerk", enabled=True, nopass=True, **rights)
         with Redis.from_url(redis_url, username="clerk", password="any") as connection:
-            attempts = LeaseStore(
-                connection, "default", WORKER, lease_ms=15_000, max_reaps=3, keep_seconds=60
+            leases = LeaseStore(
+                connection,
+                "default",
+                WORKER,
+                LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=60),
             )
-            attempts.complete(claim.token, "finished", "work", result="2")
+            leases.complete(AttemptReport(claim.token, "work"), "finished", result="2")
         redis.acl_deluser("clerk")
 
         assert fetch(redis, "job").return_value() == 2
@@ -356,10 +366,17 @@ class TestRepeated:
 
 
 class TestGivenBack:
-    def give_back(self, bucket: OneBucket, claim: Claim, status: str = "reaped", **options):
-        return bucket.leases.give_back(
-            claim.token, status, "work", error="why", now_us=bucket.now_us, **options
-        )
+    def give_back(
+        self,
+        bucket: OneBucket,
+        claim: Claim,
+        status: str = "reaped",
+        trace: str = "",
+        progress: str = "",
+        **options,
+    ):
+        report = AttemptReport(claim.token, "work", error="why", trace=trace, progress=progress)
+        return bucket.leases.give_back(report, status, now_us=bucket.now_us, **options)
 
     def test_goes_first_again_and_rings(self, bucket, redis, claim):
         bucket.enqueue("other", priority="low")
@@ -467,9 +484,13 @@ class TestGivenBack:
 
     def test_may_be_abandoned_at_the_first_time(self, bucket, redis, claim):
         strict = LeaseStore(
-            redis, "default", WORKER, lease_ms=15_000, max_reaps=1, keep_seconds=KEEP_SECONDS
+            redis,
+            "default",
+            WORKER,
+            LeaseTerms(lease_ms=15_000, max_reaps=1, keep_seconds=KEEP_SECONDS),
         )
-        strict.give_back(claim.token, "reaped", "work", counts_as_reap=True, now_us=bucket.now_us)
+        report = AttemptReport(claim.token, "work")
+        strict.give_back(report, "reaped", counts_as_reap=True, now_us=bucket.now_us)
 
         assert bucket.status("job") == "failed"
 

@@ -10,7 +10,9 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.store import keys
-from spigot.worker.leases.lease_store import LeaseStore, Reaped
+from spigot.worker.leases.lease_answers import Reaped
+from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
 from tests.support.books import problems
 from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
 
@@ -27,7 +29,7 @@ def renew(bucket: OneBucket, *tokens: str, by: LeaseStore | None = None):
 
 def leases_of(bucket: OneBucket, worker: str, **options) -> LeaseStore:
     options = {"lease_ms": LEASE * 1000, "max_reaps": 3, "keep_seconds": KEEP_SECONDS} | options
-    return LeaseStore(bucket.redis, "default", worker, **options)
+    return LeaseStore(bucket.redis, "default", worker, LeaseTerms(**options))
 
 
 def ends_at(redis: Redis, claim: Claim) -> float:

@@ -41,7 +41,7 @@ from rq.version import VERSION
 
 from spigot import RateAwareWorker
 from spigot.jobs.store import keys
-from spigot.worker.leases.lease_store import rq_trace
+from spigot.worker.leases.attempt_report import rq_trace
 from tests.support.clocked_bucket import WORKER, work
 
 OVERRIDDEN = {

@@ -7,6 +7,7 @@ import pytest
 
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.running.progress_writer import INTERVAL_SECONDS, ProgressWriter
 from tests.support.processes import wait_for
 
@@ -75,7 +76,9 @@ def test_an_attempt_begins_without_the_progress_of_the_one_before(bucket):
     bucket.enqueue("a", "retried")
     claim = bucket.claim()
     bucket.leases.give_back(
-        claim.token, "retrying", "work", error="x", delay_us=0, progress='{"done": 9}'
+        AttemptReport(claim.token, "work", error="x", progress='{"done": 9}'),
+        "retrying",
+        delay_us=0,
     )
     assert bucket.read("a").progress == {"done": 9}
 
