@@ -1,19 +1,16 @@
 """One private server for the whole run, emptied after each test."""
 
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 import pytest
 from hypothesis import settings
 from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from spigot.launch.server_program import find_server_program
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
 from tests.support.fleet import Fleet
+from tests.support.servers import own_server
 
 # The same examples in each run: one that fails is the change's fault. A search for new ones is
 # `pytest --hypothesis-profile=search`.
@@ -25,15 +22,9 @@ settings.load_profile("repeat")
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """URL of a server that only this test run uses; no port, no disk."""
-    socket = Path(mkdtemp(prefix="spigot-")) / "redis.sock"  # a socket's path must be short
-    options = ["--port", "0", "--unixsocket", str(socket), "--save", "", "--appendonly", "no"]
-    with subprocess.Popen(
-        [find_server_program().path, *options], stdout=subprocess.DEVNULL
-    ) as server:
-        url = f"unix://{socket}"
-        wait_until_up(url)
-        yield url
-        server.terminate()
+    program = find_server_program().path
+    with own_server(program=program) as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -44,24 +35,11 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def bucket(redis: Redis) -> OneBucket:
-    return OneBucket(redis)
+def bucket(redis: Redis) -> ClockedBucket:
+    return ClockedBucket(redis)
 
 
 @pytest.fixture
 def fleet(redis: Redis, redis_url: str, tmp_path: Path) -> Fleet:
     """Processes of Spigot, which a test starts, on the server of this run."""
     return Fleet(redis_url, tmp_path)
-
-
-def wait_until_up(url: str) -> None:
-    deadline = time.monotonic() + 10
-    with Redis.from_url(url) as connection:
-        while True:
-            try:
-                connection.ping()
-                return
-            except RedisConnectionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)

@@ -12,7 +12,7 @@ from spigot.jobs.store import keys
 from spigot.runtime.settings import load_settings
 from spigot.webapp.door.rate_limits import keys as door_keys
 from spigot.webapp.door.rate_limits.refusal_counts import SLOT_SECONDS
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
 
 NO_TEXT = b"\xff\xfe"
 QUEUE = "default"
@@ -114,7 +114,7 @@ ODD |= {
 
 @pytest.fixture
 def bucket(redis):
-    bucket = OneBucket(redis, now_us=redis.time()[0] * 1_000_000)
+    bucket = ClockedBucket(redis, now_us=redis.time()[0] * 1_000_000)
     bucket.enqueue("good")
     return bucket
 

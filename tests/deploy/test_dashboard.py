@@ -6,8 +6,8 @@ from itertools import combinations
 import pytest
 import yaml
 
-from tests.docs.test_operations import metrics
 from tests.support.grafana_dashboard import BUILT_IN, DASHBOARD, PANELS, VARIABLES, targets
+from tests.support.metric_names import metrics
 from tests.support.prometheus import DEPLOY
 
 PROVISIONING = DEPLOY / "grafana" / "provisioning"

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from spigot.runtime.listening_socket import free_port
-from tests.support.console import agrees, run_steps, steps_of
-from tests.support.stack import ROOT, spigot_up
+from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.spigot_up import ROOT, spigot_up
 
 PAGE = (ROOT / "docs" / "examples.md").read_text()
 FILES = [*ROOT.glob("*.json"), *ROOT.glob("examples/*.json")]

@@ -19,8 +19,8 @@ from spigot.jobs.store import keys
 from spigot.jobs.types.retry_after import wait_in
 from spigot.runtime.settings import load_settings
 from tests.support.command_line import run_spigot
-from tests.support.console import agrees, run_steps, steps_of
-from tests.support.stack import spigot_up
+from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.spigot_up import spigot_up
 
 DOCS = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
 APP, PROGRAM, RESEARCH, SDK = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)

@@ -5,30 +5,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import Metric
 
-from spigot.webapp.metrics.tap_metrics import COUNTERS, GAUGES, HISTOGRAMS
-from spigot.webapp.metrics.web_metrics import WebMetrics
+from tests.support.metric_names import metrics
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
-
-
-def metrics() -> set[str]:
-    """Return the names of all metrics, as they are shown."""
-    registry = CollectorRegistry()
-    WebMetrics(registry)
-    counters = {f"{name}_total" for name in COUNTERS}
-    own = {_shown_name(metric) for metric in registry.collect()}
-    tap = {"spigot_server_up", "spigot_jobs_refused_total", *GAUGES, *HISTOGRAMS}
-    return counters | own | tap
-
-
-def _shown_name(metric: Metric) -> str:
-    return f"{metric.name}_total" if metric.type == "counter" else metric.name
 
 
 def test_the_table_names_every_metric_and_no_other() -> None:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.webapp.test_strangers import OPEN
+from tests.support.open_routes import OPEN
 
 PAGE = (Path(__file__).parents[2] / "docs" / "pages.md").read_text()
 ROW = re.compile(r"^\| `([A-Z]+) ([^`]+)` \| (anyone|admin) \|", re.MULTILINE)

@@ -13,8 +13,8 @@ from spigot.webapp.door.headers import rate_limit_headers, whole_seconds
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.rules_text import RulesError, parse_rules
 from spigot.webapp.door.refusal import refusal
-from tests.support.asker import SECOND, Asker
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
+from tests.support.clocked_limiter import SECOND, ClockedLimiter
 from tests.support.command_line import run_spigot
 
 DOCS = (Path(__file__).parents[2] / "docs" / "rate-limits.md").read_text()
@@ -40,12 +40,12 @@ def seconds(clock):
 
 @pytest.mark.parametrize(("heading", "rules"), [("Fixed window", WINDOW), ("Token bucket", TOKENS)])
 def test_the_timelines_of_the_door_are_true(redis, heading, rules):
-    asker = Asker(redis, json.loads(rules))
+    limiter = ClockedLimiter(redis, json.loads(rules))
     rows = timeline(heading)
     assert len(rows) >= 7
 
     for clock, answer, left, retry_after in rows:
-        decision = asker.ask(int(seconds(clock) * SECOND))
+        decision = limiter.ask(int(seconds(clock) * SECOND))
         assert decision.verdict is (Verdict.ADMITTED if answer == "200" else Verdict.REFUSED)
         assert decision.standings[0].remaining == int(left)
         assert str(whole_seconds(decision.wait_us) or "") == retry_after
@@ -53,7 +53,7 @@ def test_the_timelines_of_the_door_are_true(redis, heading, rules):
 
 def test_the_timeline_of_the_tap_is_true(redis):
     ((_, numbers),) = json.loads(LEAKY).items()
-    bucket = OneBucket(redis, rate=numbers["rate"], capacity=numbers["capacity"])
+    bucket = ClockedBucket(redis, rate=numbers["rate"], capacity=numbers["capacity"])
     began_us = bucket.now_us
     rows = timeline("Leaky bucket")
     starts = {}
@@ -91,21 +91,21 @@ def test_what_is_said_to_be_refused_is_refused(number):
 
 
 def test_the_headers_are_as_they_are_shown(redis):
-    asker = Asker(redis, {**json.loads(TOKENS), **json.loads(WINDOW)})
+    limiter = ClockedLimiter(redis, {**json.loads(TOKENS), **json.loads(WINDOW)})
     for _ in range(2):
-        asker.ask(0, rules=["report"])
+        limiter.ask(0, rules=["report"])
 
-    headers = rate_limit_headers(asker.ask(19 * SECOND))
+    headers = rate_limit_headers(limiter.ask(19 * SECOND))
 
     assert "".join(f"{name}: {value}\n" for name, value in headers) == HEADERS
 
 
 def test_the_problem_is_as_it_is_shown(redis):
-    asker = Asker(redis, json.loads(WINDOW))
+    limiter = ClockedLimiter(redis, json.loads(WINDOW))
     for _ in range(3):
-        asker.ask(0)
+        limiter.ask(0)
 
-    assert refusal(asker.ask(19 * SECOND)).json == json.loads(PROBLEM)
+    assert refusal(limiter.ask(19 * SECOND)).json == json.loads(PROBLEM)
 
 
 @pytest.fixture

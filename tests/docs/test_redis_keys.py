@@ -14,15 +14,13 @@ import pytest
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import rate_fields
 from spigot.jobs.bucket.control import OperatorSettings
+from tests.support.redis_keys_page import KEY, KEYS_OF_PAGE, PAGE, PAGE_NAME, first_column
 
 ROOT = Path(__file__).parents[2]
-PAGE_NAME = "docs/redis-keys.md"
-PAGE = (ROOT / PAGE_NAME).read_text()
 CODE = [ROOT / name for name in ("jobs", "worker", "webapp")]
 JOB_CODE = CODE[:2]
 """Names of metrics in the web begin like our fields of a job."""
 
-KEY = re.compile(r"(?:rq|spigot:1):.+")
 NO_KEYS = {"rq:", "spigot:1:"}
 """Beginnings that something is joined to that a reader does not see there."""
 
@@ -98,12 +96,6 @@ def section(title: str) -> str:
     return text
 
 
-def first_column(text: str) -> set[str]:
-    rows = [row for row in text.splitlines() if row.startswith("| `")]
-    return {name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[0])}
-
-
-KEYS_OF_PAGE = {name for name in first_column(PAGE) if KEY.fullmatch(name)}
 BEGINNINGS_OF_PAGE = {re.split("[A-Z]", key)[0] for key in KEYS_OF_PAGE}
 ENDINGS_OF_PAGE = {e for key in KEYS_OF_PAGE if (e := re.split("[A-Z]+", key)[-1]) and e != key}
 

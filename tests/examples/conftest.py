@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.many_clients import Visitor
-from tests.support.stack import Stack, spigot_up
+from tests.support.spigot_up import Stack, spigot_up
+from tests.support.visitors import Visitor
 
 SHORT_WORK = {"EXAMPLES_REQUEST_SECONDS": "0.3", "EXAMPLES_DOCUMENT_SECONDS": "0.6"}
 QUICK_BUCKETS = {

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.many_clients import at_once
 from tests.support.processes import wait_for
+from tests.support.visitors import at_once
 
 DOCUMENT = {"doc_id": "doc_1"}
 SUMMARY = {"doc_id": "doc_1", "file": "report-1.pdf", "summary": "what stands in report-1.pdf"}

@@ -9,7 +9,7 @@ import pytest
 from spigot.examples.gateway import create_app
 from spigot.webapp.app import create_app as create_spigot
 from spigot.webapp.door.door import Door
-from tests.support.stack import ROOT
+from tests.support.spigot_up import ROOT
 
 CLIENT = "203.0.113.5"
 PROXY = {"REMOTE_ADDR": "10.1.1.1"}

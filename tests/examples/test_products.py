@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.support.many_clients import Visitor, at_once
-from tests.support.stack import spigot_up
+from tests.support.spigot_up import spigot_up
+from tests.support.visitors import Visitor, at_once
 
 PEN = {"name": "pen", "description": "writes", "price": 1.5}
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.many_clients import Visitor, at_once
 from tests.support.processes import wait_for
-from tests.support.stack import spigot_up
+from tests.support.spigot_up import spigot_up
+from tests.support.visitors import Visitor, at_once
 
 TOKEN_SECONDS = 5
 

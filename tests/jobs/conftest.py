@@ -2,16 +2,11 @@ import json
 
 import pytest
 
-from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.program import program_at
 from spigot.jobs.types.job_catalog import JobCatalog
-
-NUMBERS = {
-    "default": BucketConfig(rate="10/s", capacity=3),
-    "narrow": BucketConfig(rate="60/m burst 3", capacity=2, max_running=4, workers=5),
-}
+from tests.support.minimal_app import NUMBERS
 
 
 @pytest.fixture

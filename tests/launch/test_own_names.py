@@ -10,9 +10,9 @@ import pytest
 from redis import Redis
 
 from spigot.runtime.listening_socket import free_port
-from tests.support.many_clients import Visitor
 from tests.support.processes import wait_for, whole_lines
-from tests.support.stack import spigot_up
+from tests.support.spigot_up import spigot_up
+from tests.support.visitors import Visitor
 
 BIN = Path(sys.executable).parent
 SPIGOT = [BIN / "spigot"]

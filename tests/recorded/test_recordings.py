@@ -11,10 +11,10 @@ import pytest
 from redis import Redis
 
 from spigot.jobs.store import keys
-from tests.docs.test_redis_keys import KEYS_OF_PAGE, PAGE_NAME
-from tests.support.books import problems
+from tests.support.consistency import problems
 from tests.support.fleet import ROOT, Fleet, Web
 from tests.support.processes import wait_for
+from tests.support.redis_keys_page import KEYS_OF_PAGE, PAGE_NAME
 
 from .record import BUCKETS, CLIENT, KEY, LEASE_SECONDS, RULES, ask
 from .recording import Recording, record

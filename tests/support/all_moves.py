@@ -21,8 +21,8 @@ from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 
-from .books import places, status_of
-from .clocked_bucket import KEEP_SECONDS, SECOND_US, OneBucket, work
+from .clocked_bucket import KEEP_SECONDS, SECOND_US, ClockedBucket, work
+from .consistency import places, status_of
 
 ENDED = {"finished", "failed", "canceled"}
 QUEUES = keys.queue_names("default")
@@ -46,7 +46,9 @@ class AllMoves:
 
     def __init__(self, admin: Redis, redis: Redis) -> None:
         self.admin, self.redis = admin, redis
-        self.bucket = OneBucket(redis, now_us=time.time_ns() // 1000)  # not every script is told
+        self.bucket = ClockedBucket(
+            redis, now_us=time.time_ns() // 1000
+        )  # not every script is told
         self.clearer = JobClearer(redis, keep_seconds=KEEP_SECONDS, by="ada")
         self.requeuer = JobRequeuer(redis)
         self.control = BucketControl(redis, by="ada")
@@ -152,23 +154,25 @@ class AllMoves:
         return wrong
 
 
-def finish(bucket: OneBucket, claim: Claim) -> None:
+def finish(bucket: ClockedBucket, claim: Claim) -> None:
     bucket.finish(claim, result='"done"')
 
 
-def give_back(status: str, trace: str = "", **options: Any) -> Callable[[OneBucket, Claim], Any]:
-    def end(bucket: OneBucket, claim: Claim) -> None:
+def give_back(
+    status: str, trace: str = "", **options: Any
+) -> Callable[[ClockedBucket, Claim], Any]:
+    def end(bucket: ClockedBucket, claim: Claim) -> None:
         report = AttemptReport(claim.token, "work", error="why", trace=trace)
         bucket.leases.give_back(report, status, now_us=bucket.now_us, **options)
 
     return end
 
 
-def fall_silent(bucket: OneBucket, claim: Claim) -> None:
+def fall_silent(bucket: ClockedBucket, claim: Claim) -> None:
     """Leave the job to whoever reaps."""
 
 
-def stop(bucket: OneBucket, claim: Claim) -> None:
+def stop(bucket: ClockedBucket, claim: Claim) -> None:
     bucket.cancel(claim.job_id)
     bucket.leases.complete(
         AttemptReport(claim.token, "work", error="Cancelled: while it ran"),
@@ -177,7 +181,7 @@ def stop(bucket: OneBucket, claim: Claim) -> None:
     )
 
 
-ENDS: dict[str, Callable[[OneBucket, Claim], Any]] = {
+ENDS: dict[str, Callable[[ClockedBucket, Claim], Any]] = {
     "finished": finish,
     "failed": lambda bucket, claim: bucket.fail(claim),
     "delayed": give_back("retrying", trace="why", delay_us=SECOND_US),

@@ -39,7 +39,7 @@ def retried(text: str = "") -> str:
 
 
 @dataclass
-class OneBucket:
+class ClockedBucket:
     """The bucket ``default``.
 
     Attributes:

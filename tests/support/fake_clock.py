@@ -2,7 +2,7 @@
 
 from spigot.webapp.door.rate_limits.clock import Clock
 
-from .asker import START
+from .clocked_limiter import START
 
 
 class FakeClock(Clock):

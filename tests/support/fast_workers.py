@@ -32,10 +32,10 @@ ROOT = Path(__file__).parents[2]
 class WorkerProcess:
     """One worker, seen from a test."""
 
-    def __init__(self, nursery: "Nursery", number: int, pid: int, log_path: Path) -> None:
+    def __init__(self, fork_server: "ForkServer", number: int, pid: int, log_path: Path) -> None:
         self.pid = pid
         self._number = number
-        self._nursery = nursery
+        self._fork_server = fork_server
         self._log_path = log_path
 
     @property
@@ -54,7 +54,7 @@ class WorkerProcess:
 
     def send(self, signal_number: int) -> None:
         """Send it a signal; one that has ended does not mind."""
-        self._nursery.ask(do="send", worker=self._number, signal=signal_number)
+        self._fork_server.ask(do="send", worker=self._number, signal=signal_number)
 
     def kill(self) -> None:
         """End it as the kernel would, and wait until it has ended."""
@@ -93,7 +93,7 @@ class WorkerProcess:
 
     def exit_code(self) -> int | None:
         """Return its exit code, negative for a signal; None while it runs."""
-        return self._nursery.ask(do="exit_code", worker=self._number)
+        return self._fork_server.ask(do="exit_code", worker=self._number)
 
     def wait(self, seconds: float = 60) -> int:
         """Return its exit code once it has ended."""
@@ -103,7 +103,7 @@ class WorkerProcess:
         return code
 
 
-class Nursery:
+class ForkServer:
     """The process that forks workers, seen from the tests; safe in threads."""
 
     def __init__(self) -> None:
@@ -151,7 +151,7 @@ class Nursery:
         return WorkerProcess(self, number, pid, log_path)
 
     def close(self) -> None:
-        """End the nursery and all that it started."""
+        """End the fork server and all that it started."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -163,26 +163,26 @@ def _main() -> None:
     catalog = JobCatalog.load(APPS)
     gc.freeze()
     parent = os.getpid()
-    brood = _Brood()
+    workers = _Workers()
     for line in sys.stdin:
         order = json.loads(line)
-        brood.reap()
+        workers.reap()
         answer: Any = None
         match order["do"]:
             case "start":
                 pid = os.fork()
                 if pid == 0:
                     _be_worker(order, catalog, parent)
-                answer = brood.add(pid), pid
+                answer = workers.add(pid), pid
             case "send":
-                brood.send(order["worker"], order["signal"])
+                workers.send(order["worker"], order["signal"])
             case "exit_code":
-                answer = brood.codes.get(order["worker"])
+                answer = workers.codes.get(order["worker"])
         print(json.dumps(answer), flush=True)
 
 
-class _Brood:
-    """The workers of a nursery, by numbers of its own: the kernel soon gives a pid out again.
+class _Workers:
+    """The workers of a fork server, by numbers of its own: the kernel soon gives a pid out again.
 
     Attributes:
         codes: How those ended that have, by number.

@@ -15,9 +15,9 @@ from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 
-from .books import kept_lines, problems, problems_of_log, read_lines, status_of
+from .consistency import kept_lines, problems, problems_of_log, read_lines, status_of
 from .counting_proxy import CountingProxy, Moment
-from .fast_workers import Nursery, WorkerProcess
+from .fast_workers import ForkServer, WorkerProcess
 from .processes import wait_for
 from .servers import Server
 
@@ -46,7 +46,7 @@ class JobLife:
     """
 
     server: Server
-    nursery: Nursery
+    fork_server: ForkServer
     catalog: JobCatalog
     folder: Path
     database: int
@@ -107,7 +107,7 @@ class JobLife:
             "max_reaps": 9,
         }
         log_path = self.folder / f"{socket.name}.log"
-        return self.nursery.start(settings, queues=self.queues, log_path=log_path)
+        return self.fork_server.start(settings, queues=self.queues, log_path=log_path)
 
     def _act(self, number: int, moment: Moment) -> bool:
         if self.done or (number, moment) != (self.number, self.moment):
@@ -135,7 +135,7 @@ class JobLife:
             return {(status or b"").decode() for status in pipeline.execute()} <= ENDED
 
     def _set_right(self) -> Iterator[str]:
-        """Let another worker do what is left, if this one has ended, and look at the books."""
+        """Let another worker do what is left, if this one has ended; then look what is wrong."""
         if not self.done or self.deed in ("cut connection", "restart server"):
             wait_for(self._all_ended, PATIENCE)
             wait_for(lambda: "serves bucket" in self.worker.log, PATIENCE)

@@ -4,7 +4,14 @@ from flask import Blueprint
 from pydantic import BaseModel, Field
 
 from spigot import job_type
+from spigot.jobs.bucket.config import BucketConfig
 from spigot.webapp.routes.jobs import submit
+
+NUMBERS = {
+    "default": BucketConfig(rate="10/s", capacity=3),
+    "narrow": BucketConfig(rate="60/m burst 3", capacity=2, max_running=4, workers=5),
+}
+"""Of its buckets; nothing is published by importing them."""
 
 blueprint = Blueprint("sample", __name__)
 

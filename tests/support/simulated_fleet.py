@@ -10,7 +10,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.store import keys
 from spigot.worker.idle.wake_up import LATE_SECONDS
 
-from .clocked_bucket import SECOND_US, START_US, OneBucket
+from .clocked_bucket import SECOND_US, START_US, ClockedBucket
 
 SERVER_LATE_US = 100_000
 """The worst that a server adds to a blocking wait that nobody rings for."""
@@ -47,7 +47,7 @@ class SimulatedFleet:
         own_commands: How many commands the simulation itself sent.
     """
 
-    bucket: OneBucket
+    bucket: ClockedBucket
     count: int
     run_seconds: float = 0.0
     looks: list[tuple[int, str]] = field(default_factory=list)

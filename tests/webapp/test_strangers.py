@@ -8,30 +8,13 @@ import pytest
 
 from spigot import create_app
 from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
+from tests.support.open_routes import OPEN
 from tests.support.redis_content import content
 
 ADMIN = ("admin", "secret")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 VARIABLE = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
 CLOSED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-
-OPEN = {
-    ("GET", "/"),
-    ("GET", "/api/status"),
-    ("GET", "/buckets"),
-    ("GET", "/buckets/<name>"),
-    ("GET", "/docs"),
-    ("POST", "/jobs"),
-    ("GET", "/jobs/<job_id>"),
-    ("DELETE", "/jobs/<job_id>"),
-    ("GET", "/jobs/<job_id>/events"),
-    ("GET", "/livez"),
-    ("GET", "/metrics"),
-    ("GET", "/openapi.json"),
-    ("GET", "/readyz"),
-    ("GET", "/static/<path:filename>"),
-}
-"""As the documentation says; whoever knows a job's id may see and cancel it."""
 
 SECRET = "a-strangers-business"
 CLIENT = "192.0.2.77"

@@ -12,17 +12,17 @@ from rq import Queue
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
-from tests.support.fast_workers import APPS, Nursery, WorkerProcess
+from tests.support.fast_workers import APPS, ForkServer, WorkerProcess
 from tests.support.servers import Server, own_server
 
 QUEUES = ["default-high", "default", "default-low"]
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
-    nursery = Nursery()
-    yield nursery
-    nursery.close()
+def fork_server() -> Iterator[ForkServer]:
+    fork_server = ForkServer()
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,7 @@ StartWorker = Callable[..., WorkerProcess]
 
 @pytest.fixture
 def start_worker(
-    nursery: Nursery,
+    fork_server: ForkServer,
     redis: Redis,
     redis_url: str,
     tmp_path: Path,
@@ -72,7 +72,7 @@ def start_worker(
             "buckets": str(buckets),
             "lease_seconds": 2,
         }
-        worker = nursery.start(
+        worker = fork_server.start(
             fields | settings,
             queues=queues,
             simple=simple,

@@ -11,7 +11,7 @@ from spigot.worker.leases.lease_answers import Reaped, Renewed
 from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseRenewer
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
-from tests.support.books import read_lines
+from tests.support.consistency import read_lines
 from tests.support.processes import wait_for
 from tests.support.round_trips import commands_done
 

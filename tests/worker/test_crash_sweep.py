@@ -52,7 +52,9 @@ def sweep(live: Callable[[Place], tuple[JobLife, list[str]]], at_once: int) -> N
 @pytest.mark.parametrize(
     "deed", ["kill worker", "kill worker and horse", "terminate worker", "cut connection"]
 )
-def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, queues, nursery, catalog, tmp_path):
+def test_nothing_is_lost_wherever_the_worker_is_disturbed(
+    deed, queues, fork_server, catalog, tmp_path
+):
     databases: SimpleQueue[int] = SimpleQueue()
     for database in range(LIVES_AT_ONCE):
         databases.put(database)
@@ -62,7 +64,9 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, queues, nursery,
         def live(place: Place) -> tuple[JobLife, list[str]]:
             number, moment = place
             folder, database = tmp_path / f"{number}-{moment}", databases.get()
-            life = JobLife(server, nursery, catalog, folder, database, queues, deed, number, moment)
+            life = JobLife(
+                server, fork_server, catalog, folder, database, queues, deed, number, moment
+            )
             try:
                 return life, [f"at {number} {moment}: {problem}" for problem in life.live()]
             finally:
@@ -74,13 +78,13 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, queues, nursery,
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @both_queues
-def test_nothing_is_lost_whenever_the_server_is_killed(queues, nursery, catalog, tmp_path):
+def test_nothing_is_lost_whenever_the_server_is_killed(queues, fork_server, catalog, tmp_path):
     def live(place: Place) -> tuple[JobLife, list[str]]:
         number, moment = place
         folder = tmp_path / f"{number}-{moment}"
         with own_server(durable=True) as server:
             life = JobLife(
-                server, nursery, catalog, folder, 0, queues, "restart server", number, moment
+                server, fork_server, catalog, folder, 0, queues, "restart server", number, moment
             )
             return life, [f"at {number} {moment}: {problem}" for problem in life.live()]
 

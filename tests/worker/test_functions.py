@@ -12,7 +12,7 @@ from spigot.jobs.commands.job_commands import show
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.state import JobReader
 from spigot.runtime.settings import Settings, load_settings
-from tests.support.books import wait_for_lines
+from tests.support.consistency import wait_for_lines
 from tests.support.processes import wait_for
 
 SPILT = {"user": "ada", "password": "hunter2", "pin": "431743"}

@@ -1,7 +1,7 @@
 """A worker that finds a bucket of a newer version stops, and says so in one line."""
 
 from spigot.jobs.store import keys
-from tests.support.books import status_of
+from tests.support.consistency import status_of
 from tests.support.processes import wait_for
 
 HASH = keys.bucket("default")

@@ -7,7 +7,7 @@ import pytest
 
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.store import keys
-from tests.support.books import read_lines
+from tests.support.consistency import read_lines
 from tests.support.processes import wait_for
 
 SECOND_US = 1_000_000

@@ -16,7 +16,7 @@ import pytest
 from rq import Queue
 
 from spigot.jobs.job.cancelling import JobCanceller
-from tests.support.books import kept_lines, problems, problems_of_log, read_lines, status_of
+from tests.support.consistency import kept_lines, problems, problems_of_log, read_lines, status_of
 from tests.support.fast_workers import WorkerProcess
 from tests.support.processes import wait_for
 

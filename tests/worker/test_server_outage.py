@@ -5,7 +5,7 @@ import time
 import pytest
 from redis import Redis
 
-from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import wait_for
 
 LEASE = 1.5

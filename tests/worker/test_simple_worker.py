@@ -22,7 +22,7 @@ from spigot.worker.process.stop_signals import StopSignals
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.in_process_runner import InProcessRunner
 from spigot.worker.running.outcome import Outcome
-from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import wait_for
 
 STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGUSR2)

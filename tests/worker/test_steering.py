@@ -14,7 +14,7 @@ from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys
-from tests.support.books import problems, read_lines, status_of, wait_for_lines
+from tests.support.consistency import problems, read_lines, status_of, wait_for_lines
 from tests.support.processes import wait_for
 
 SECOND_US = 1_000_000

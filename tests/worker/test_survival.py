@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spigot.jobs.store import keys
-from tests.support.books import problems, problems_of_log, status_of, wait_for_lines
+from tests.support.consistency import problems, problems_of_log, status_of, wait_for_lines
 from tests.support.processes import is_alive, wait_for
 
 LEASE = 1.0

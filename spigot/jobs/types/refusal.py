@@ -2,7 +2,7 @@
 
 It is judged by status, by the codes that the body names and by the numbers in its message, never
 by the word "quota", which Azure and Gemini also say of a limit per minute.
-Sources: the services' error pages and SDKs, as tests/support/refusals.py quotes them.
+Sources: the services' error pages and SDKs, as tests/support/downstream_answers.py quotes them.
 """
 
 import re

@@ -11,7 +11,7 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, START_US, OneBucket, work
+from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, START_US, ClockedBucket, work
 
 
 def test_a_retry_never_comes_early(bucket):
@@ -108,7 +108,7 @@ def test_jobs_are_promoted_in_the_order_of_their_time(bucket):
 
 
 def test_retries_are_let_in_although_the_bucket_is_full(redis):
-    bucket = OneBucket(redis, capacity=2)
+    bucket = ClockedBucket(redis, capacity=2)
     bucket.enqueue("a", "retried")
     bucket.retry(bucket.claim(), delay=1)
     bucket.enqueue("b")
@@ -177,7 +177,7 @@ class TestPlainRq:
     def queue(self, redis: Redis) -> Queue:
         return Queue("default", connection=redis, serializer=JSONSerializer)
 
-    def test_what_it_schedules_comes_when_it_is_due(self, bucket: OneBucket, queue):
+    def test_what_it_schedules_comes_when_it_is_due(self, bucket: ClockedBucket, queue):
         due = datetime.fromtimestamp(START_US // SECOND_US + 60, UTC)
         job = queue.enqueue_at(due, work, "later")
 
@@ -189,7 +189,7 @@ class TestPlainRq:
         assert bucket.ask().job_id == job.id
         assert queue.scheduled_job_registry.count == 0
 
-    def test_all_three_queues_are_promoted(self, bucket: OneBucket, redis):
+    def test_all_three_queues_are_promoted(self, bucket: ClockedBucket, redis):
         due = datetime.fromtimestamp(START_US // SECOND_US + 1, UTC)
         jobs = [
             Queue(name, connection=redis, serializer=JSONSerializer).enqueue_at(due, work)
@@ -199,7 +199,7 @@ class TestPlainRq:
 
         assert [bucket.claim().job_id for _ in jobs] == [job.id for job in reversed(jobs)]
 
-    def test_a_watcher_looks_again_when_the_next_one_is_due(self, bucket: OneBucket, queue):
+    def test_a_watcher_looks_again_when_the_next_one_is_due(self, bucket: ClockedBucket, queue):
         queue.enqueue_at(datetime.fromtimestamp(START_US // SECOND_US + 3600, UTC), work)
         assert bucket.ask().seconds <= 1
 

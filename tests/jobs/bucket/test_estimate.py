@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.clocked_bucket import SECOND_US, OneBucket
+from tests.support.clocked_bucket import SECOND_US, ClockedBucket
 from tests.support.simulated_fleet import SimulatedFleet
 
 
-def enqueue(bucket: OneBucket, prefix: str, count: int) -> None:
+def enqueue(bucket: ClockedBucket, prefix: str, count: int) -> None:
     for number in range(1, count + 1):
         bucket.enqueue(f"{prefix}-{number:03}")
 
@@ -22,7 +22,7 @@ def enqueue(bucket: OneBucket, prefix: str, count: int) -> None:
     ],
 )
 def test_of_the_hundredth_job_comes_true(redis, rate, run_seconds, max_running):
-    bucket = OneBucket(redis, rate, capacity=1000)
+    bucket = ClockedBucket(redis, rate, capacity=1000)
     bucket.set(max_running=max_running)
     enqueue(bucket, "former", 60)
     fleet = SimulatedFleet(bucket, 4, run_seconds=run_seconds)

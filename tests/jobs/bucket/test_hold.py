@@ -11,7 +11,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.state import utc_text
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import SECOND_US, OneBucket
+from tests.support.clocked_bucket import SECOND_US, ClockedBucket
 
 
 def held_until_us(redis: Redis) -> int:
@@ -68,7 +68,7 @@ def test_a_shorter_hold_does_not_end_a_longer_one(bucket, redis):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_several_held_jobs_return_in_the_order_of_their_slots(redis, seed):
-    bucket = OneBucket(redis)
+    bucket = ClockedBucket(redis)
     for number in range(12):
         bucket.enqueue(f"job-{number:02}")
     claims = [bucket.claim() for _ in range(9)]
@@ -109,7 +109,7 @@ def test_a_claim_just_before_the_hold_is_spared(bucket):
 @pytest.mark.parametrize(("rate", "interval"), [("20/s", 0.05), ("1/m", 60)])
 @pytest.mark.parametrize("seconds", [0, 0.01])
 def test_no_hold_is_shorter_than_an_interval(redis, rate, interval, seconds):
-    bucket = OneBucket(redis, rate)
+    bucket = ClockedBucket(redis, rate)
     bucket.enqueue("a")
     bucket.hold(bucket.claim(), seconds=seconds)
 

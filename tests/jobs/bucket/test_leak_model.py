@@ -25,7 +25,7 @@ from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys, lua_script
 from spigot.jobs.store.lua_script import load_script
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
-from tests.support.clocked_bucket import SECOND_US, OneBucket
+from tests.support.clocked_bucket import SECOND_US, ClockedBucket
 from tests.support.leak_model import BucketModel, Started
 
 QUEUES = keys.queue_names("default")
@@ -56,7 +56,7 @@ class LeakMachine(RuleBasedStateMachine):
         redis.flushall()
         self.redis = redis
         self.survey = load_script(redis, "tests.support", "survey.lua")
-        self.bucket = OneBucket(redis, "20/s", capacity=10_000)
+        self.bucket = ClockedBucket(redis, "20/s", capacity=10_000)
         self.model = BucketModel(interval_us=50_000)
         self.count = self.asked = 0
         self.slots: list[int] = []  # since the numbers or the clock were changed

@@ -19,18 +19,18 @@ from spigot.jobs.bucket.leaky_bucket import (
 )
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
-from tests.support.clocked_bucket import SECOND_US, START_US, WORKER, OneBucket
+from tests.support.clocked_bucket import SECOND_US, START_US, WORKER, ClockedBucket
 from tests.support.round_trips import counted_round_trips
 
 BUCKET = keys.bucket("default")
 
 
-def fill(bucket: OneBucket, count: int = 30) -> None:
+def fill(bucket: ClockedBucket, count: int = 30) -> None:
     for number in range(count):
         bucket.enqueue(f"job-{number:03}")
 
 
-def tell(bucket: OneBucket, story: list[tuple]) -> None:
+def tell(bucket: ClockedBucket, story: list[tuple]) -> None:
     """Play a story: at a time, something is said (a dict), or what a worker that asks is told."""
     for at_ms, event in story:
         bucket.now_us = START_US + round(at_ms * 1000)
@@ -184,7 +184,7 @@ def test_a_claim_is_made_no_further_ahead_than_it_says(bucket):
 
 @pytest.mark.parametrize(("rate", "interval_us"), [("3/s", 333_334), ("7/m", 8_571_429)])
 def test_an_interval_is_never_rounded_down(redis, rate, interval_us):
-    bucket = OneBucket(redis, rate)
+    bucket = ClockedBucket(redis, rate)
     fill(bucket, 5)
 
     slots = [bucket.claim().slot_us for _ in range(5)]
@@ -195,7 +195,7 @@ def test_an_interval_is_never_rounded_down(redis, rate, interval_us):
 @pytest.mark.parametrize("burst", [1, 2, 7])
 @pytest.mark.parametrize("pause_ms", [0, 30, 730, 5000])
 def test_no_window_has_more_than_burst_and_rate(redis, burst, pause_ms):
-    bucket = OneBucket(redis, f"20/s burst {burst}")
+    bucket = ClockedBucket(redis, f"20/s burst {burst}")
     fill(bucket, 60)
     slots = []
     for number in range(60):

@@ -6,12 +6,12 @@ import pytest
 
 from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import SECOND_US, START_US, OneBucket
+from tests.support.clocked_bucket import SECOND_US, START_US, ClockedBucket
 from tests.support.round_trips import commands_done
 from tests.support.simulated_fleet import SimulatedFleet
 
 
-def fill(bucket: OneBucket, count: int) -> None:
+def fill(bucket: ClockedBucket, count: int) -> None:
     for number in range(count):
         bucket.enqueue(f"job-{number:04}")
 
@@ -104,7 +104,7 @@ class TestEmptyBucket:
 class TestBacklog:
     @pytest.mark.parametrize("count", [1, 2, 3, 8])
     def test_leaks_at_its_rate(self, redis, count):
-        bucket = OneBucket(redis, "10/s", capacity=1000)
+        bucket = ClockedBucket(redis, "10/s", capacity=1000)
         fill(bucket, 200)
         fleet = SimulatedFleet(bucket, count)
 
@@ -118,7 +118,7 @@ class TestBacklog:
         commands = {}
         for idle in (2, 64):
             redis.flushall()
-            bucket = OneBucket(redis, rate, capacity=1000)
+            bucket = ClockedBucket(redis, rate, capacity=1000)
             fill(bucket, 200)
             fleet = SimulatedFleet(bucket, idle + 2)  # two are always under way
             before = commands_done(redis) - fleet.own_commands
@@ -131,7 +131,7 @@ class TestBacklog:
     @pytest.mark.parametrize("rate", ["10/s", "1/s", "6/m", "1/h"])
     @pytest.mark.parametrize("which", [0, 1])
     def test_misses_a_dead_watcher_for_less_than_a_second(self, redis, rate, which):
-        bucket = OneBucket(redis, rate, capacity=1000)
+        bucket = ClockedBucket(redis, rate, capacity=1000)
         fill(bucket, 100)
         fleet = SimulatedFleet(bucket, 6)
         interval_us = int(redis.hget(keys.bucket("default"), "interval_us"))
@@ -146,7 +146,7 @@ class TestBacklog:
 
     @pytest.mark.parametrize("rate", ["1/s", "6/m"])
     def test_misses_a_dead_watcher_though_all_others_run_long_jobs(self, redis, rate):
-        bucket = OneBucket(redis, rate, capacity=1000)
+        bucket = ClockedBucket(redis, rate, capacity=1000)
         fill(bucket, 100)
         fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
         interval = int(redis.hget(keys.bucket("default"), "interval_us")) / SECOND_US
@@ -162,7 +162,7 @@ class TestBacklog:
             assert fleet.starts[expected][0] - started_us <= (interval + 1) * SECOND_US
 
     def test_is_watched_again_by_a_busy_workers_thread_when_both_watchers_died(self, redis):
-        bucket = OneBucket(redis, "1/s")
+        bucket = ClockedBucket(redis, "1/s")
         fill(bucket, 20)
         fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
         fleet.run(3.5)
@@ -177,7 +177,7 @@ class TestBacklog:
         assert len(fleet.starts) == 5
 
     def test_of_one_job_an_hour_is_steered_at_once(self, redis):
-        bucket = OneBucket(redis, "1/h")
+        bucket = ClockedBucket(redis, "1/h")
         fill(bucket, 50)
         fleet = SimulatedFleet(bucket, 3)
         fleet.run(100)
@@ -213,7 +213,7 @@ class TestBacklog:
         )
 
     def test_is_taken_over_when_the_watchers_leave(self, redis):
-        bucket = OneBucket(redis, "1/s")
+        bucket = ClockedBucket(redis, "1/s")
         fill(bucket, 20)
         fleet = SimulatedFleet(bucket, 4)
         fleet.run(5.2)
@@ -229,7 +229,7 @@ class TestBacklog:
 
 @pytest.mark.parametrize("rate", ["10/s", "2/s"])
 def test_a_worker_that_dies_with_a_job_costs_its_slot_and_no_more(redis, rate):
-    bucket = OneBucket(redis, rate, capacity=1000)
+    bucket = ClockedBucket(redis, rate, capacity=1000)
     fill(bucket, 250)
     fleet = SimulatedFleet(bucket, 4, run_seconds=0.01)
     interval_us = int(redis.hget(keys.bucket("default"), "interval_us"))

@@ -11,32 +11,32 @@ from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
-from tests.support.books import problems
-from tests.support.clocked_bucket import SECOND_US, OneBucket
+from tests.support.clocked_bucket import SECOND_US, ClockedBucket
+from tests.support.consistency import problems
 
 RATES = ["20/s", "1/m"]
 LATENCIES = [0.005, 5.0]
 
 
-def held_for(bucket: OneBucket) -> float:
+def held_for(bucket: ClockedBucket) -> float:
     """Return how many seconds the bucket is still held."""
     until_us = int(bucket.redis.hget(keys.bucket("default"), "held_until_us") or 0)
     return max(0, until_us - bucket.now_us) / SECOND_US
 
 
-def refuse(bucket: OneBucket, seconds: float = 1, **options: object) -> Claim:
+def refuse(bucket: ClockedBucket, seconds: float = 1, **options: object) -> Claim:
     claim = bucket.claim()
     bucket.hold(claim, seconds, **options)
     return claim
 
 
-def refuse_unsaid(bucket: OneBucket, kind: str = "wait") -> tuple[str, float]:
+def refuse_unsaid(bucket: ClockedBucket, kind: str = "wait") -> tuple[str, float]:
     """Refuse the next job without saying for how long; return which, and how long is held."""
     claim = refuse(bucket, 300 if kind == "quota" else 10, kind=kind, stated=False)
     return claim.job_id, held_for(bucket)
 
 
-def fill(bucket: OneBucket, *names: str) -> None:
+def fill(bucket: ClockedBucket, *names: str) -> None:
     for name in names:
         bucket.enqueue(name)
 
@@ -48,11 +48,11 @@ def waiting(redis: Redis, priority: str = "default") -> list[str]:
 
 @pytest.fixture(params=RATES)
 def bucket(redis, request):
-    return OneBucket(redis, request.param)
+    return ClockedBucket(redis, request.param)
 
 
 def simulate(
-    bucket: OneBucket,
+    bucket: ClockedBucket,
     refuses: Callable[[str], float | None],
     latency: float,
     seconds: float,
@@ -251,7 +251,7 @@ def test_a_culprit_that_is_more_urgent_does_not_stop_the_others(bucket):
 
 @pytest.mark.parametrize("maximum", [1, 3, 4, 6])
 def test_a_guilty_job_fails_when_it_was_refused_too_often(redis, maximum):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     bucket.leases = LeaseStore(
         redis,
         "default",
@@ -276,7 +276,7 @@ def test_a_guilty_job_fails_when_it_was_refused_too_often(redis, maximum):
 
 
 def test_where_the_downstream_refuses_everybody_nobody_fails(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     names = [f"job-{number}" for number in range(5)]
     fill(bucket, *names)
 
@@ -287,7 +287,7 @@ def test_where_the_downstream_refuses_everybody_nobody_fails(redis):
 
 
 def test_a_guilty_job_is_acquitted_when_the_others_are_refused_too(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "unlucky", *(f"job-{number}" for number in range(9)))
     refused_until = {"unlucky": 20.0}
     simulate(bucket, lambda job: 1.0 if job in refused_until else None, 0.005, 3.3)
@@ -313,7 +313,7 @@ def test_the_only_job_of_a_bucket_is_not_at_fault(bucket):
 
 
 def test_holds_grow_once_it_is_the_downstreams_fault(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "first", "second", "third", "fourth")
 
     holds = [refuse_unsaid(bucket)[1] for _ in range(9)]
@@ -322,7 +322,7 @@ def test_holds_grow_once_it_is_the_downstreams_fault(redis):
 
 
 def test_they_grow_for_a_job_alone_too(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "alone")
 
     assert [refuse_unsaid(bucket)[1] for _ in range(8)] == [10, 10, 10, 20, 40, 80, 160, 300]
@@ -335,7 +335,7 @@ def test_a_stated_wait_is_kept(bucket):
 
 
 def test_they_begin_anew_when_a_job_passes(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "first", "second", "third", "fourth")
     for _ in range(6):
         refuse_unsaid(bucket)
@@ -346,7 +346,7 @@ def test_they_begin_anew_when_a_job_passes(redis):
 
 
 def test_refusals_of_what_ran_at_the_first_one_are_one(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, *(f"job-{number}" for number in range(6)))
     claims = [bucket.claim() for _ in range(6)]
 
@@ -357,7 +357,7 @@ def test_refusals_of_what_ran_at_the_first_one_are_one(redis):
 
 
 def test_meanwhile_one_job_at_a_time_asks(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "first", "second", "third", "fourth")
     for _ in range(4):
         refuse_unsaid(bucket)
@@ -375,7 +375,7 @@ def test_meanwhile_one_job_at_a_time_asks(redis):
 
 
 def test_a_probe_whose_worker_dies_is_followed_by_another(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "first", "second")
     for _ in range(4):
         refuse_unsaid(bucket)
@@ -457,7 +457,7 @@ def test_a_refused_job_that_was_taken_away_holds_all_the_same(bucket, redis, how
 
 
 def test_a_culprit_that_failed_and_is_requeued_begins_anew(redis):
-    bucket = OneBucket(redis, "20/s")
+    bucket = ClockedBucket(redis, "20/s")
     fill(bucket, "culprit", *(f"job-{number}" for number in range(9)))
     simulate(bucket, lambda job: 1.0 if job == "culprit" else None, 0.005, 100)
     assert bucket.status("culprit") == "failed"

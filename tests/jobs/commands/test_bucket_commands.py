@@ -7,8 +7,8 @@ import pytest
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.state import utc_text
 from spigot.jobs.store import keys
-from tests.jobs.conftest import NUMBERS
 from tests.support.command_line import run_spigot
+from tests.support.minimal_app import NUMBERS
 from tests.support.redis_content import content
 
 FAR_FUTURE_US = 4_000_000_000 * 1_000_000

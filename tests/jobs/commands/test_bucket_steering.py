@@ -8,8 +8,8 @@ from spigot.jobs.bucket.configuring import BucketHistory
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys
-from tests.jobs.conftest import NUMBERS
 from tests.support.command_line import run_spigot
+from tests.support.minimal_app import NUMBERS
 
 
 @pytest.fixture(autouse=True)

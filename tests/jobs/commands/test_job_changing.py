@@ -6,7 +6,7 @@ from redis import Redis
 
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
 from tests.support.command_line import run_spigot
 
 
@@ -19,7 +19,7 @@ def run(*arguments):
     return run_spigot("job", *arguments)
 
 
-def fail(bucket: OneBucket, job_id: str) -> None:
+def fail(bucket: ClockedBucket, job_id: str) -> None:
     bucket.enqueue(job_id)
     bucket.fail(bucket.claim())
 
@@ -123,7 +123,7 @@ class TestRequeue:
         )
 
     def test_as_many_as_there_is_room_for(self, redis: Redis):
-        bucket = OneBucket(redis, capacity=3)
+        bucket = ClockedBucket(redis, capacity=3)
         for number in range(5):
             fail(bucket, f"job-{number}")
 

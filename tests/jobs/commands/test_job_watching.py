@@ -12,7 +12,7 @@ import pytest
 
 from spigot.jobs.commands.job_watching import summary
 from tests.support.command_line import run_spigot
-from tests.webapp.waiting.test_event_stream import JOB
+from tests.support.event_streams import JOB
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

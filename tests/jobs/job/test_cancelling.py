@@ -10,7 +10,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.leaky_bucket import Wait
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
-from tests.support.clocked_bucket import KEEP_SECONDS, OneBucket, work
+from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket, work
 
 
 def traces(redis: Redis, job_id: str) -> set[str]:
@@ -183,7 +183,7 @@ class TestPlainRq:
     def queue(self, redis) -> Queue:
         return Queue("default", connection=redis, serializer=JSONSerializer)
 
-    def test_its_jobs_are_cancelled_here(self, bucket: OneBucket, queue, redis):
+    def test_its_jobs_are_cancelled_here(self, bucket: ClockedBucket, queue, redis):
         waiting = queue.enqueue(work)
         scheduled = queue.enqueue_in(timedelta(hours=1), work)
         deferred = queue.enqueue(work, depends_on=scheduled)
@@ -195,14 +195,14 @@ class TestPlainRq:
         assert queue.deferred_job_registry.get_job_ids() == []
         assert isinstance(bucket.ask(), Wait)
 
-    def test_what_it_cancelled_shows_as_cancelled(self, bucket: OneBucket, redis):
+    def test_what_it_cancelled_shows_as_cancelled(self, bucket: ClockedBucket, redis):
         bucket.enqueue("gone")
         cancel_job("gone", connection=redis, serializer=JSONSerializer)
 
         assert bucket.status("gone") == "cancelled"
         assert isinstance(bucket.ask(), Wait)
 
-    def test_what_its_workers_stopped_has_ended(self, bucket: OneBucket, redis):
+    def test_what_its_workers_stopped_has_ended(self, bucket: ClockedBucket, redis):
         bucket.enqueue("gone")
         bucket.claim()
         redis.hset(keys.job("gone"), "status", "stopped")
@@ -210,7 +210,7 @@ class TestPlainRq:
         assert bucket.cancel("gone").outcome == "ended"
         assert bucket.cancel("gone").outcome == "ended"
 
-    def test_what_it_cancelled_in_our_delayed_set_never_runs(self, bucket: OneBucket, redis):
+    def test_what_it_cancelled_in_our_delayed_set_never_runs(self, bucket: ClockedBucket, redis):
         bucket.enqueue("gone", "retried")
         bucket.retry(bucket.claim(), delay=1)
         cancel_job("gone", connection=redis, serializer=JSONSerializer)
@@ -220,7 +220,7 @@ class TestPlainRq:
         assert bucket.status("gone") == "cancelled"
         assert redis.zcard(keys.delayed("default")) == 0
 
-    def test_what_it_cancelled_while_it_ran_is_stopped(self, bucket: OneBucket, redis):
+    def test_what_it_cancelled_while_it_ran_is_stopped(self, bucket: ClockedBucket, redis):
         bucket.enqueue("gone", "retried")
         claim = bucket.claim()
         Job.fetch("gone", connection=redis, serializer=JSONSerializer).cancel()

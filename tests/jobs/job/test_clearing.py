@@ -9,7 +9,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.clearing import JobClearer
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import KEEP_SECONDS, OneBucket, work
+from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket, work
 from tests.support.round_trips import counted_round_trips
 
 EMPTIED = "Cancelled: its queue was emptied by ada@host"
@@ -20,7 +20,7 @@ def clearer(redis: Redis) -> JobClearer:
     return JobClearer(redis, keep_seconds=KEEP_SECONDS, by="ada@host")
 
 
-def ended(bucket: OneBucket, job_id: str, how: str) -> None:
+def ended(bucket: ClockedBucket, job_id: str, how: str) -> None:
     """Bring a job to its end: ``finished``, ``failed`` or ``canceled``."""
     bucket.enqueue(job_id)
     if how == "canceled":
@@ -234,7 +234,7 @@ class TestCompact:
 
 def test_a_queue_that_is_emptied_while_jobs_leave_loses_none(redis, monkeypatch):
     monkeypatch.setattr("spigot.jobs.job.clearing.AT_ONCE", 3)
-    bucket = OneBucket(redis, rate="1000000/s", capacity=400)
+    bucket = ClockedBucket(redis, rate="1000000/s", capacity=400)
     ids = {f"job-{number}" for number in range(200)}
     for job_id in ids:
         bucket.enqueue(job_id)

@@ -6,7 +6,7 @@ from redis.exceptions import ConnectionError
 
 from spigot.jobs.job.following import follow
 from spigot.runtime.server.redis_connection import connect
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
 from tests.support.servers import own_server
 
 
@@ -58,7 +58,7 @@ def test_a_job_that_is_deleted_meanwhile_ends_it(bucket, redis):
 
 def test_outlasts_a_server_that_hangs():
     with own_server() as server:
-        bucket = OneBucket(connect(server.url, timeout=10))
+        bucket = ClockedBucket(connect(server.url, timeout=10))
         bucket.enqueue("a")
         ticks = follow(connect(server.url, timeout=0.2), "a", tick_seconds=0.1)
         next(ticks)

@@ -12,7 +12,7 @@ from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import OneBucket, work
+from tests.support.clocked_bucket import ClockedBucket, work
 from tests.support.round_trips import commands_done
 
 QUEUE = keys.queue("default")
@@ -24,18 +24,18 @@ CANCEL_COMMANDS = 60
 
 
 @pytest.fixture
-def bucket(redis) -> OneBucket:
-    return OneBucket(redis, "1000/s", capacity=100_000)
+def bucket(redis) -> ClockedBucket:
+    return ClockedBucket(redis, "1000/s", capacity=100_000)
 
 
-def fill(bucket: OneBucket, number: int, first: int = 0) -> list[str]:
+def fill(bucket: ClockedBucket, number: int, first: int = 0) -> list[str]:
     ids = [f"job-{n:05}" for n in range(first, first + number)]
     for job_id in ids:
         bucket.enqueue(job_id)
     return ids
 
 
-def survey(bucket: OneBucket) -> None:
+def survey(bucket: ClockedBucket) -> None:
     """Let idle workers look until there is nothing more to do."""
     while bucket.reap().more:
         pass
@@ -57,7 +57,7 @@ def walks(redis: Redis) -> int:
     )
 
 
-def positions(bucket: OneBucket, ids: list[str]) -> list[int | None]:
+def positions(bucket: ClockedBucket, ids: list[str]) -> list[int | None]:
     return [bucket.read(job_id).position for job_id in ids]
 
 
@@ -103,7 +103,7 @@ class TestCancelling:
         assert Queue("default", connection=redis).job_ids == ids[1::2]
 
     def test_makes_room(self, redis):
-        bucket = OneBucket(redis, capacity=100)
+        bucket = ClockedBucket(redis, capacity=100)
         ids = fill(bucket, 100)
         assert isinstance(bucket.queue.enqueue("work", {"text": "a"}), BucketRefusal)
 

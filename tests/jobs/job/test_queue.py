@@ -8,7 +8,7 @@ from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Repeated, payload_of
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
-from tests.jobs.conftest import NUMBERS
+from tests.support.minimal_app import NUMBERS
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips
 

@@ -10,7 +10,7 @@ from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed, Requeued
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
-from tests.support.clocked_bucket import OneBucket, work
+from tests.support.clocked_bucket import ClockedBucket, work
 from tests.support.round_trips import counted_round_trips
 
 
@@ -19,7 +19,7 @@ def requeuer(redis: Redis) -> JobRequeuer:
     return JobRequeuer(redis)
 
 
-def fail(bucket: OneBucket, job_id: str, type: str = "work", **options) -> None:
+def fail(bucket: ClockedBucket, job_id: str, type: str = "work", **options) -> None:
     bucket.enqueue(job_id, type, **options)
     bucket.fail(bucket.claim())
 
@@ -112,7 +112,7 @@ def test_there_is_no_such_job(requeuer, bucket, job_id):
 
 
 def test_a_full_bucket_refuses_it_and_keeps_it_failed(redis, requeuer):
-    bucket = OneBucket(redis, capacity=1)
+    bucket = ClockedBucket(redis, capacity=1)
     fail(bucket, "failed")
     bucket.enqueue("other")
 
@@ -152,7 +152,7 @@ def test_many_at_once_requeue_a_job_once(bucket, redis):
 
 class TestAllFailed:
     def test_are_requeued_the_oldest_first(self, redis, requeuer):
-        bucket = OneBucket(redis, rate="1000/s", capacity=1000)
+        bucket = ClockedBucket(redis, rate="1000/s", capacity=1000)
         ids = [f"job-{number:03}" for number in reversed(range(230))]
         for job_id in ids:
             fail(bucket, job_id)  # a millisecond apart
@@ -161,7 +161,7 @@ class TestAllFailed:
         assert redis.lrange(keys.queue("default"), 0, -1) == [job_id.encode() for job_id in ids]
 
     def test_are_left_where_a_bucket_is_full(self, redis, requeuer):
-        bucket = OneBucket(redis, rate="1000/s", capacity=150)
+        bucket = ClockedBucket(redis, rate="1000/s", capacity=150)
         for number in range(230):
             fail(bucket, f"job-{number:03}")
 
@@ -188,7 +188,7 @@ class TestAllFailed:
         assert requeuer.requeue_all_failed(["default", "other"]) == Requeued(0, ())
 
     def test_take_few_round_trips(self, redis, requeuer):
-        bucket = OneBucket(redis, rate="1000/s", capacity=1000)
+        bucket = ClockedBucket(redis, rate="1000/s", capacity=1000)
         fail(bucket, "first")
         requeuer.requeue_failed_of("default")  # which loads the script
         for number in range(201):
@@ -210,7 +210,7 @@ class TestAllFailed:
 
     def test_are_requeued_once_by_many_at_once(self, redis, monkeypatch):
         monkeypatch.setattr("spigot.jobs.job.requeueing.AT_ONCE", 7)
-        bucket = OneBucket(redis, rate="1000/s", capacity=400)
+        bucket = ClockedBucket(redis, rate="1000/s", capacity=400)
         for number in range(200):
             fail(bucket, f"job-{number}")
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from spigot.jobs.types.rate_limited import RateLimited, raise_for_rate_limit
-from tests.support.refusals import CASES, SPENT, TPM, Case, anthropic, gemini, openai
+from tests.support.downstream_answers import CASES, SPENT, TPM, Case, anthropic, gemini, openai
 
 
 def limit_of(thing: object) -> RateLimited | None:

@@ -18,7 +18,7 @@ from spigot.webapp.waiting import job_changes, parked_connection
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.event_stream import EventStream
 from spigot.webapp.waiting.long_poll import LongPoll
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
 from tests.support.processes import wait_for
 from tests.support.servers import own_server
 
@@ -366,7 +366,7 @@ class TestAnAbsentServer:
 
         server.kill()
         server.start()  # empty: the jobs are put there anew, as another host may have done
-        later = OneBucket(connect(server.url, timeout=5))
+        later = ClockedBucket(connect(server.url, timeout=5))
         later.enqueue("a")
         later.finish(later.claim())
 

@@ -1,4 +1,3 @@
-import json
 import time
 from dataclasses import replace
 
@@ -7,27 +6,11 @@ from werkzeug.datastructures import Headers
 
 from spigot.jobs.job.state import JobState
 from spigot.webapp.waiting.event_stream import HEARTBEAT_SECONDS, EventStream, event_id
-
-JOB = JobState(
-    "id-1", "echo", "queued", "default", "default", 1, None, None, 0, None, None, None, None, None,
-    None, revision=1,
-)  # fmt: skip
+from tests.support.event_streams import JOB, parsed
 
 
 def after(revision: int, status: str = "started") -> JobState:
     return replace(JOB, revision=revision, status=status)
-
-
-def parsed(text: bytes) -> list[dict]:
-    """Read events as a browser does."""
-    events = []
-    for block in text.decode().split("\n\n"):
-        fields = dict(
-            line.split(": ", 1) for line in block.split("\n") if line[:1] not in ("", ":")
-        )
-        if "data" in fields:
-            events.append({**fields, "data": json.loads(fields["data"])})
-    return events
 
 
 def test_begins_with_head_and_present_state():

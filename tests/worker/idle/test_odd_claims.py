@@ -5,7 +5,7 @@ import json
 import pytest
 
 from spigot.jobs.store import keys
-from tests.support.books import read_lines, status_of
+from tests.support.consistency import read_lines, status_of
 from tests.support.processes import wait_for
 
 NO_TEXT = b"\xff\xfe"

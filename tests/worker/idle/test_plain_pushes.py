@@ -5,7 +5,7 @@ from statistics import median
 import pytest
 
 from spigot.jobs.store import keys
-from tests.support.books import read_lines, wait_for_lines
+from tests.support.consistency import read_lines, wait_for_lines
 from tests.support.processes import wait_for
 from tests.support.round_trips import commands_done
 

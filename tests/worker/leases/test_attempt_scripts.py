@@ -18,15 +18,15 @@ from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
-from tests.support.books import problems
-from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
+from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, ClockedBucket, work
+from tests.support.consistency import problems
 from tests.support.processes import wait_for
 from tests.support.redis_content import content
 
 DAY = 86_400
 
 
-def second_of(bucket: OneBucket) -> int:
+def second_of(bucket: ClockedBucket) -> int:
     return bucket.now_us // SECOND_US
 
 
@@ -44,7 +44,7 @@ def rings(redis: Redis) -> bool:
 
 
 @pytest.fixture
-def claim(bucket: OneBucket) -> Claim:
+def claim(bucket: ClockedBucket) -> Claim:
     bucket.enqueue("job", "retried", priority="low")
     claim = bucket.claim()
     bucket.redis.delete(keys.bell("default"))
@@ -368,7 +368,7 @@ class TestRepeated:
 class TestGivenBack:
     def give_back(
         self,
-        bucket: OneBucket,
+        bucket: ClockedBucket,
         claim: Claim,
         status: str = "reaped",
         trace: str = "",

@@ -13,8 +13,8 @@ from spigot.jobs.store import keys
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
-from tests.support.books import problems
-from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, OneBucket, work
+from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, WORKER, ClockedBucket, work
+from tests.support.consistency import problems
 
 LEASE = 15
 SILENCE = 12
@@ -23,11 +23,11 @@ SILENCE = 12
 RQ_TTL = 60
 
 
-def renew(bucket: OneBucket, *tokens: str, by: LeaseStore | None = None):
+def renew(bucket: ClockedBucket, *tokens: str, by: LeaseStore | None = None):
     return (by or bucket.leases).renew(tokens, RQ_TTL, now_us=bucket.now_us)
 
 
-def leases_of(bucket: OneBucket, worker: str, **options) -> LeaseStore:
+def leases_of(bucket: ClockedBucket, worker: str, **options) -> LeaseStore:
     options = {"lease_ms": LEASE * 1000, "max_reaps": 3, "keep_seconds": KEEP_SECONDS} | options
     return LeaseStore(bucket.redis, "default", worker, LeaseTerms(**options))
 
@@ -42,19 +42,19 @@ def rings(redis: Redis) -> bool:
 
 
 @pytest.fixture
-def claim(bucket: OneBucket) -> Claim:
+def claim(bucket: ClockedBucket) -> Claim:
     bucket.enqueue("job", priority="low")
     return bucket.claim()
 
 
 @pytest.fixture
-def heard(bucket: OneBucket, claim: Claim) -> None:
+def heard(bucket: ClockedBucket, claim: Claim) -> None:
     """Somebody looked just now: what follows is no silence."""
     bucket.reap()
     bucket.redis.delete(keys.bell("default"))
 
 
-def now(bucket: OneBucket) -> float:
+def now(bucket: ClockedBucket) -> float:
     return bucket.now_us / SECOND_US
 
 

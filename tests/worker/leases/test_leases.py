@@ -10,7 +10,7 @@ from spigot.jobs.store import keys
 from spigot.worker.idle.idle_time import REAP_SECONDS, REAPED_MS
 from spigot.worker.idle.wake_up import LATE_SECONDS, STEP_SECONDS
 from spigot.worker.leases.lease_terms import LEAST_SILENT_MS
-from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import is_alive, wait_for
 
 LEASE = 1.0

@@ -12,7 +12,7 @@ import pytest
 from spigot.jobs.store import keys
 from spigot.worker.leases import result_log
 from spigot.worker.leases.result_log import ResultLog
-from tests.support.books import problems, read_lines, status_of, wait_for_lines
+from tests.support.consistency import problems, read_lines, status_of, wait_for_lines
 from tests.support.processes import run_script, wait_for
 
 MEGABYTE = 1_000_000

@@ -15,8 +15,8 @@ from rq.registry import StartedJobRegistry, clean_registries
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.store import keys
-from tests.support.books import problems, status_of
-from tests.support.clocked_bucket import OneBucket
+from tests.support.clocked_bucket import ClockedBucket
+from tests.support.consistency import problems, status_of
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
 from tests.support.redis_content import content
@@ -25,7 +25,7 @@ SAMPLE = "tests.support.worker_jobs"
 
 
 @pytest.fixture
-def everywhere(bucket: OneBucket, redis: Redis) -> list[str]:
+def everywhere(bucket: ClockedBucket, redis: Redis) -> list[str]:
     """A job in each place: running, waiting, delayed, ended in each way, waiting for another."""
     for name in ("finished", "failed", "retried", "running", "running-2", "cancelled", "queued"):
         bucket.enqueue(name, "retried")

@@ -11,7 +11,7 @@ from rq import Queue
 from rq.job import Job
 
 from spigot.jobs.store import keys
-from tests.support.books import problems, status_of, wait_for_lines
+from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import is_alive, wait_for
 
 SAMPLE = "tests.support.worker_jobs"

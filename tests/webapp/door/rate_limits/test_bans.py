@@ -4,7 +4,7 @@ import pytest
 
 from spigot.webapp.door.rate_limits import bans
 from spigot.webapp.door.rate_limits.decision import Verdict
-from tests.support.asker import SECOND, START, Asker
+from tests.support.clocked_limiter import SECOND, START, ClockedLimiter
 
 
 def test_a_ban_ends_when_it_was_said_to(redis):
@@ -35,15 +35,15 @@ def test_nothing_is_left_when_all_bans_have_ended(redis):
 
 
 def test_a_ban_holds_to_the_microsecond_on_any_name(redis):
-    asker = Asker(redis, {"r": {"limit": 5, "window": 60}})
+    limiter = ClockedLimiter(redis, {"r": {"limit": 5, "window": 60}})
     redis.set("spigot:1:door:ban:second", START + SECOND)
 
     for names in (["second"], ["first", "second", "third"]):
-        decision = asker.ask(0, names=names)
+        decision = limiter.ask(0, names=names)
         assert (decision.verdict, decision.wait_us) == (Verdict.BANNED, SECOND)
-        assert asker.ask(SECOND - 1, names=names).wait_us == 1
-        assert asker.ask(SECOND, names=names).verdict is Verdict.ADMITTED
-    assert asker.ask(0, names=["first"]).verdict is Verdict.ADMITTED
+        assert limiter.ask(SECOND - 1, names=names).wait_us == 1
+        assert limiter.ask(SECOND, names=names).verdict is Verdict.ADMITTED
+    assert limiter.ask(0, names=["first"]).verdict is Verdict.ADMITTED
 
 
 def test_bans_that_have_ended_are_not_listed(redis):

@@ -1,6 +1,6 @@
 """Stories of one client and one window, as ``decide.lua`` tells them."""
 
-from tests.support.asker import MS, SECOND, Asker
+from tests.support.clocked_limiter import MS, SECOND, ClockedLimiter
 
 YES, NO = True, False
 STATE = "spigot:1:door:window:r:192.0.2.1"
@@ -20,10 +20,10 @@ def test_a_window_begins_with_the_first_request_and_then_ends(redis):
         (105 * SECOND, 1, YES, 2, 60 * SECOND),  # a new one
         (200 * SECOND, 3, YES, 0, 60 * SECOND),  # it begins with a request, not by the clock
     ]
-    asker = Asker(redis, rule(3, 60))
+    limiter = ClockedLimiter(redis, rule(3, 60))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 def test_what_does_not_fit_spends_nothing(redis):
@@ -33,19 +33,19 @@ def test_what_does_not_fit_spends_nothing(redis):
         (10, 2, YES, 0, SECOND - 10),
         (10, 1, NO, 0, SECOND - 10),
     ]
-    asker = Asker(redis, rule(5, 1))
+    limiter = ClockedLimiter(redis, rule(5, 1))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), (now, cost)
+        assert limiter.tell(now, cost) == tuple(expected), (now, cost)
 
 
 def test_a_refused_request_opens_no_window(redis):
-    asker = Asker(redis, {**rule(5, 1), "other": {"limit": 1, "window": 60}})
-    asker.ask(0, rules=["other"])
+    limiter = ClockedLimiter(redis, {**rule(5, 1), "other": {"limit": 1, "window": 60}})
+    limiter.ask(0, rules=["other"])
 
-    asker.ask(0)
+    limiter.ask(0)
 
-    assert asker.ask(SECOND // 2, rules=["r"]).standings[0].more_in_us == SECOND
+    assert limiter.ask(SECOND // 2, rules=["r"]).standings[0].more_in_us == SECOND
 
 
 def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):
@@ -56,27 +56,27 @@ def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):
         (69_999_999, 1, NO, 0, 1),
         (70 * SECOND, 1, YES, 3, 10 * SECOND),
     ]
-    asker = Asker(redis, rule(4, 10))
+    limiter = ClockedLimiter(redis, rule(4, 10))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 def test_a_window_is_forgotten_when_it_ends(redis):
-    asker = Asker(redis, rule(5, 0.5), expire=True)
+    limiter = ClockedLimiter(redis, rule(5, 0.5), expire=True)
 
-    asker.ask(0)
+    limiter.ask(0)
     assert 490 < redis.pttl(STATE) <= 500
-    asker.ask(100 * MS)
+    limiter.ask(100 * MS)
     assert 390 < redis.pttl(STATE) <= 400
-    asker.ask(100 * MS + 1)
+    limiter.ask(100 * MS + 1)
     assert 390 < redis.pttl(STATE) <= 400  # rounded up, so that no window ends early
 
 
 def test_a_window_of_the_future_is_kept_until_its_end(redis):
-    asker = Asker(redis, rule(5, 10), expire=True)
+    limiter = ClockedLimiter(redis, rule(5, 10), expire=True)
 
-    asker.ask(60 * SECOND)
-    asker.ask(0)
+    limiter.ask(60 * SECOND)
+    limiter.ask(0)
 
     assert 69_990 < redis.pttl(STATE) <= 70_000

@@ -9,9 +9,9 @@ from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.local_fallback import LocalFallback
 from spigot.webapp.door.rate_limits.rules_text import build_rules
-from tests.support.asker import CLIENT
+from tests.support.clocked_limiter import CLIENT
 from tests.support.fake_clock import FakeClock
-from tests.support.plain_model import Bucket, Window
+from tests.support.limiter_model import Bucket, Window
 
 from .test_plain_model import BUCKETS, STEPS, WINDOWS, model_numbers
 

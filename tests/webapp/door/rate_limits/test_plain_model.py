@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from spigot.webapp.door.rate_limits.decision import Verdict
-from tests.support.asker import SECOND, Asker
-from tests.support.plain_model import Bucket, Window
+from tests.support.clocked_limiter import SECOND, ClockedLimiter
+from tests.support.limiter_model import Bucket, Window
 
 CLIENTS = ["192.0.2.1", "2001:db8::/64"]
 STEPS = st.one_of(st.integers(0, 50), st.integers(0, 5 * SECOND), st.integers(0, 100 * SECOND))
@@ -43,7 +43,7 @@ class Door(RuleBasedStateMachine):
     @initialize(bucket=BUCKETS, window=WINDOWS, trial=st.one_of(BUCKETS, WINDOWS))
     def open(self, bucket, window, trial):
         self._rules = {"bucket": bucket, "window": window, "trial": {**trial, "mode": "shadow"}}
-        self._asker = Asker(self._redis, self._rules)
+        self._asker = ClockedLimiter(self._redis, self._rules)
         self._models = {
             (client, name): (Window if "limit" in written else Bucket)(*model_numbers(written))
             for client in CLIENTS

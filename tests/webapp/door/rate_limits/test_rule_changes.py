@@ -4,7 +4,7 @@ import pytest
 
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.exact import MAX_UNITS
-from tests.support.asker import CLIENT, DAY, SECOND, Asker
+from tests.support.clocked_limiter import CLIENT, DAY, SECOND, ClockedLimiter
 
 YES, NO = True, False
 
@@ -36,82 +36,82 @@ def window(limit, seconds):
     ],
 )
 def test_what_is_left_is_kept(redis, before, after, expected):
-    asker = Asker(redis, before)
-    asker.ask(0, cost=6)
+    limiter = ClockedLimiter(redis, before)
+    limiter.ask(0, cost=6)
 
-    asker.change(after)
+    limiter.change(after)
 
-    assert asker.tell(0) == expected
+    assert limiter.tell(0) == expected
 
 
 def test_a_slow_bucket_that_is_made_fast_locks_nobody_out(redis):
-    asker = Asker(redis, bucket(1, "1/d"))
-    asker.ask(0)
+    limiter = ClockedLimiter(redis, bucket(1, "1/d"))
+    limiter.ask(0)
 
-    asker.change(bucket(1, 10))
+    limiter.change(bucket(1, 10))
 
-    assert asker.tell(SECOND // 10 - 1) == (NO, 0, 1)
-    assert asker.tell(SECOND // 10) == (YES, 0, SECOND // 10)
+    assert limiter.tell(SECOND // 10 - 1) == (NO, 0, 1)
+    assert limiter.tell(SECOND // 10) == (YES, 0, SECOND // 10)
 
 
 def test_a_long_window_that_is_made_short_locks_nobody_out(redis):
-    asker = Asker(redis, window(1, 86_400))
-    asker.ask(0)
+    limiter = ClockedLimiter(redis, window(1, 86_400))
+    limiter.ask(0)
 
-    asker.change(window(1, 2))
+    limiter.change(window(1, 2))
 
-    assert asker.tell(2 * SECOND - 1) == (NO, 0, 1)
-    assert asker.tell(2 * SECOND) == (YES, 0, 2 * SECOND)
+    assert limiter.tell(2 * SECOND - 1) == (NO, 0, 1)
+    assert limiter.tell(2 * SECOND) == (YES, 0, 2 * SECOND)
 
 
 def test_part_of_a_token_is_kept(redis):
-    asker = Asker(redis, bucket(2, 1))
-    asker.ask(0, cost=2)
-    asker.ask(1_250_000)
+    limiter = ClockedLimiter(redis, bucket(2, 1))
+    limiter.ask(0, cost=2)
+    limiter.ask(1_250_000)
 
-    asker.change(bucket(2, 2))
+    limiter.change(bucket(2, 2))
 
-    assert asker.tell(1_250_000) == (NO, 0, 375_000)  # three quarters, at two a second
+    assert limiter.tell(1_250_000) == (NO, 0, 375_000)  # three quarters, at two a second
 
 
 def test_part_of_a_token_is_rounded_down(redis):
-    asker = Asker(redis, bucket(2, 3))  # a token is 1,000,000 units
-    asker.ask(0, cost=2)
-    asker.ask(333_334)
-    asker.ask(666_667)  # one unit is left
+    limiter = ClockedLimiter(redis, bucket(2, 3))  # a token is 1,000,000 units
+    limiter.ask(0, cost=2)
+    limiter.ask(333_334)
+    limiter.ask(666_667)  # one unit is left
 
-    asker.change(bucket(2, 2))  # a token is 500,000 units
+    limiter.change(bucket(2, 2))  # a token is 500,000 units
 
-    assert asker.tell(666_667) == (NO, 0, 500_000)
-    asker.change(bucket(2, 0.1))  # a token is 10,000,000 units
-    assert asker.tell(666_667) == (NO, 0, 9_999_990)
+    assert limiter.tell(666_667) == (NO, 0, 500_000)
+    limiter.change(bucket(2, 0.1))  # a token is 10,000,000 units
+    assert limiter.tell(666_667) == (NO, 0, 9_999_990)
 
 
 def test_a_change_may_multiply_beyond_exact_numbers(redis):
     capacity = MAX_UNITS // DAY
-    asker = Asker(redis, bucket(capacity, "7/d"))
-    asker.ask(0, cost=1)
+    limiter = ClockedLimiter(redis, bucket(capacity, "7/d"))
+    limiter.ask(0, cost=1)
 
-    asker.change(bucket(capacity, "1/d"))
+    limiter.change(bucket(capacity, "1/d"))
 
-    assert asker.tell(0) == (YES, capacity - 2, DAY)
+    assert limiter.tell(0) == (YES, capacity - 2, DAY)
 
 
 @pytest.mark.parametrize(
     ("before", "after"), [(bucket(1, 1), window(5, 60)), (window(1, 60), bucket(5, 1))]
 )
 def test_another_algorithm_begins_anew(redis, before, after):
-    asker = Asker(redis, before)
-    asker.ask(0)
+    limiter = ClockedLimiter(redis, before)
+    limiter.ask(0)
 
-    asker.change(after)
+    limiter.change(after)
 
-    assert asker.tell(0)[:2] == (YES, 4)
+    assert limiter.tell(0)[:2] == (YES, 4)
 
 
 def test_a_key_of_another_type_is_no_error(redis):
-    asker = Asker(redis, bucket(2, 1))
+    limiter = ClockedLimiter(redis, bucket(2, 1))
     redis.rpush(f"spigot:1:door:bucket:r:{CLIENT}", "not ours")
 
-    assert asker.ask(0).verdict is Verdict.ADMITTED
-    assert asker.tell(0) == (YES, 0, SECOND)
+    assert limiter.ask(0).verdict is Verdict.ADMITTED
+    assert limiter.tell(0) == (YES, 0, SECOND)

@@ -8,7 +8,7 @@ from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decide import DecideScript
 from spigot.webapp.door.rate_limits.exact import MAX_UNITS
 from spigot.webapp.door.rate_limits.rules_text import build_rules
-from tests.support.asker import DAY, MS, SECOND, Asker
+from tests.support.clocked_limiter import DAY, MS, SECOND, ClockedLimiter
 
 YES, NO = True, False
 STATE = "spigot:1:door:bucket:r:192.0.2.1"
@@ -30,10 +30,10 @@ def test_bursts_then_earns_one_token_after_the_other(redis):
         (1_500_000, 1, YES, 0, 500 * MS),
         (99 * SECOND, 1, YES, 2, 500 * MS),  # never above capacity
     ]
-    asker = Asker(redis, rule(3, 2))
+    limiter = ClockedLimiter(redis, rule(3, 2))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 def test_a_request_of_several_tokens_waits_for_all_of_them(redis):
@@ -44,10 +44,10 @@ def test_a_request_of_several_tokens_waits_for_all_of_them(redis):
         (199_999, 4, NO, 0, 1),
         (200_000, 4, YES, 0, 400 * MS),
     ]
-    asker = Asker(redis, rule(10, 10))
+    limiter = ClockedLimiter(redis, rule(10, 10))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 def test_a_rate_that_divides_no_second_gives_away_nothing(redis):
@@ -59,10 +59,10 @@ def test_a_rate_that_divides_no_second_gives_away_nothing(redis):
         (666_667, 1, YES, 0, 333_333),
         (1_000_000, 1, YES, 0, 333_334),  # three in the second, and no debt
     ]
-    asker = Asker(redis, rule(2, 3))
+    limiter = ClockedLimiter(redis, rule(2, 3))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):
@@ -73,10 +73,10 @@ def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):
         (60 * SECOND, 1, NO, 0, SECOND),  # the way back earns nothing either
         (61 * SECOND, 1, YES, 0, SECOND),
     ]
-    asker = Asker(redis, rule(4, 1))
+    limiter = ClockedLimiter(redis, rule(4, 1))
 
     for now, cost, *expected in story:
-        assert asker.tell(now, cost) == tuple(expected), now
+        assert limiter.tell(now, cost) == tuple(expected), now
 
 
 @pytest.mark.parametrize(
@@ -84,47 +84,47 @@ def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):
     [("1/d", DAY), (0.1, 10 * SECOND), ("1/m", 60 * SECOND), (100_000, 10), (1_000_000, 1)],
 )
 def test_a_token_comes_exactly_on_time(redis, refill_rate, wait_us):
-    asker = Asker(redis, rule(2, refill_rate))
-    asker.ask(0, cost=2)
+    limiter = ClockedLimiter(redis, rule(2, refill_rate))
+    limiter.ask(0, cost=2)
 
-    assert asker.tell(0) == (NO, 0, wait_us)
-    assert asker.tell(wait_us - 1) == (NO, 0, 1)
-    assert asker.tell(wait_us) == (YES, 0, wait_us)
+    assert limiter.tell(0) == (NO, 0, wait_us)
+    assert limiter.tell(wait_us - 1) == (NO, 0, 1)
+    assert limiter.tell(wait_us) == (YES, 0, wait_us)
 
 
 def test_numbers_up_to_the_last_exact_one_lose_nothing(redis):
     capacity = MAX_UNITS // DAY
-    asker = Asker(redis, rule(capacity, "1/d"))
+    limiter = ClockedLimiter(redis, rule(capacity, "1/d"))
 
-    assert asker.tell(0) == (YES, capacity - 1, DAY)
-    assert asker.tell(1, cost=capacity - 1) == (YES, 0, (capacity - 1) * DAY - 1)
-    assert asker.tell(DAY) == (YES, 0, DAY)
+    assert limiter.tell(0) == (YES, capacity - 1, DAY)
+    assert limiter.tell(1, cost=capacity - 1) == (YES, 0, (capacity - 1) * DAY - 1)
+    assert limiter.tell(DAY) == (YES, 0, DAY)
 
 
 @pytest.mark.parametrize("refill_rate", [10, 30])
 def test_a_bucket_is_forgotten_when_it_is_full(redis, refill_rate):
-    asker = Asker(redis, rule(60, refill_rate), expire=True)
+    limiter = ClockedLimiter(redis, rule(60, refill_rate), expire=True)
     second = refill_rate  # tokens
 
-    asker.ask(0, cost=second)
+    limiter.ask(0, cost=second)
     assert 990 < redis.pttl(STATE) <= 1000
-    asker.ask(500 * MS, cost=second)
+    limiter.ask(500 * MS, cost=second)
     assert 1490 < redis.pttl(STATE) <= 1500
 
 
 def test_a_bucket_is_not_forgotten_early(redis):
-    asker = Asker(redis, rule(1, 1_000_000), expire=True)
+    limiter = ClockedLimiter(redis, rule(1, 1_000_000), expire=True)
 
-    asker.ask(0)
+    limiter.ask(0)
 
     assert redis.pttl(STATE) in (0, 1)  # a microsecond is rounded up to what Redis can express
 
 
 def test_a_bucket_of_the_future_is_kept_until_its_time(redis):
-    asker = Asker(redis, rule(10, 10), expire=True)
+    limiter = ClockedLimiter(redis, rule(10, 10), expire=True)
 
-    asker.ask(60 * SECOND, cost=5)
-    asker.ask(0)
+    limiter.ask(60 * SECOND, cost=5)
+    limiter.ask(0)
 
     assert 60_590 < redis.pttl(STATE) <= 60_600
 

@@ -19,7 +19,7 @@ START = 1_757_000_000_123_456
 """A time as real ones are: more digits than Lua prints by itself."""
 
 
-class Asker:
+class ClockedLimiter:
     """Decides by rules that may change, for clients that need not exist.
 
     Args:

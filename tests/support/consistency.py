@@ -1,4 +1,4 @@
-"""Keeps the books of a bucket: where each job is, and what may be wrong about that."""
+"""Where each job of a bucket is, and what is inconsistent about that."""
 
 import json
 from collections import Counter
@@ -58,7 +58,7 @@ def places(redis: Redis, bucket: str) -> Iterator[tuple[str, str]]:
 
 
 def problems(redis: Redis, bucket: str, accepted: Iterable[str]) -> Iterator[str]:
-    """Say what is wrong with the books; nothing if they balance."""
+    """Say what is inconsistent in Redis; nothing if all is well."""
     accepted = set(accepted)
     found: dict[str, list[str]] = {}
     for job_id, place in places(redis, bucket):

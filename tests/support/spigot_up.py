@@ -12,8 +12,8 @@ from typing import Any
 
 from spigot.runtime.listening_socket import free_port
 
-from .many_clients import Visitor
 from .processes import wait_for, whole_lines
+from .visitors import Visitor
 
 ROOT = Path(__file__).parents[2]
 STOP_SECONDS = 60

@@ -1,0 +1,19 @@
+"""What everybody may ask for, without the admin's password."""
+
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/api/status"),
+    ("GET", "/buckets"),
+    ("GET", "/buckets/<name>"),
+    ("GET", "/docs"),
+    ("POST", "/jobs"),
+    ("GET", "/jobs/<job_id>"),
+    ("DELETE", "/jobs/<job_id>"),
+    ("GET", "/jobs/<job_id>/events"),
+    ("GET", "/livez"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/readyz"),
+    ("GET", "/static/<path:filename>"),
+}
+"""As the documentation says; whoever knows a job's id may see and cancel it."""
