@@ -1,0 +1,105 @@
+"""What users install: an sdist, the wheel that is built from it, and an environment with it."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+import venv
+import zipfile
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pytest
+
+import spigot
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+VERSION = PROJECT["version"]
+BESIDE_THE_PACKAGE = {"pyproject.toml", "README.md", "LICENSE", "PKG-INFO", ".gitignore"}
+
+
+def run(*command: object, folder: Path) -> str:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the sdist, and the wheel that was built from it alone."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "hatchling", "build", "--directory", folder, "--target"]
+    run(*build, "sdist", folder=ROOT)
+    unpacked = tmp_path_factory.mktemp("sdist")
+    with tarfile.open(folder / f"spigot_jobs-{VERSION}.tar.gz") as archive:
+        archive.extractall(unpacked, filter="data")
+    run(*build, "wheel", folder=unpacked / f"spigot_jobs-{VERSION}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    return dist / f"spigot_jobs-{VERSION}-py3-none-any.whl"
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the programs of an environment that has the wheel, and what it asks for."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=True)
+    versions = {dist.name: dist.version for dist in distributions() if dist.name != PROJECT["name"]}
+    constraints = folder / "constraints.txt"
+    constraints.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))
+    run(folder / "bin" / "pip", "install", "-q", "-c", constraints, wheel, folder=folder)
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def package_files() -> set[str]:
+    return set(run("git", "ls-files", "spigot", folder=ROOT).split())
+
+
+def test_the_sdist_holds_the_package_alone(dist, package_files):
+    with tarfile.open(dist / f"spigot_jobs-{VERSION}.tar.gz") as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+
+    assert names == package_files | BESIDE_THE_PACKAGE
+
+
+def test_the_wheel_holds_the_package_alone(wheel, package_files):
+    names = set(zipfile.ZipFile(wheel).namelist())
+
+    assert {name for name in names if ".dist-info/" not in name} == package_files
+    assert "spigot/py.typed" in names
+
+
+def test_registries_would_take_them(dist):
+    printed = run(sys.executable, "-m", "twine", "check", "--strict", *dist.iterdir(), folder=dist)
+
+    assert printed.count("PASSED") == 2
+
+
+def test_the_version_stands_in_one_place():
+    found = run("git", "grep", "-lF", VERSION, "--", "*.py", "*.toml", folder=ROOT).split()
+
+    assert found == ["pyproject.toml"]
+
+
+def test_the_command_works_where_it_is_installed(installed, tmp_path):
+    assert run(installed / "spigot", "--version", folder=tmp_path) == f"spigot {VERSION}\n"
+    shown = run(installed / "spigot", "--help", folder=tmp_path)
+    assert re.search(r"^  up +Run everything", shown, re.MULTILINE)
+    assert run(installed / "python", "-m", "spigot", "--help", folder=tmp_path) == shown
+
+
+def test_each_name_of_the_face_loads_there(installed, tmp_path):
+    names = ", ".join(spigot.__all__)
+    code = f"from spigot import {names}; import spigot; print(spigot.__file__)"
+
+    place = run(installed / "python", "-c", code, folder=tmp_path)
+
+    assert Path(place.strip()).is_relative_to(installed.parent)
