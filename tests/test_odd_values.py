@@ -32,13 +32,13 @@ SETS = [keys.buckets(), "rq:queues", keys.dependents(QUEUE)]
 SORTED = [
     keys.delayed(QUEUE),
     keys.leases(QUEUE),
-    keys.waiters(QUEUE),
+    keys.pollers(QUEUE),
     keys.workers(QUEUE),
     *(f"rq:{name}:{QUEUE}" for name in ("wip", "finished", "failed", "canceled", "scheduled")),
     f"rq:deferred:{QUEUE}",
     door_keys.bans(),
 ]
-LISTS = [keys.queue(QUEUE), keys.changes(QUEUE), keys.bell(QUEUE), keys.deputy_bell(QUEUE)]
+LISTS = [keys.queue(QUEUE), keys.changes(QUEUE), keys.wake_up(QUEUE), keys.standby_wake_up(QUEUE)]
 HASHES = [keys.unlogged(QUEUE), keys.stats(QUEUE), keys.lease("odd"), "rq:worker:worker-1"]
 ESSENTIAL = {keys.queue(QUEUE), keys.leases(QUEUE)}
 """Where nothing can be done while they are of another type, but nothing is lost either."""

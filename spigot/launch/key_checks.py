@@ -12,11 +12,11 @@ from .finding import Finding
 
 OF_A_BUCKET = {
     keys.bucket: "hash",
-    keys.bell: "list",
-    keys.deputy_bell: "list",
+    keys.wake_up: "list",
+    keys.standby_wake_up: "list",
     keys.leases: "sorted set",
     keys.delayed: "sorted set",
-    keys.waiters: "sorted set",
+    keys.pollers: "sorted set",
     keys.workers: "sorted set",
     keys.unlogged: "hash",
     keys.changes: "list",

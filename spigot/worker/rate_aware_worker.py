@@ -4,7 +4,7 @@ A job's life here, step by step:
 
 1. ``dequeue_job_and_maintain_ttl`` has the ``Claimer`` claim it from the bucket, a little ahead
    of its slot. From this moment a lease says that it runs here. Until there is a job to claim,
-   ``IdleTime`` waits for the bell.
+   ``IdleTime`` waits for a wake-up.
 2. ``execute_job`` has a work horse run the function in its slot (``HorseRunner``), while the
    lease renewer's thread renews the lease.
 3. ``settle`` ends the attempt according to what the horse told: the job is finished or
@@ -47,8 +47,8 @@ from spigot.runtime.server.redis_connection import sibling
 from spigot.runtime.settings import Settings
 from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
-from spigot.worker.idle.plain_push_listener import LOOK_SECONDS, PushWatch
-from spigot.worker.idle.wake_up import STEP_SECONDS, Bell
+from spigot.worker.idle.plain_push_listener import LOOK_SECONDS, PlainPushListener
+from spigot.worker.idle.wake_up_tokens import STEP_SECONDS, WakeUpTokens
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
@@ -132,11 +132,11 @@ class RateAwareWorker(Worker):
         )
         self._renewer = self._make_renewer(connection)
         push_redis = sibling(connection, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
-        self._push_watch = PushWatch(push_redis, start.bucket, start.queues)
+        self._plain_pushes = PlainPushListener(push_redis, start.bucket, start.queues)
         self._executor = self._make_executor()
         self._claimer = self._make_claimer()
         self._idle_time = self._make_idle_time(idle, connection)
-        # while it is idle, it is told at once: its wait for the bell ends
+        # while it is idle, it is told at once: its wait for a wake-up ends
         self._primary_watch = PrimaryWatch(connection, lambda: bool(self._executor.running))
         self._commands = CommandChannel(
             sibling(connection, timeout=MAIN_TIMEOUT), self.pubsub_channel_name, self.handle_payload
@@ -205,7 +205,7 @@ class RateAwareWorker(Worker):
         except StopRequested:
             return
         self._renewer.start()
-        self._push_watch.start()
+        self._plain_pushes.start()
         self._primary_watch.start()
         file_redis = sibling(self.connection, timeout=MAIN_TIMEOUT)
         self._buckets.follow_from_a_thread(file_redis, [self._bucket.name])
@@ -414,8 +414,8 @@ class RateAwareWorker(Worker):
         return IdleTime(
             bucket=self._bucket,
             leases=self._leases_on(idle),
-            bell=Bell(bell_redis, self._bucket.name, self._stop),
-            push_watch=self._push_watch,
+            wake_up=WakeUpTokens(bell_redis, self._bucket.name, self._stop),
+            plain_pushes=self._plain_pushes,
             registration=self._registration,
             result_log=self._result_log,
             availability=self._availability,

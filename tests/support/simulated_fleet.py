@@ -1,4 +1,4 @@
-"""Workers without processes: they ask, wait, hear the bell and run jobs in simulated time.
+"""Workers without processes: they ask, wait, are woken and run jobs in simulated time.
 
 The scripts are the real ones, on a real server; only the clock and the waiting are ours. So
 hours of a fleet take a second, and each call is counted.
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.store import keys
-from spigot.worker.idle.wake_up import LATE_SECONDS
+from spigot.worker.idle.wake_up_tokens import LATE_SECONDS
 
 from .clocked_bucket import SECOND_US, START_US, ClockedBucket
 
 SERVER_LATE_US = 100_000
-"""The worst that a server adds to a blocking wait that nobody rings for."""
+"""The worst that a server adds to a blocking wait without a wake-up."""
 
 
 @dataclass(eq=False)
@@ -23,7 +23,7 @@ class Worker:
     Attributes:
         since_us: When it began to wait; the server serves who waits longest.
         until_us: When it looks again by itself.
-        deaf_from_us: From when on it waits without the bell.
+        deaf_from_us: From when on no token wakes it.
         claim: The job that it runs.
     """
 
@@ -31,7 +31,7 @@ class Worker:
     since_us: int = 0
     until_us: int = 0
     deaf_from_us: int = 0
-    bells: tuple[str, ...] = ()
+    tokens: tuple[str, ...] = ()
     claim: Claim | None = None
     dead: bool = False
 
@@ -62,23 +62,23 @@ class SimulatedFleet:
     def run(self, seconds: float) -> None:
         """Let so much time go by."""
         end_us = self.bucket.now_us + round(seconds * SECOND_US)
-        self._hear_bells()
+        self._wake_sleepers()
         while True:
             worker = min((w for w in self.workers if not w.dead), key=lambda w: w.until_us)
             if worker.until_us > end_us:
                 break
             self.bucket.now_us = max(self.bucket.now_us, worker.until_us)
             self._look(worker)
-            self._hear_bells()
+            self._wake_sleepers()
         self.bucket.now_us = end_us
 
     def kill(self, name: str) -> None:
         """Kill a worker as SIGKILL does; the server has not noticed yet."""
         next(w for w in self.workers if w.name == name).dead = True
 
-    def watchers(self) -> list[str]:
-        """Return the names of those that watch the bucket, the next to look first."""
-        names = self.bucket.redis.zrange(keys.waiters("default"), 0, -1)
+    def pollers(self) -> list[str]:
+        """Return the names of the pollers, the next to look first."""
+        names = self.bucket.redis.zrange(keys.pollers("default"), 0, -1)
         return [name.decode() for name in names]
 
     def looks_between(self, begin_seconds: float, end_seconds: float) -> list[float]:
@@ -96,7 +96,7 @@ class SimulatedFleet:
         worker.since_us = now_us
         if isinstance(answer, Claim):
             self.starts.append((now_us, worker.name, answer))
-            worker.claim, worker.bells = answer, ()
+            worker.claim, worker.tokens = answer, ()
             worker.until_us = max(now_us, answer.slot_us) + round(self.run_seconds * SECOND_US)
         else:
             self._wait(worker, answer)
@@ -106,22 +106,24 @@ class SimulatedFleet:
         worker.until_us = worker.since_us + wait_us + (0 if answer.exact else SERVER_LATE_US)
         deaf_us = round(LATE_SECONDS * SECOND_US) if answer.exact else 0
         worker.deaf_from_us = worker.until_us - deaf_us
-        bell, deputy_bell = keys.bell("default"), keys.deputy_bell("default")
-        worker.bells = (bell,) if answer.watching else (bell, deputy_bell)
+        wake_up, standby = keys.wake_up("default"), keys.standby_wake_up("default")
+        worker.tokens = (wake_up,) if answer.polling else (wake_up, standby)
 
-    def _hear_bells(self) -> None:
-        while heard := next(filter(None, map(self._hear, [keys.bell, keys.deputy_bell])), None):
-            self._look(heard)
+    def _wake_sleepers(self) -> None:
+        while woken := next(
+            filter(None, map(self._woken_by, [keys.wake_up, keys.standby_wake_up])), None
+        ):
+            self._look(woken)
 
-    def _hear(self, bell) -> Worker | None:
-        key, now_us = bell("default"), self.bucket.now_us
+    def _woken_by(self, token) -> Worker | None:
+        key, now_us = token("default"), self.bucket.now_us
         self.own_commands += 1
         if not self.bucket.redis.exists(key):
             return None
-        hearing = [
-            w for w in self.workers if not w.dead and key in w.bells and now_us < w.deaf_from_us
+        waiting = [
+            w for w in self.workers if not w.dead and key in w.tokens and now_us < w.deaf_from_us
         ]
-        if not hearing:
+        if not waiting:
             return None
         self.bucket.redis.lpop(key)
-        return min(hearing, key=lambda w: w.since_us)
+        return min(waiting, key=lambda w: w.since_us)

@@ -42,7 +42,7 @@ def commands_per_job(redis, job_queue, start_worker, tmp_path):
             costs.append((commands_done(redis) - before) / JOBS)
         for worker in fleet:
             worker.kill()
-        redis.delete(keys.workers("default"), keys.waiters("default"))
+        redis.delete(keys.workers("default"), keys.pollers("default"))
         return min(costs)
 
     return measure

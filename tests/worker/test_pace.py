@@ -41,7 +41,7 @@ def leak(redis, job_queue, start_worker, tmp_path):
         for number in range(count):
             job_queue.enqueue("echo", {"value": number})
         redis.hset(keys.bucket("default"), mapping={"paused": ""})
-        redis.lpush(keys.bell("default"), "1")
+        redis.lpush(keys.wake_up("default"), "1")
         wait_for(lambda: len(read_lines(log)) == count, seconds * 3 + 30)
         for worker in fleet:
             worker.stop()
@@ -124,9 +124,9 @@ class TestTwoASecond:
         for number in range(8):
             job_queue.enqueue("echo", {"value": number})
         wait_for(lambda: len(read_lines(log)) == 3)
-        wait_for(lambda: redis.zcard(keys.waiters("default")) == 2)
-        (waiter,) = redis.zrange(keys.waiters("default"), 0, 0)
-        workers[int(redis.hget(b"rq:worker:" + waiter, "pid"))].kill()
+        wait_for(lambda: redis.zcard(keys.pollers("default")) == 2)
+        (poller,) = redis.zrange(keys.pollers("default"), 0, 0)
+        workers[int(redis.hget(b"rq:worker:" + poller, "pid"))].kill()
 
         wait_for(lambda: len(read_lines(log)) == 8)
 

@@ -43,7 +43,7 @@ def server_time(redis) -> float:
 
 
 def all_asleep(redis, count: int) -> None:
-    """Wait until so many workers wait for the bell."""
+    """Wait until so many workers wait for a wake-up."""
     wait_for(lambda: sum(c["cmd"] == "blpop" for c in redis.client_list()) == count)
 
 

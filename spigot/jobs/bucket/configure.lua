@@ -62,6 +62,6 @@ for i = 4, #ARGV, 2 do settle((string.gsub(ARGV[i], "^%l+_", ""))) end
 lenient("SADD", KEYS[2], ARGV[1])
 if #changed > 0 then
   if by ~= "" and not is_new then keep_record() end
-  ring(ARGV[1])
+  wake(ARGV[1])
 end
 return changed

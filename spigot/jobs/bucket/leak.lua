@@ -19,7 +19,7 @@ Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields 
         {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it, or
             because there is more to drop,
         {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
-        {"sleep", 0, jobs that wait}: others watch the bucket, come when a bell rings,
+        {"sleep", 0, jobs that wait}: others poll the bucket, ask again after a wake-up,
         or {"unpublished"}: the bucket has no numbers yet, or a newer version's
 
 The job is claimed ahead of its slot, so that the worker's way to it costs no time of the slot.
@@ -133,7 +133,7 @@ local function start(bucket, job, slot_us, ahead_us)
   redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", ahead_us, "paced_us", bucket.interval_us)
   local answer = claimed(job.id, job.queue, slot_us, attempt)
   take_first(job.list)
-  try("HSETNX", key, "heard_us", now_us) -- from now on workers are to be heard
+  try("HSETNX", key, "heard_us", now_us) -- from now on a long time without contact is an outage
   show_to_rq(job.id, job.queue, slot_us)
   count_start(bucket, job.type, attempt, job.since_us, slot_us)
   job_changed(job.id)
@@ -153,31 +153,31 @@ if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited fo
   bucket.last_slot_us = latest_slot_us(now_us)
   redis.call("HSET", key, "last_slot_us", bucket.last_slot_us)
 end
-hush(name)
+clear_wake_up(name)
 local due_ms = promote(name, now_us)
 if has_blanks then drop_first_blanks() end
 local entries, waiting = entries_in(queues), waiting_in(queues)
 
-local function share(look_ms, slack_ms, deputy_ms)
+local function wait_until(look_ms, slack_ms, standby_ms)
   if due_ms <= look_ms + slack_ms then look_ms, slack_ms = due_ms, 0 end
-  local mine_ms, exact = share_watch(bucket, worker, now_us, look_ms, slack_ms, deputy_ms)
+  local mine_ms, exact = choose_poller(bucket, worker, now_us, look_ms, slack_ms, standby_ms)
   if not mine_ms then return { "sleep", 0, waiting } end
   return { exact and "wait" or "poll", math.max(1, mine_ms - ms(now_us)) * 1000, waiting }
 end
 
 local function wait_for_slot(slot_us)
-  return share(ms(slot_us - CLAIM_AHEAD_US) + 1, 0, DEAD_MS)
+  return wait_until(ms(slot_us - CLAIM_AHEAD_US) + 1, 0, DEAD_MS)
 end
 
--- No job can leave, and the bell may not ring for the next one that can: the watchers take
--- turns, so that together they look once a period.
+-- No job can leave, and perhaps nobody wakes a worker for the next one that can. The pollers take
+-- turns, so that together they look once every POLL_MS.
 local function wait_for_push()
-  return share(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
+  return wait_until(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
 end
 
--- Should this worker not come back, another is called.
+-- Should this worker not come back, another is woken.
 local function ask_again()
-  ring(name)
+  wake(name)
   return { "wait", 1, waiting_in(queues) }
 end
 
@@ -197,5 +197,5 @@ if not job then
 end
 if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
 local answer = start(bucket, job, slot_us, ahead_us)
-pass_watch_on(name, worker, waiting_in(queues) > 0)
+hand_over_polling(name, worker, waiting_in(queues) > 0)
 return answer

@@ -11,12 +11,8 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
 
-CLAIM_AHEAD_US = 50_000
-"""How long before its slot a job may be claimed, as ``bucket.lua`` has it: a worker's way to the
-job, with room to spare."""
-
 SLEEP_SECONDS = 30.0
-"""How long a worker sleeps on the bell when others watch the bucket."""
+"""How long a worker sleeps at most when others poll the bucket."""
 
 ALIVE_SECONDS = 40.0
 """How long a worker counts as alive after a sign of life: a sleep, with room to spare."""
@@ -57,15 +53,15 @@ class Wait:
     """No job for this worker now.
 
     Attributes:
-        seconds: When to ask again at the latest; the bell may ring before.
+        seconds: When to ask again at the latest; a wake-up may come before.
         waiting: Jobs that wait in the queues that the worker listens to.
-        watching: True if the bucket relies on this worker to ask in time.
+        polling: True for a poller or standby: the bucket relies on this worker to ask in time.
         exact: True if a slot is wasted when it asks late.
     """
 
     seconds: float
     waiting: int
-    watching: bool = True
+    polling: bool = True
     exact: bool = False
 
 
@@ -83,7 +79,7 @@ class LeakyBucket:
         self.queues = queues or keys.queue_names(name)
         self._redis = redis
         self._leak = load_script(redis, __package__, "leak.lua")
-        self._watched = load_script(redis, __package__, "is_polled.lua")
+        self._count_pollers = load_script(redis, __package__, "count_pollers.lua")
         self._leave = load_script(redis, __package__, "leave.lua")
 
     def claim(
@@ -143,11 +139,11 @@ class LeakyBucket:
                 seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
                 return Wait(seconds, waiting, exact=word == b"wait")
             case [b"sleep", _, waiting]:
-                return Wait(SLEEP_SECONDS, waiting, watching=False)
+                return Wait(SLEEP_SECONDS, waiting, polling=False)
         raise UnpublishedBucketError(self.name)
 
-    def is_watched(self, now_us: int | None = None) -> bool:
-        """Return whether some worker will look at the bucket in time; cheaper than to claim.
+    def is_polled(self, now_us: int | None = None) -> bool:
+        """Return whether some poller is alive; cheaper than to claim.
 
         Args:
             now_us: Unix microseconds; None takes the clock of Redis.
@@ -156,7 +152,7 @@ class LeakyBucket:
             redis.RedisError: It is unknown.
         """
         clock = "" if now_us is None else now_us
-        return bool(self._watched(keys=[keys.waiters(self.name)], args=[clock]))
+        return bool(self._count_pollers(keys=[keys.pollers(self.name)], args=[clock]))
 
     def leave(self, worker: str, logged: Sequence[str] = ()) -> None:
         """Stop counting as a worker of this bucket, and wake another if jobs wait.

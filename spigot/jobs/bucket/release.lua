@@ -23,5 +23,5 @@ if until_text ~= "" then
   redis.call("LPUSH", KEYS[2], cjson.encode(record))
   redis.call("LTRIM", KEYS[2], 0, KEPT_CHANGES - 1)
 end
-ring(ARGV[1])
+wake(ARGV[1])
 return until_text

@@ -82,7 +82,7 @@ local fields = { unpack(ARGV, 7) }
 for _, part in ipairs({ "status", status, "created_at", now_text, "enqueued_at", now_text,
   "spigot_enqueued_us", now_us, place_field, place }) do fields[#fields + 1] = part end
 redis.call("HSET", job, unpack(fields))
-if waiting == 0 or delay_us > 0 then ring(bucket.name) end
+if waiting == 0 or delay_us > 0 then wake(bucket.name) end
 count(bucket.name, "enqueued", job_type())
 job_changed(job_id)
 return describe(job_id, now_us, "queued")

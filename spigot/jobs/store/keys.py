@@ -18,17 +18,17 @@ JOB_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def bucket(name: str) -> str:
-    """Hash: the bucket's numbers, switches and last slot."""
+    """Hash: settings, pacing state and hold; fields in ``docs/redis-keys.md``."""
     return f"{PREFIX}bucket:{name}"
 
 
-def bell(name: str) -> str:
-    """List with at most one token: some worker must look at the bucket."""
+def wake_up(name: str) -> str:
+    """List with at most one token, which wakes an idle worker: it must look at the bucket."""
     return f"{PREFIX}bucket:{name}:bell"
 
 
-def deputy_bell(name: str) -> str:
-    """List with at most one token: a second worker must watch the bucket."""
+def standby_wake_up(name: str) -> str:
+    """List with at most one token, which wakes a sleeper: the bucket wants a standby."""
     return f"{PREFIX}bucket:{name}:deputy_bell"
 
 
@@ -47,8 +47,8 @@ def delayed(name: str) -> str:
     return f"{PREFIX}bucket:{name}:delayed"
 
 
-def waiters(name: str) -> str:
-    """Sorted set: the workers that watch the bucket, by the millisecond of their next look."""
+def pollers(name: str) -> str:
+    """Sorted set: the pollers, by the millisecond by which each will have looked."""
     return f"{PREFIX}bucket:{name}:waiters"
 
 

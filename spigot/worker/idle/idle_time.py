@@ -1,4 +1,4 @@
-"""What a worker does between two jobs: it waits for the bell and looks around."""
+"""What a worker does between two jobs: it waits for a wake-up and looks around."""
 
 import time
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
 from spigot.worker.rq.registration import RqRegistration
 
-from .plain_push_listener import PushWatch
-from .wake_up import Bell
+from .plain_push_listener import PlainPushListener
+from .wake_up_tokens import WakeUpTokens
 
 REAP_SECONDS = 1.5
-"""How often each of the workers that watch the bucket looks for silent ones."""
+"""How often each poller reaps."""
 
 REAPED_MS = 500
-"""How often all of them together do, though in a large fleet others watch from job to job. One look
-that is left out, and the pause until the next, must be shorter than ``LEAST_SILENT_MS``."""
+"""Least time between two reaps of a bucket by any worker. REAP_SECONDS + REAPED_MS must stay below
+``LEAST_OUTAGE_MS``, or one skipped reap looks like an outage."""
 
 
 class IdleTime:
@@ -30,8 +30,8 @@ class IdleTime:
     Args:
         bucket: On a connection that a signal interrupts.
         leases: Of that bucket and connection.
-        bell: Wakes this worker.
-        push_watch: Rings for jobs that plain RQ pushes.
+        wake_up: Wakes this worker.
+        plain_pushes: Wakes a worker for jobs that plain RQ pushes.
         registration: This worker among those of RQ.
         result_log: Writes what it kept back while the disk was full.
         availability: Is told of errors.
@@ -45,8 +45,8 @@ class IdleTime:
         *,
         bucket: LeakyBucket,
         leases: LeaseStore,
-        bell: Bell,
-        push_watch: PushWatch,
+        wake_up: WakeUpTokens,
+        plain_pushes: PlainPushListener,
         registration: RqRegistration,
         result_log: ResultLog,
         availability: RedisAvailability,
@@ -56,8 +56,8 @@ class IdleTime:
     ) -> None:
         self._bucket = bucket
         self._leases = leases
-        self._bell = bell
-        self._push_watch = push_watch
+        self._wake_up = wake_up
+        self._plain_pushes = plain_pushes
         self._registration = registration
         self._result_log = result_log
         self._availability = availability
@@ -68,30 +68,30 @@ class IdleTime:
         self._more = False
 
     def spend(self, answer: Wait) -> None:
-        """Wait as the bucket answered, or until the bell rings; look around in between.
+        """Wait as the bucket answered, or for a wake-up; look around in between.
 
         Raises:
             StopRequested: The worker is to stop.
         """
         until = time.monotonic() + answer.seconds
         try:
-            if answer.watching and not answer.waiting:
-                self._push_watch.watch()
+            if answer.polling and not answer.waiting:
+                self._plain_pushes.listen()
             while (left := until - time.monotonic()) > 0:
                 self._look_around(answer)
                 if self._more:
                     return  # the next question tells the server what was done
-                if not answer.watching:
+                if not answer.polling:
                     left = min(left, self._leases.terms.sleep_seconds)
-                if self._bell.rings(answer, left):
+                if self._wake_up.came_within(left, answer):
                     return
-                if not answer.watching and not self._bucket.is_watched():
+                if not answer.polling and not self._bucket.is_polled():
                     return
         except RedisError as error:
             self._availability.note_error(error)
             self._stop.wait(0.1)
         finally:
-            self._push_watch.rest()
+            self._plain_pushes.stop_listening()
 
     def _look_around(self, answer: Wait) -> None:
         """Do what is due between two jobs.
@@ -102,7 +102,7 @@ class IdleTime:
         self._result_log.retry()
         try:
             self._registration.stay()
-            if answer.watching and self._must_reap():
+            if answer.polling and self._must_reap():
                 self._reap()
             self._maintain()
         except RedisError as error:

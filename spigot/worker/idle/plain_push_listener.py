@@ -1,4 +1,4 @@
-"""Notices jobs that are pushed without ringing the bell, as plain RQ does."""
+"""Notices jobs that are pushed without waking a worker, as plain RQ does."""
 
 import logging
 import threading
@@ -14,10 +14,10 @@ from spigot.runtime.server.redis_connection import is_away
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5
-"""How long one call waits for a push. One that outlasts its worker's watch does nothing."""
+"""Longest BLMOVE. A call still pending when the worker stops polling wakes nobody."""
 
 FIRST_PAUSE = 0.01
-"""Seconds after a ring, in which a worker takes the job; they double while it goes on to wait."""
+"""Seconds after a wake-up, in which a worker takes the job; doubled while the job still waits."""
 
 LONGEST_PAUSE = 1.0
 
@@ -25,17 +25,18 @@ AWAY_SECONDS, REFUSED_SECONDS = 1.0, 60.0
 """After which a server is asked again that did not answer, or refused; till then workers poll."""
 
 
-class PushWatch:
-    """Rings the bell when a job is pushed into the bucket's middle queue.
+class PlainPushListener:
+    """Wakes a worker when a job is pushed into the bucket's middle queue.
 
-    It waits for that in a thread: moving the first job to where it is blocks while there is none,
-    and changes nothing. The queues of urgent and of unimportant jobs are only polled.
+    A thread waits for the push: moving the first job of the queue to where it is blocks while
+    there is none, and changes nothing. The queues of urgent and of unimportant jobs are only
+    polled.
 
     Args:
         redis: Connection that no one else uses; its timeout must be longer than a look.
         bucket: Name of the bucket.
         queues: Names of those that the worker takes jobs from. Without the middle one there is
-            nothing to watch.
+            nothing to listen for.
     """
 
     def __init__(self, redis: Redis, bucket: str, queues: list[str]) -> None:
@@ -43,23 +44,23 @@ class PushWatch:
         self._bucket = bucket
         self._queue = keys.queue(bucket)
         self._is_served = bucket in queues
-        self._ring = load_script(redis, __package__, "wake.lua")
+        self._wake = load_script(redis, __package__, "wake.lua")
         self._wanted = threading.Event()
         self._pause = FIRST_PAUSE
         self._seen: object = None
-        self._thread = threading.Thread(target=self._run, name="push-watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="plain-push-listener", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def watch(self) -> None:
-        """Watch the queue from now on; returns at once."""
+    def listen(self) -> None:
+        """Listen for pushes from now on; returns at once."""
         if self._is_served:
             self._wanted.set()
 
-    def rest(self) -> None:
-        """Ring no more; returns at once."""
+    def stop_listening(self) -> None:
+        """Wake nobody any more; returns at once."""
         self._wanted.clear()
 
     def _run(self) -> None:
@@ -68,7 +69,7 @@ class PushWatch:
             time.sleep(self._look())
 
     def _look(self) -> float:
-        """Wait for a job and ring; return the seconds until the next look."""
+        """Wait for a job and wake a worker; return the seconds until the next look."""
         try:
             job = self._redis.blmove(self._queue, self._queue, LOOK_SECONDS, "LEFT", "LEFT")
             if job is None:
@@ -76,7 +77,7 @@ class PushWatch:
             is_new, self._seen = job != self._seen, job
             self._pause = FIRST_PAUSE if is_new else min(self._pause * 2, LONGEST_PAUSE)
             if is_new and self._wanted.is_set():
-                self._ring(args=[self._bucket, job])
+                self._wake(args=[self._bucket, job])
             return self._pause
         except RedisError as error:
             if is_away(error):

@@ -46,7 +46,7 @@ local function repeat_job(lease, repeats_left, ttl_s)
   end
   redis.call("HSET", job, "repeats_left", repeats_left - 1, "enqueued_at", utc_text(now_us))
   try("HDEL", job, "spigot_reaps")
-  ring(lease.bucket)
+  wake(lease.bucket)
 end
 
 local function finish_job(lease)
@@ -90,9 +90,9 @@ local function learn_run_time(lease)
   try("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
 end
 
-local function ring_for_the_free_place(lease)
+local function wake_for_the_free_place(lease)
   local limited = (number(try("HGET", bucket_key(lease.bucket), "max_running")) or 0) > 0
-  if limited and waiting_in(queue_keys(lease.bucket)) > 0 then ring(lease.bucket) end
+  if limited and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 end
 
 local lease = read_lease(token)
@@ -115,5 +115,5 @@ count_end(entry)
 count_for_rq(lease)
 learn_run_time(lease)
 if status == "finished" or status == "failed" then note_pass(lease, now_us) end
-ring_for_the_free_place(lease)
+wake_for_the_free_place(lease)
 return { line, has_dependents(lease.job, lease.bucket) }

@@ -111,6 +111,6 @@ leave_attempt(lease, fate)
 if status ~= "" then count_end(entry) end
 if not fate and status ~= "abandoned" and status ~= "refused" then
   count_attempt(lease)
-  ring(bucket) -- the waiter may have to come earlier than it meant to
+  wake(bucket) -- there may be a job to start before the poller's next look
 end
 return { line, has_dependents(lease.job, bucket) }

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 RETURN_MS = 1000
 """How long workers take to renew their leases after the server's return."""
 
-LEAST_SILENT_MS = 3000
+LEAST_OUTAGE_MS = 3000
 """An idle worker gives a sign of life every two seconds: a shorter time without any would be
 taken for an outage where it is the only worker of its bucket."""
 
-HEARD_SECONDS = 2.5
+CONTACT_SECONDS = 2.5
 """Between two signs of life of those that poll a bucket or hold leases, at most."""
 
 SHORTEST_SLEEP = 2.0
@@ -44,7 +44,7 @@ class LeaseTerms:
         If all others die at once, it must wake before the quiet is long enough to count as an
         outage, in which leases are extended instead of reaped.
         """
-        return max(SHORTEST_SLEEP, self.outage_threshold_ms / 1000 - HEARD_SECONDS)
+        return max(SHORTEST_SLEEP, self.outage_threshold_ms / 1000 - CONTACT_SECONDS)
 
     @property
     def outage_threshold_ms(self) -> int:
@@ -53,4 +53,4 @@ class LeaseTerms:
         A shorter quiet leaves every holder the time to come back and renew.
         """
         longest_ms = self.lease_ms - round(self.tick_seconds * 1000) - RETURN_MS
-        return max(LEAST_SILENT_MS, longest_ms)
+        return max(LEAST_OUTAGE_MS, longest_ms)

@@ -4,8 +4,9 @@ Give the jobs of silent workers back, and pick up what dead workers left undone.
 
 ARGV[1] bucket       name
 ARGV[2] worker       name of the one that reaps
-ARGV[3] lease_ms     how far leases are extended after a silence, >= 1
-ARGV[4] silence_ms   how long nobody may have been heard, >= 1
+ARGV[3] lease_ms     how far leases are extended after an outage, >= 1
+ARGV[4] outage_threshold_ms  how long after the last contact of any worker the server counts as
+                     having been away, >= 1
 ARGV[5] max_reaps    a job reaped that often is abandoned, >= 1
 ARGV[6] abandoned    one line: why
 ARGV[7] trace        the same as RQ keeps a traceback (base64 of zlib)
@@ -18,7 +19,7 @@ result log, as token and line by turns; jobs whose dependents nobody released ye
 reaped; a text for each thing that could not be read or done; 1 if there is more to do at once, or 0
 ]]
 local name, worker = ARGV[1], ARGV[2]
-local lease_ms, silence_ms, max_reaps = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local lease_ms, outage_threshold_ms, max_reaps = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local abandoned, trace, keep_s = ARGV[6], ARGV[7], tonumber(ARGV[8])
 local fresh_us, now_us = tonumber(ARGV[9]) * 1000, clock_us(ARGV[10])
 local key = bucket_key(name)
@@ -143,10 +144,10 @@ end
 local reaped_us = number(redis.call("HGET", key, "reaped_us")) or 0
 if reaped_us <= now_us and now_us - reaped_us < fresh_us then return { {}, {}, 0, {}, 0 } end
 redis.call("HSET", key, "reaped_us", now_us)
-extend_after_silence(name, now_us, lease_ms, silence_ms)
+extend_after_outage(name, now_us, lease_ms, outage_threshold_ms)
 local reaped = reap_expired()
-if reaped > 0 then ring(name) end
-ring_if_unwatched(name, now_us)
+if reaped > 0 then wake(name) end
+wake_if_unpolled(name, now_us)
 local more_lines = adopt_lines()
 local surveyed, found = pcall(survey_queues)
 if not surveyed then faults[#faults + 1] = "places: " .. (type(found) == "table" and found.err or tostring(found)) end

@@ -5,7 +5,8 @@ Renew the leases of a worker's running attempts, and the worker's own signs of l
 ARGV[1] bucket      name
 ARGV[2] worker      name
 ARGV[3] lease_ms    how long the leases stand from now on, >= 1
-ARGV[4] silence_ms  how long nobody may have been heard, >= 1
+ARGV[4] outage_threshold_ms  how long after the last contact of any worker the server counts as
+                    having been away, >= 1
 ARGV[5] alive_ms    how long the worker counts as alive from now on, >= 1
 ARGV[6] rq_ttl_s    the same for RQ's record of the worker
 ARGV[7] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
@@ -15,11 +16,11 @@ Returns {lost, cancelled}: the tokens whose lease is gone, because those attempt
 somebody else, and those of jobs that are to stop
 ]]
 local name, worker = ARGV[1], ARGV[2]
-local lease_ms, silence_ms, alive_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local lease_ms, outage_threshold_ms, alive_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local rq_ttl_s, now_us = tonumber(ARGV[6]), clock_us(ARGV[7])
 local leases = bucket_key(name) .. ":leases"
 
-extend_after_silence(name, now_us, lease_ms, silence_ms)
+extend_after_outage(name, now_us, lease_ms, outage_threshold_ms)
 lenient("ZADD", bucket_key(name) .. ":workers", ms(now_us) + alive_ms, worker)
 seen_by_rq(worker, now_us, rq_ttl_s)
 local lost, cancelled = {}, {}

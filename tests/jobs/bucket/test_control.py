@@ -119,13 +119,13 @@ class TestSet:
         assert reader.read("default").max_running is None
 
     def test_wakes_a_worker_if_anything_changed(self, control, redis):
-        redis.delete(keys.bell("default"))
+        redis.delete(keys.wake_up("default"))
         control.set("default", BucketChange(capacity=100))
-        assert not redis.exists(keys.bell("default"))
+        assert not redis.exists(keys.wake_up("default"))
 
         control.set("default", BucketChange(capacity=101))
 
-        assert redis.lrange(keys.bell("default"), 0, -1) == [b"1"]
+        assert redis.lrange(keys.wake_up("default"), 0, -1) == [b"1"]
 
     def test_of_an_unknown_bucket_writes_nothing(self, control, redis):
         before = content(redis)

@@ -191,11 +191,11 @@ class LeakMachine(RuleBasedStateMachine):
 
     def next_look_ms(self) -> float:
         now_ms = self.bucket.now_us // 1000
-        watchers = self.redis.zrangebyscore(
-            keys.waiters("default"), now_ms - DEAD_MS + 1, "+inf", withscores=True
+        pollers = self.redis.zrangebyscore(
+            keys.pollers("default"), now_ms - DEAD_MS + 1, "+inf", withscores=True
         )
-        assert watchers
-        return watchers[0][1]
+        assert pollers
+        return pollers[0][1]
 
     # How attempts end
 
@@ -288,7 +288,7 @@ class LeakMachine(RuleBasedStateMachine):
 
     @rule()
     def go_on_to_the_next_look(self) -> None:
-        looks = self.redis.zrange(keys.waiters("default"), 0, 0, withscores=True)
+        looks = self.redis.zrange(keys.pollers("default"), 0, 0, withscores=True)
         if looks:
             self.bucket.now_us = max(self.bucket.now_us, int(looks[0][1]) * 1000)
 

@@ -10,7 +10,6 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import (
     ALIVE_SECONDS,
-    CLAIM_AHEAD_US,
     SLEEP_SECONDS,
     Claim,
     LeakyBucket,
@@ -20,6 +19,7 @@ from spigot.jobs.bucket.leaky_bucket import (
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import SECOND_US, START_US, WORKER, ClockedBucket
+from tests.support.leak_model import CLAIM_AHEAD_US
 from tests.support.round_trips import counted_round_trips
 
 BUCKET = keys.bucket("default")
@@ -330,11 +330,11 @@ class TestMaxRunning:
         fill(bucket)
         first = bucket.claim()
         bucket.ask()
-        assert not redis.exists(keys.bell("default"))
+        assert not redis.exists(keys.wake_up("default"))
 
         bucket.finish(first)
 
-        assert redis.exists(keys.bell("default"))
+        assert redis.exists(keys.wake_up("default"))
 
     def test_the_place_of_a_dead_worker_is_free_when_its_lease_is_reaped(self, bucket):
         bucket.set(max_running=1)

@@ -55,38 +55,38 @@ class TestEmptyBucket:
         for number in range(20):
             fleet.run(2.77)
             bucket.enqueue(f"job-{number}")
-            redis.delete(keys.bell("default"))  # plain RQ rings none
+            redis.delete(keys.wake_up("default"))  # plain RQ wakes nobody
             pushed_us = bucket.now_us
             fleet.run(1.001)
             assert fleet.starts[-1][2].job_id == f"job-{number}"
             assert fleet.starts[-1][0] - pushed_us <= 1.001 * SECOND_US
 
     @pytest.mark.parametrize("which", [0, 1])
-    def test_is_watched_again_within_a_second_after_a_watcher_died(self, bucket, which):
+    def test_is_polled_again_within_a_second_after_a_poller_died(self, bucket, which):
         fleet = SimulatedFleet(bucket, 3)
         fleet.run(10)
-        fleet.kill(fleet.watchers()[which])
+        fleet.kill(fleet.pollers()[which])
 
         fleet.run(15)
 
         looks = fleet.looks_between(9, 25)
         # the turn that the dead one missed, and then as before
         assert max(b - a for a, b in pairwise(looks)) <= 2.001
-        assert len(set(fleet.watchers())) == 2
+        assert len(set(fleet.pollers())) == 2
         later = fleet.looks_between(13, 25)
         assert max(b - a for a, b in pairwise(later)) <= 1.001
 
-    def test_is_watched_though_both_watchers_began_long_jobs(self, bucket, redis):
+    def test_is_polled_though_both_pollers_began_long_jobs(self, bucket, redis):
         fleet = SimulatedFleet(bucket, 4, run_seconds=300)
         fleet.run(10)
         bucket.enqueue("a")
         fleet.run(0.2)
         bucket.enqueue("b")
         fleet.run(3)
-        assert len(fleet.watchers()) == 2
+        assert len(fleet.pollers()) == 2
 
         bucket.enqueue("c")
-        redis.delete(keys.bell("default"))
+        redis.delete(keys.wake_up("default"))
         fleet.run(1.001)
 
         assert len(fleet.starts) == 3
@@ -130,14 +130,14 @@ class TestBacklog:
 
     @pytest.mark.parametrize("rate", ["10/s", "1/s", "6/m", "1/h"])
     @pytest.mark.parametrize("which", [0, 1])
-    def test_misses_a_dead_watcher_for_less_than_a_second(self, redis, rate, which):
+    def test_misses_a_dead_poller_for_less_than_a_second(self, redis, rate, which):
         bucket = ClockedBucket(redis, rate, capacity=1000)
         fill(bucket, 100)
         fleet = SimulatedFleet(bucket, 6)
         interval_us = int(redis.hget(keys.bucket("default"), "interval_us"))
         fleet.run(2 * interval_us / SECOND_US + 0.01)
         assert len(fleet.starts) == 3
-        fleet.kill(fleet.watchers()[which])
+        fleet.kill(fleet.pollers()[which])
 
         fleet.run(interval_us / SECOND_US + 1)
 
@@ -145,7 +145,7 @@ class TestBacklog:
         assert 0 <= late_us <= SECOND_US
 
     @pytest.mark.parametrize("rate", ["1/s", "6/m"])
-    def test_misses_a_dead_watcher_though_all_others_run_long_jobs(self, redis, rate):
+    def test_misses_a_dead_poller_though_all_others_run_long_jobs(self, redis, rate):
         bucket = ClockedBucket(redis, rate, capacity=1000)
         fill(bucket, 100)
         fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
@@ -155,18 +155,18 @@ class TestBacklog:
             while len(fleet.starts) < expected:
                 fleet.run(interval / 10)
             fleet.run(interval / 10)
-            fleet.kill(fleet.watchers()[0])
+            fleet.kill(fleet.pollers()[0])
             started_us = bucket.now_us
             fleet.run(interval + 1)
             assert len(fleet.starts) > expected
             assert fleet.starts[expected][0] - started_us <= (interval + 1) * SECOND_US
 
-    def test_is_watched_again_by_a_busy_workers_thread_when_both_watchers_died(self, redis):
+    def test_is_polled_again_by_a_busy_workers_thread_when_both_pollers_died(self, redis):
         bucket = ClockedBucket(redis, "1/s")
         fill(bucket, 20)
         fleet = SimulatedFleet(bucket, 8, run_seconds=1000)
         fleet.run(3.5)
-        for name in fleet.watchers():
+        for name in fleet.pollers():
             fleet.kill(name)
         fleet.run(2)
         assert len(fleet.starts) == 4
@@ -212,12 +212,12 @@ class TestBacklog:
             [0, 0.051, 3.21, 3.311, 6.42, 6.521, 9.63, 9.731], abs=0.06
         )
 
-    def test_is_taken_over_when_the_watchers_leave(self, redis):
+    def test_is_taken_over_when_the_pollers_leave(self, redis):
         bucket = ClockedBucket(redis, "1/s")
         fill(bucket, 20)
         fleet = SimulatedFleet(bucket, 4)
         fleet.run(5.2)
-        for name in fleet.watchers():
+        for name in fleet.pollers():
             fleet.kill(name)
             bucket.bucket.leave(name)
 
@@ -248,59 +248,59 @@ def test_a_worker_that_dies_with_a_job_costs_its_slot_and_no_more(redis, rate):
     assert attempts == [1, 2]
 
 
-def test_a_watcher_alone_calls_for_a_deputy_once(bucket, redis):
+def test_a_poller_alone_wakes_a_standby_once(bucket, redis):
     fleet = SimulatedFleet(bucket, 1)
 
     fleet.run(10)
 
-    assert redis.llen(keys.deputy_bell("default")) == 1
+    assert redis.llen(keys.standby_wake_up("default")) == 1
 
 
-def test_who_looks_has_heard_the_bell(bucket, redis):
-    redis.lpush(keys.bell("default"), "1")
+def test_who_looks_clears_the_wake_up_token(bucket, redis):
+    redis.lpush(keys.wake_up("default"), "1")
 
     bucket.ask()
 
-    assert not redis.exists(keys.bell("default"))
+    assert not redis.exists(keys.wake_up("default"))
 
 
-def test_the_bell_holds_one_token(bucket, redis):
+def test_a_bucket_has_one_wake_up_token(bucket, redis):
     for number in range(3):
         bucket.set(capacity=number + 1)
 
-    assert redis.llen(keys.bell("default")) == 1
+    assert redis.llen(keys.wake_up("default")) == 1
 
 
-def test_a_reaper_rings_for_nobody_who_is_there(bucket, redis):
+def test_a_reaper_wakes_nobody_while_there_are_pollers(bucket, redis):
     fill(bucket, 3)
     fleet = SimulatedFleet(bucket, 2, run_seconds=100)
     assert len(fleet.starts) == 1
-    redis.delete(keys.bell("default"))
+    redis.delete(keys.wake_up("default"))
 
     bucket.reap()
 
-    assert not redis.exists(keys.bell("default"))
+    assert not redis.exists(keys.wake_up("default"))
 
 
-def test_a_reaper_rings_for_no_job(bucket, redis):
-    redis.delete(keys.bell("default"))
+def test_a_reaper_wakes_nobody_without_a_job(bucket, redis):
+    redis.delete(keys.wake_up("default"))
 
     bucket.reap()
 
-    assert not redis.exists(keys.bell("default"))
+    assert not redis.exists(keys.wake_up("default"))
 
 
-def test_a_bucket_is_watched_until_its_watchers_are_half_a_second_late(bucket):
-    assert not bucket.bucket.is_watched(bucket.now_us)
+def test_a_bucket_is_polled_until_its_pollers_are_half_a_second_late(bucket):
+    assert not bucket.bucket.is_polled(bucket.now_us)
     fleet = SimulatedFleet(bucket, 3)
     late_us = max(worker.until_us for worker in fleet.workers[:2]) + SECOND_US // 2
 
-    assert bucket.bucket.is_watched(late_us - SECOND_US // 100)
-    assert not bucket.bucket.is_watched(late_us + SECOND_US // 100)
+    assert bucket.bucket.is_polled(late_us - SECOND_US // 100)
+    assert not bucket.bucket.is_polled(late_us + SECOND_US // 100)
 
 
 class TestReaping:
-    """Watchers that come and go do not look for silent workers more often than needed."""
+    """Pollers that come and go do not look for silent workers more often than needed."""
 
     @pytest.fixture
     def silent(self, bucket):

@@ -56,7 +56,7 @@ def test_publishing_is_one_round_trip_a_bucket(publisher):
 
 def test_publishing_again_changes_nothing(publisher, redis):
     publisher.publish({"mail": CONFIG})
-    redis.delete(keys.bell("mail"))
+    redis.delete(keys.wake_up("mail"))
     before = content(redis)
 
     publisher.publish({"mail": CONFIG}, by="a file")

@@ -3,9 +3,10 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US, LeakyBucket
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.store import keys
+from tests.support.leak_model import CLAIM_AHEAD_US
 from tests.support.minimal_app import NUMBERS
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips

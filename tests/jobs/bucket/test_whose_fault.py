@@ -365,10 +365,10 @@ def test_meanwhile_one_job_at_a_time_asks(redis):
     probe = bucket.claim()
     bucket.sleep(60)
     assert not isinstance(bucket.ask(), Claim)
-    redis.delete(keys.bell("default"))
+    redis.delete(keys.wake_up("default"))
     bucket.finish(probe)
 
-    assert redis.exists(keys.bell("default"))
+    assert redis.exists(keys.wake_up("default"))
     assert isinstance(bucket.ask(), Claim)
     bucket.sleep(0.06)
     assert isinstance(bucket.ask(), Claim)

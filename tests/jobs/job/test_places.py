@@ -201,7 +201,7 @@ class TestClaims:
 
         assert isinstance(bucket.ask(), Wait)
 
-        assert redis.llen(keys.bell("default")) == 1
+        assert redis.llen(keys.wake_up("default")) == 1
         assert redis.llen(QUEUE) == 50
 
     def test_take_no_slot_for_what_they_drop(self, bucket, redis):

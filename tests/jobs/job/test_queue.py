@@ -310,19 +310,19 @@ def test_bad_input_changes_nothing(queue, redis, arguments, error):
 
 class TestWhatWorkersAreTold:
     def test_the_first_waiting_job_rings_the_bell_once(self, queue, redis):
-        redis.delete(keys.bell("default"))
+        redis.delete(keys.wake_up("default"))
 
         fill(queue, 2)
 
-        assert redis.lrange(keys.bell("default"), 0, -1) == [b"1"]
+        assert redis.lrange(keys.wake_up("default"), 0, -1) == [b"1"]
 
-    def test_a_job_behind_others_does_not_ring(self, queue, redis):
+    def test_a_job_behind_others_wakes_nobody(self, queue, redis):
         fill(queue, 1)
-        redis.delete(keys.bell("default"))
+        redis.delete(keys.wake_up("default"))
 
         fill(queue, 1)
 
-        assert redis.llen(keys.bell("default")) == 0
+        assert redis.llen(keys.wake_up("default")) == 0
 
     def test_listeners_hear_of_the_job(self, queue, redis):
         with redis.pubsub(ignore_subscribe_messages=True) as listener:

@@ -66,12 +66,12 @@ def test_one_that_used_no_retry_has_those_that_it_had(bucket, requeuer, redis):
 def test_the_first_that_waits_wakes_a_worker(bucket, requeuer, redis):
     fail(bucket, "first")
     fail(bucket, "second")
-    redis.delete(keys.bell("default"))
+    redis.delete(keys.wake_up("default"))
 
     requeuer.requeue("first", now_us=bucket.now_us)
-    assert redis.delete(keys.bell("default")) == 1
+    assert redis.delete(keys.wake_up("default")) == 1
     requeuer.requeue("second", now_us=bucket.now_us)
-    assert redis.delete(keys.bell("default")) == 0
+    assert redis.delete(keys.wake_up("default")) == 0
 
 
 def test_an_abandoned_job_may_be_reaped_as_often_again(bucket, requeuer, redis):

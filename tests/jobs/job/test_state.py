@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US, LeakyBucket
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.job.state import JobReader, utc_text
 from spigot.jobs.store import keys
+from tests.support.leak_model import CLAIM_AHEAD_US
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips
 

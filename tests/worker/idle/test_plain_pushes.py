@@ -19,7 +19,7 @@ def server_time(redis) -> float:
 
 
 def all_idle(redis, workers: int) -> None:
-    """Wait until each worker waits for the bell, and somebody looks at the queue."""
+    """Wait until each worker waits for a wake-up, and somebody looks at the queue."""
 
     def waits() -> bool:
         waiting = [c["cmd"] for c in redis.client_list() if "b" in c["flags"]]

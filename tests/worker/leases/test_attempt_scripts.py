@@ -39,15 +39,15 @@ def results(redis: Redis, job_id: str) -> list[dict[str, str]]:
     return [{k.decode(): v.decode() for k, v in entry.items()} for _, entry in entries]
 
 
-def rings(redis: Redis) -> bool:
-    return redis.delete(keys.bell("default")) == 1
+def takes_wake_up(redis: Redis) -> bool:
+    return redis.delete(keys.wake_up("default")) == 1
 
 
 @pytest.fixture
 def claim(bucket: ClockedBucket) -> Claim:
     bucket.enqueue("job", "retried", priority="low")
     claim = bucket.claim()
-    bucket.redis.delete(keys.bell("default"))
+    bucket.redis.delete(keys.wake_up("default"))
     return claim
 
 
@@ -320,7 +320,7 @@ class TestRepeated:
         plain.enqueue(work, job_id="job", description=DESCRIPTION)
         claim = bucket.claim()
         bucket.redis.hset(keys.job("job"), mapping=fields)
-        rings(bucket.redis)
+        takes_wake_up(bucket.redis)
         bucket.finish(claim)
         return claim
 
@@ -331,7 +331,7 @@ class TestRepeated:
         assert due_ms * 1000 == bucket.now_us + 30 * SECOND_US
         assert redis.hget(keys.job("job"), "repeats_left") == b"1"
         assert fetch(redis, "job").enqueued_at.timestamp() * SECOND_US == bucket.now_us
-        assert rings(redis)
+        assert takes_wake_up(redis)
         assert not list(problems(redis, "default", ["job"]))
 
     def test_takes_the_first_interval_last(self, bucket, redis, plain):
@@ -378,12 +378,12 @@ class TestGivenBack:
         report = AttemptReport(claim.token, "work", error="why", trace=trace, progress=progress)
         return bucket.leases.give_back(report, status, now_us=bucket.now_us, **options)
 
-    def test_goes_first_again_and_rings(self, bucket, redis, claim):
+    def test_goes_first_again_and_wakes_a_worker(self, bucket, redis, claim):
         bucket.enqueue("other", priority="low")
-        rings(redis)
+        takes_wake_up(redis)
         self.give_back(bucket, claim)
 
-        assert rings(redis)
+        assert takes_wake_up(redis)
         assert (bucket.status("job"), bucket.read("job").position) == ("queued", 1)
         again = bucket.claim()
         assert (again.job_id, again.queue, again.attempt) == ("job", "default-low", 2)
@@ -550,10 +550,10 @@ class TestTheWorker:
         for name in ("a", "b"):
             bucket.enqueue(name)
         claim = bucket.claim()
-        rings(redis)
+        takes_wake_up(redis)
         bucket.finish(claim)
 
-        assert rings(redis)
+        assert takes_wake_up(redis)
 
     @pytest.mark.parametrize(("max_running", "waiting"), [(1, 0), (None, 1)])
     def test_is_not_called_in_vain(self, bucket, redis, max_running, waiting):
@@ -562,7 +562,7 @@ class TestTheWorker:
         for number in range(1 + waiting):
             bucket.enqueue(f"job-{number}")
         claim = bucket.claim()
-        rings(redis)
+        takes_wake_up(redis)
         bucket.finish(claim)
 
-        assert not rings(redis)
+        assert not takes_wake_up(redis)

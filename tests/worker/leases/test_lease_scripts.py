@@ -37,8 +37,8 @@ def ends_at(redis: Redis, claim: Claim) -> float:
     return redis.zscore(keys.leases("default"), claim.token) / 1000
 
 
-def rings(redis: Redis) -> bool:
-    return redis.delete(keys.bell("default")) == 1
+def takes_wake_up(redis: Redis) -> bool:
+    return redis.delete(keys.wake_up("default")) == 1
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def claim(bucket: ClockedBucket) -> Claim:
 
 
 @pytest.fixture
-def heard(bucket: ClockedBucket, claim: Claim) -> None:
-    """Somebody looked just now: what follows is no silence."""
+def just_looked_at(bucket: ClockedBucket, claim: Claim) -> None:
+    """Somebody looked just now: what follows is no outage."""
     bucket.reap()
-    bucket.redis.delete(keys.bell("default"))
+    bucket.redis.delete(keys.wake_up("default"))
 
 
 def now(bucket: ClockedBucket) -> float:
@@ -68,9 +68,9 @@ class TestRenewal:
         assert (renewed.lost, renewed.cancelled) == (set(), set())
         assert ends_at(redis, claim) == now(bucket) + LEASE
 
-    def test_takes_back_what_an_extension_gave_too_much(self, bucket, redis, claim, heard):
+    def test_takes_back_what_an_extension_gave_too_much(self, bucket, redis, claim, just_looked_at):
         bucket.sleep(LEASE + 1)
-        bucket.leases.reap(now_us=bucket.now_us + 5 * SECOND_US)  # after a silence
+        bucket.leases.reap(now_us=bucket.now_us + 5 * SECOND_US)  # after an outage
         renew(bucket, claim.token)
 
         assert ends_at(redis, claim) == now(bucket) + LEASE
@@ -114,7 +114,7 @@ class TestRenewal:
 
 
 class TestReaper:
-    def test_leaves_a_lease_that_stands(self, bucket, redis, claim, heard):
+    def test_leaves_a_lease_that_stands(self, bucket, redis, claim, just_looked_at):
         bucket.sleep(SILENCE)
         bucket.reap()
         bucket.sleep(LEASE - SILENCE - 0.001)
@@ -122,22 +122,22 @@ class TestReaper:
         assert bucket.reap() == Reaped({}, [], 0)
         assert bucket.status("job") == "started"
 
-    def test_gives_back_what_has_run_out(self, bucket, redis, claim, heard):
+    def test_gives_back_what_has_run_out(self, bucket, redis, claim, just_looked_at):
         bucket.enqueue("other", priority="low")
         bucket.sleep(SILENCE)
         bucket.reap()
         bucket.sleep(LEASE - SILENCE)
-        rings(redis)
+        takes_wake_up(redis)
 
         reaped = bucket.reap()
 
         assert reaped.count == 1
-        assert rings(redis)
+        assert takes_wake_up(redis)
         assert not list(problems(redis, "default", ["job", "other"]))
         again = bucket.claim()
         assert (again.job_id, again.queue, again.attempt) == ("job", "default-low", 2)
 
-    def test_says_in_the_log_whose_worker_fell_silent(self, bucket, redis, claim, heard):
+    def test_says_in_the_log_whose_worker_fell_silent(self, bucket, redis, claim, just_looked_at):
         other = leases_of(bucket, "other")
         bucket.sleep(SILENCE)
         bucket.reap()
@@ -226,16 +226,16 @@ class TestReaper:
 
         assert [bucket.reap().count for _ in range(3)] == [200, 50, 0]
 
-    def test_that_found_nothing_does_not_ring(self, bucket, redis, claim, heard):
+    def test_that_found_nothing_wakes_nobody(self, bucket, redis, claim, just_looked_at):
         bucket.reap()
 
-        assert not rings(redis)
+        assert not takes_wake_up(redis)
 
 
 class TestSilence:
     """Nobody could renew: the server hung, or was restarted."""
 
-    def test_extends_what_ran_out_meanwhile(self, bucket, redis, claim, heard):
+    def test_extends_what_ran_out_meanwhile(self, bucket, redis, claim, just_looked_at):
         bucket.sleep(60)
 
         assert bucket.reap().count == 0
@@ -248,13 +248,15 @@ class TestSilence:
         assert bucket.reap().count == 0
         assert ends_at(redis, claim) == now(bucket) + LEASE
 
-    def test_as_long_as_is_always_possible_extends_nothing(self, bucket, redis, claim, heard):
+    def test_as_long_as_is_always_possible_extends_nothing(
+        self, bucket, redis, claim, just_looked_at
+    ):
         bucket.sleep(SILENCE)
         bucket.reap()
 
         assert ends_at(redis, claim) == claim.slot_us / SECOND_US + LEASE
 
-    def test_that_a_renewal_ends_extends_the_others(self, bucket, redis, claim, heard):
+    def test_that_a_renewal_ends_extends_the_others(self, bucket, redis, claim, just_looked_at):
         bucket.enqueue("other")
         other = bucket.claim()
         bucket.sleep(60)
@@ -263,14 +265,14 @@ class TestSilence:
         assert bucket.reap().count == 0
         assert ends_at(redis, claim) == now(bucket) + LEASE
 
-    def test_extends_only_once_what_nobody_renews(self, bucket, redis, claim, heard):
+    def test_extends_only_once_what_nobody_renews(self, bucket, redis, claim, just_looked_at):
         bucket.sleep(60)
         bucket.reap()
         bucket.sleep(60)
 
         assert bucket.reap().count == 1
 
-    def test_extends_again_what_was_renewed_in_between(self, bucket, redis, claim, heard):
+    def test_extends_again_what_was_renewed_in_between(self, bucket, redis, claim, just_looked_at):
         bucket.sleep(60)
         bucket.reap()
         renew(bucket, claim.token)
@@ -278,8 +280,8 @@ class TestSilence:
 
         assert bucket.reap().count == 0
 
-    def test_brings_nobody_back_who_was_silent_before(self, bucket, redis, claim, heard):
-        """Its lease ran out while others were heard: it was due already."""
+    def test_brings_nobody_back_who_was_silent_before(self, bucket, redis, claim, just_looked_at):
+        """Its lease ran out while others were in contact: it was due already."""
         other = leases_of(bucket, "other")
         for _ in range(2):
             bucket.sleep(8)
@@ -288,7 +290,7 @@ class TestSilence:
 
         assert bucket.reap().count == 1
 
-    def test_shortens_no_lease(self, bucket, redis, claim, heard):
+    def test_shortens_no_lease(self, bucket, redis, claim, just_looked_at):
         far = (now(bucket) + 500) * 1000
         redis.zadd(keys.leases("default"), {claim.token: far})
         bucket.sleep(60)
@@ -346,10 +348,10 @@ class TestWhatTheDeadLeave:
 
     def test_waiting_jobs_ring_if_nobody_watches(self, bucket, redis):
         bucket.enqueue("job")
-        rings(redis)
+        takes_wake_up(redis)
         self.adopt(bucket)
 
-        assert rings(redis)
+        assert takes_wake_up(redis)
 
 
 class TestRqsRegistries:

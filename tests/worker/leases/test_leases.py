@@ -8,8 +8,8 @@ import pytest
 
 from spigot.jobs.store import keys
 from spigot.worker.idle.idle_time import REAP_SECONDS, REAPED_MS
-from spigot.worker.idle.wake_up import LATE_SECONDS, STEP_SECONDS
-from spigot.worker.leases.lease_terms import LEAST_SILENT_MS
+from spigot.worker.idle.wake_up_tokens import LATE_SECONDS, STEP_SECONDS
+from spigot.worker.leases.lease_terms import LEAST_OUTAGE_MS
 from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import is_alive, wait_for
 
@@ -76,15 +76,15 @@ def test_completion_without_a_lease_changes_nothing_and_is_logged(
 def test_a_job_runs_again_soon_though_all_who_watched_died_too(
     redis, job_queue, start_worker, tmp_path
 ):
-    """As when a machine is lost: those that are left sleep, and nobody rings for them."""
+    """As when a machine is lost: those that are left sleep, and nobody wakes them."""
     workers = {worker.pid: worker for worker in [start_worker(lease_seconds=5) for _ in range(5)]}
     wait_for(lambda: redis.zcard(keys.workers("default")) == 5)
     job = job_queue.enqueue("hold_once", {"folder": str(tmp_path)})
     wait_for((tmp_path / "1.started").exists)
-    wait_for(lambda: redis.zcard(keys.waiters("default")) == 2)
+    wait_for(lambda: redis.zcard(keys.pollers("default")) == 2)
     names = [
         redis.hget(keys.job(job.id), "worker_name"),
-        *redis.zrange(keys.waiters("default"), 0, -1),
+        *redis.zrange(keys.pollers("default"), 0, -1),
     ]
     killed_at = time.time()
     for name in names:
@@ -94,9 +94,9 @@ def test_a_job_runs_again_soon_though_all_who_watched_died_too(
     assert time_of(tmp_path / "2.started") - killed_at < 20
 
 
-def test_one_that_watches_alone_is_heard_before_its_pause_counts_as_a_silence():
+def test_one_that_polls_alone_is_in_contact_before_its_pause_counts_as_an_outage():
     """Or the lease of a worker that died would be extended, which doubles the time lost."""
     step = STEP_SECONDS + LATE_SECONDS
     steps = -(-REAP_SECONDS // STEP_SECONDS)
 
-    assert REAPED_MS / 1000 + steps * step < LEAST_SILENT_MS / 1000
+    assert REAPED_MS / 1000 + steps * step < LEAST_OUTAGE_MS / 1000

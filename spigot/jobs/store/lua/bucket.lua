@@ -1,5 +1,5 @@
 --[[
-Functions that several scripts share: the clock, a bucket's numbers and slots, its bell, and
+Functions that several scripts share: the clock, a bucket's numbers and slots, its wake-up token, and
 the marks that a change of a job leaves.
 
 All times are whole Unix microseconds of the server's clock (`_us`), or milliseconds where
@@ -25,7 +25,7 @@ local function lenient(...)
   return redis.call(...)
 end
 
--- For what is told when a job has moved, counters, events, bells, what RQ shows: no job is lost
+-- For what is told when a job has moved, counters, events, wake-ups, what RQ shows: no job is lost
 -- without it, so nothing of it stops a script. False if it failed.
 local function try(...)
   local reply = redis.pcall(...)
@@ -171,9 +171,10 @@ local function slot_of(bucket, now_us, nth)
   return slot_us, math.max(0, arrival_us - slot_us)
 end
 
-local function ring(name)
-  local bell = bucket_key(name) .. ":bell"
-  if try("LLEN", bell) == 0 then try("LPUSH", bell, "1") end
+-- Wakes one idle worker of the bucket (polling.lua), unless one is being woken.
+local function wake(name)
+  local token = bucket_key(name) .. ":bell"
+  if try("LLEN", token) == 0 then try("LPUSH", token, "1") end
 end
 
 -- Tells those who listen for the job that there is something new to read.

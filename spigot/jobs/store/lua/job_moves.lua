@@ -10,7 +10,7 @@ each script that moves a job goes in this order, and loses none wherever it fail
 2. arrive  write the job's hash, add the job to its new place, leave a line for the log. Until 3
            all of this may be done again
 3. leave   take the job out of its old place; the last `redis.call`
-4. tell    counters, events, bells, what RQ shows: by `try`
+4. tell    counters, events, wake-ups, what RQ shows: by `try`
 
 What fails between 2 and 3 leaves the job in two places, of which one counts:
 

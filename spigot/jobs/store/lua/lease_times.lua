@@ -10,14 +10,15 @@ local function extend(leases, token, until_ms)
   end
 end
 
--- If nobody spoke to the server for `silence_ms` (it hung, or was restarted), no worker could
--- renew: all leases are extended before one of them counts as expired.
-local function extend_after_silence(name, now_us, lease_ms, silence_ms)
+-- If the last contact of any worker is longer ago than `outage_threshold_ms`, the server was away
+-- (it hung, or was restarted) and no worker could renew: all leases are extended before one of them
+-- counts as expired.
+local function extend_after_outage(name, now_us, lease_ms, outage_threshold_ms)
   local key = bucket_key(name)
-  local heard_us = number(redis.call("HGET", key, "heard_us")) or now_us
+  local last_contact_us = number(redis.call("HGET", key, "heard_us")) or now_us
   redis.call("HSET", key, "heard_us", now_us)
-  if now_us - heard_us <= silence_ms * 1000 then return end
-  for _, token in ipairs(redis.call("ZRANGEBYSCORE", key .. ":leases", ms(heard_us), "+inf")) do
+  if now_us - last_contact_us <= outage_threshold_ms * 1000 then return end
+  for _, token in ipairs(redis.call("ZRANGEBYSCORE", key .. ":leases", ms(last_contact_us), "+inf")) do
     extend(key .. ":leases", token, ms(now_us) + lease_ms)
   end
 end

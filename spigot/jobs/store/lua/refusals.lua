@@ -35,7 +35,7 @@ local function note_pass(lease, now_us)
   redis.call("HSET", key, "passed_slot_us", lease.slot_us)
   if lease.slot_us > refused_us then
     redis.call("HDEL", key, "probing", "probe_token", "hold_level")
-    ring(lease.bucket)
+    wake(lease.bucket)
   end
 end
 

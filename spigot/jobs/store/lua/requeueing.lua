@@ -29,6 +29,6 @@ local function let_wait_again(id, queue, now_us)
   redis.call("HSET", job, "enqueued_at", utc_text(now_us), "spigot_enqueued_us", now_us)
   to_queue(id, queue)
   lenient("ZREM", "rq:failed:" .. queue, id)
-  if waiting == 0 then ring(bucket.name) end
+  if waiting == 0 then wake(bucket.name) end
   return nil
 end

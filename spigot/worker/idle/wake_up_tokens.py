@@ -1,4 +1,4 @@
-"""The bell: what idle workers sleep on until there is something to do."""
+"""What idle workers sleep on until there is something to do (``docs/idle-polling.md``)."""
 
 from redis import Redis
 
@@ -7,14 +7,14 @@ from spigot.jobs.store import keys
 from spigot.worker.process.stop_signals import StopSignals
 
 LATE_SECONDS = 0.11
-"""How late the server may end a wait that nobody rang for: it looks ten times a second."""
+"""How late the server may end a wait without a wake-up: it looks ten times a second."""
 
 STEP_SECONDS = 1.0
-"""How long one that watches the bucket waits at most before it looks around again."""
+"""How long a poller waits at most before it looks around again."""
 
 
-class Bell:
-    """Wakes one idle worker of a bucket when a job comes or a number changes.
+class WakeUpTokens:
+    """The two wake-up tokens of a bucket, as an idle worker waits for them.
 
     Args:
         redis: Interruptible connection; its timeout must be longer than any wait.
@@ -25,15 +25,15 @@ class Bell:
     def __init__(self, redis: Redis, bucket: str, stop: StopSignals) -> None:
         self._redis = redis
         self._stop = stop
-        self._bell = keys.bell(bucket)
-        self._deputy_bell = keys.deputy_bell(bucket)
+        self._wake_up = keys.wake_up(bucket)
+        self._standby_wake_up = keys.standby_wake_up(bucket)
 
-    def rings(self, answer: Wait, seconds: float) -> bool:
-        """Wait for the bell, or for one step of the way to the end of the time.
+    def came_within(self, seconds: float, answer: Wait) -> bool:
+        """Wait for a wake-up, or for one step of the way to the end of the time.
 
         Args:
+            seconds: What is left of the time that the bucket answered, > 0.
             answer: What the bucket answered.
-            seconds: What is left of its time, > 0.
 
         Returns:
             Whether the bucket is to be asked at once; else when the time is over.
@@ -47,9 +47,9 @@ class Bell:
                 self._stop.wait(seconds)
                 return False
             seconds -= LATE_SECONDS
-        if answer.watching:
-            return self._rings_within(min(seconds, STEP_SECONDS), [self._bell])
-        return self._rings_within(seconds, [self._bell, self._deputy_bell])
+        if answer.polling:
+            return self._take(min(seconds, STEP_SECONDS), [self._wake_up])
+        return self._take(seconds, [self._wake_up, self._standby_wake_up])
 
-    def _rings_within(self, seconds: float, bells: list[str]) -> bool:
-        return self._redis.blpop(bells, timeout=seconds) is not None
+    def _take(self, seconds: float, tokens: list[str]) -> bool:
+        return self._redis.blpop(tokens, timeout=seconds) is not None
