@@ -79,15 +79,15 @@ def bare_script(url: str) -> Request:
     """Return the round trip of the door's script and nothing else."""
     from spigot.jobs.store.lua_script import load_script
     from spigot.runtime.server.redis_connection import connect
-    from spigot.webapp.door.rate_limits.charge import Charge, Check
     from spigot.webapp.door.rate_limits.decide import script_input
+    from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
     from spigot.webapp.door.rate_limits.rules_text import build_rules
 
     script = load_script(
         connect(url, timeout=1, protocol=2), "spigot.webapp.door.rate_limits", "decide.lua"
     )
     rules = build_rules(RULES).by_name.values()
-    checks = [Check.of(Charge(rule, 1), "192.0.2.1") for rule in rules]
+    checks = [RuleCheck.of(RuleCost(rule, 1), "192.0.2.1") for rule in rules]
     keys, args = script_input(checks, ["192.0.2.1"])
     return lambda: script(keys=keys, args=args)
 

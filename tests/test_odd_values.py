@@ -11,7 +11,7 @@ from spigot.__main__ import cli
 from spigot.jobs.store import keys
 from spigot.runtime.settings import load_settings
 from spigot.webapp.door.rate_limits import keys as door_keys
-from spigot.webapp.door.rate_limits.refusal_counts import SLOT_SECONDS
+from spigot.webapp.door.rate_limits.refusal_counts import PERIOD_SECONDS
 from tests.support.clocked_bucket import ClockedBucket
 
 NO_TEXT = b"\xff\xfe"
@@ -104,10 +104,10 @@ ODD |= {
         redis.zadd(keys.delayed(QUEUE), {"text": 1}),
     ),
     "refusals": lambda redis: redis.zadd(
-        door_keys.refusals(redis.time()[0] // SLOT_SECONDS), {NO_TEXT: 5}
+        door_keys.refusals(redis.time()[0] // PERIOD_SECONDS), {NO_TEXT: 5}
     ),
     "refusals of another type": lambda redis: redis.set(
-        door_keys.refusals(redis.time()[0] // SLOT_SECONDS), "x"
+        door_keys.refusals(redis.time()[0] // PERIOD_SECONDS), "x"
     ),
 }
 

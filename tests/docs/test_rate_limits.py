@@ -47,7 +47,7 @@ def test_the_timelines_of_the_door_are_true(redis, heading, rules):
     for clock, answer, left, retry_after in rows:
         decision = limiter.ask(int(seconds(clock) * SECOND))
         assert decision.verdict is (Verdict.ADMITTED if answer == "200" else Verdict.REFUSED)
-        assert decision.standings[0].remaining == int(left)
+        assert decision.states[0].remaining == int(left)
         assert str(whole_seconds(decision.wait_us) or "") == retry_after
 
 

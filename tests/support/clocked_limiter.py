@@ -6,9 +6,9 @@ from typing import Any
 from redis import Redis
 
 from spigot.jobs.store.lua_script import load_script
-from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decide import script_input, script_output
 from spigot.webapp.door.rate_limits.decision import Decision, Verdict
+from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
 from spigot.webapp.door.rate_limits.rules_text import build_rules
 
 CLIENT = "192.0.2.1"
@@ -54,19 +54,21 @@ class ClockedLimiter:
         """
         asked = [self._rules[name] for name in rules or self._rules]
         clients = dict.fromkeys(self._rules, client) if isinstance(client, str) else client
-        checks = [Check.of(Charge(rule, cost or rule.cost), clients[rule.name]) for rule in asked]
+        checks = [
+            RuleCheck.of(RuleCost(rule, cost or rule.cost), clients[rule.name]) for rule in asked
+        ]
         script_keys, args = script_input(checks, names, spend=spend, now_us=START + now_us)
         with self._redis.pipeline() as transaction:
             self._script(script_keys, args, client=transaction)
             if not self._expire:
                 for check in checks:
-                    transaction.persist(check.key)
+                    transaction.persist(check.state_key)
             return script_output(checks, transaction.execute()[0])
 
     def tell(self, now_us: int, cost: int = 1) -> tuple[bool, int, int | None]:
         """Ask the only rule; return whether it admits, what remains, and the us until more."""
         decision = self.ask(now_us, cost=cost)
-        (standing,) = decision.standings
+        (state,) = decision.states
         admitted = decision.verdict is Verdict.ADMITTED
-        assert admitted == standing.admits
-        return admitted, standing.remaining, standing.more_in_us
+        assert admitted == state.admits
+        return admitted, state.remaining, state.more_in_us

@@ -25,7 +25,7 @@ HOP = re.compile(r"(?:\[([^\[\]]+)\]|([0-9.]+))(?::([0-9]{1,5}))?")
 MAX_PORT = 65_535
 
 
-class Seen(NamedTuple):
+class Trace(NamedTuple):
     """How far a request can be followed back.
 
     Attributes:
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     unread: str = ""
 
 
-def follow_back(peer: str | None, forwarded_for: str, trusted_proxies: Iterable[Network]) -> Seen:
+def follow_back(peer: str | None, forwarded_for: str, trusted_proxies: Iterable[Network]) -> Trace:
     """Follow a request back past our proxies.
 
     Args:
@@ -57,9 +57,9 @@ def follow_back(peer: str | None, forwarded_for: str, trusted_proxies: Iterable[
         before, _, entry = rest.rpartition(",")
         hop = parse_hop(entry.strip(" \t"))
         if hop is None:
-            return Seen(address, proxies, unread=rest)
+            return Trace(address, proxies, unread=rest)
         rest, address = before, hop
-    return Seen(address, proxies)
+    return Trace(address, proxies)
 
 
 def parse_hop(text: str) -> Address | None:

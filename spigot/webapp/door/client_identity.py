@@ -13,7 +13,7 @@ from ipaddress import ip_network
 
 from werkzeug.datastructures import Headers
 
-from .client_address import Address, Network, Seen, follow_back, parse_address
+from .client_address import Address, Network, Trace, follow_back, parse_address
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ClientIdentity:
         name = name_of_address(seen.address, self._ipv6_prefix)
         return f"{name} for {seen.unread}" if seen.unread else name
 
-    def _follow_back(self, peer: str | None, headers: Headers) -> Seen:
+    def _follow_back(self, peer: str | None, headers: Headers) -> Trace:
         forwarded_for = headers.get("X-Forwarded-For", "")
         seen = follow_back(peer, forwarded_for, self._trusted_proxies)
         if forwarded_for and not seen.proxies and not self._has_warned:

@@ -13,7 +13,7 @@ from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.terminal import as_json, print_fields, print_json, print_table
-from spigot.webapp.door.rate_limits.decision import Standing
+from spigot.webapp.door.rate_limits.decision import RuleState
 from spigot.webapp.door.rate_limits.refusal_counts import most_refused
 from spigot.webapp.door.rate_limits.rule import Rule
 from spigot.webapp.door.rate_limits.rules import DEFAULT
@@ -24,7 +24,7 @@ from .duration import parse_duration
 from .rate_limits import bans, client_states, keys
 
 REPLY_SECONDS = 5.0
-STANDING_HEAD = ("RULE", "COUNTED AS", "REMAINING", "OF", "MORE IN")
+STATE_HEAD = ("RULE", "COUNTED AS", "REMAINING", "OF", "MORE IN")
 
 of_application = click.option(
     "--prefix",
@@ -79,13 +79,13 @@ def show(client: str, prefix: str, as_json: bool) -> None:
     settings = load_settings()
     name, redis = _name(client, settings), _server(settings)
     rules = read_rules(settings.rate_limits)
-    standings = [_standing(each) for each in client_states.standings(redis, rules, name, prefix)]
+    states = [_state_row(each) for each in client_states.states(redis, rules, name, prefix)]
     about = {"client": name, "banned_until_at": _rfc3339(bans.banned(redis, prefix).get(name))}
     if as_json:
-        print_json({**about, "rules": standings})
+        print_json({**about, "rules": states})
     else:
         print_fields(about)
-        print_table(STANDING_HEAD, [tuple(each.values()) for each in standings])
+        print_table(STATE_HEAD, [tuple(each.values()) for each in states])
 
 
 @limits.command(epilog="Example: spigot limits reset 192.0.2.7")
@@ -195,16 +195,24 @@ def _rule_row(rule: Rule) -> tuple[Any, ...]:
     shown = rule.to_json()
     numbers = ", ".join(f"{name} {value}" for name, value in rule.limit.numbers.items())
     match = ", ".join(shown["match"]) or ("all others" if rule.name == DEFAULT else "by name")
-    return rule.name, numbers, match, ", ".join(rule.key), rule.cost, shown["mode"], rule.on_error
+    return (
+        rule.name,
+        numbers,
+        match,
+        ", ".join(rule.counted_by),
+        rule.cost,
+        shown["mode"],
+        rule.on_error,
+    )
 
 
-def _standing(standing: Standing) -> dict[str, Any]:
-    more_in_us = standing.more_in_us
+def _state_row(state: RuleState) -> dict[str, Any]:
+    more_in_us = state.more_in_us
     return {
-        "rule": standing.check.rule.name,
-        "counted_as": standing.check.client,
-        "remaining": standing.remaining,
-        "quota": standing.check.rule.limit.quota,
+        "rule": state.check.rule.name,
+        "counted_as": state.check.client,
+        "remaining": state.remaining,
+        "quota": state.check.rule.limit.quota,
         "more_in": None if more_in_us is None else more_in_us / 1_000_000,
     }
 

@@ -158,22 +158,22 @@ class Door:
             self._warned_of = rules
             app.views.warn_of_unfit(rules)
             app.views.warn_of_misplaced()
-        exempt = self._exempt_place(request)
+        exempt = self._exempt_prefix(request)
         preflight = is_preflight(request) and has_no_view(request)
         named = app.views.of(request.endpoint, request.method)
-        charges = rules.charges(request.method, request.path, named, exempt, preflight=preflight)
-        if ((exempt or preflight) and not charges) or (self._is_admin and self._is_admin()):
+        costs = rules.costs(request.method, request.path, named, exempt, preflight=preflight)
+        if ((exempt or preflight) and not costs) or (self._is_admin and self._is_admin()):
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
-        decision = app.limiter.decide(charges, client)
+        decision = app.limiter.decide(costs, client)
         request.environ[DECISION] = decision
         _count(app.refusals, decision, client)
         if self._on_decision:
             self._on_decision(outcomes(decision), time.perf_counter() - started)
         return None if decision.verdict is Verdict.ADMITTED else refusal(decision)
 
-    def _exempt_place(self, request: Request) -> str:
-        """Return what a rule must write out to limit a request; empty: nothing."""
+    def _exempt_prefix(self, request: Request) -> str:
+        """Return what a rule must spell out to limit a request; empty: nothing."""
         if request.path in self._exempt:
             return request.path
         if request.url_rule and f".{request.endpoint}".endswith(".static"):

@@ -21,9 +21,9 @@ def rate_limit_headers(decision: Decision) -> list[tuple[str, str]]:
     wait, or else the one with the fewest requests left.
     """
     policies, items, rooms = [], [], []
-    for standing in decision.standings:
-        rule = standing.check.charge.rule
-        remaining, more_in_us = standing.remaining, standing.more_in_us
+    for state in decision.states:
+        rule = state.check.rule_cost.rule
+        remaining, more_in_us = state.remaining, state.more_in_us
         name, policy = _name_and_policy(rule)
         policies.append(policy)
         if more_in_us is None:  # no time would be true
@@ -31,7 +31,7 @@ def rate_limit_headers(decision: Decision) -> list[tuple[str, str]]:
         else:
             items.append(f"{name};r={remaining};t={whole_seconds(more_in_us)}")
         if rule.enforced:
-            rooms.append((standing.admits, remaining, -(more_in_us or 0), rule.limit.quota))
+            rooms.append((state.admits, remaining, -(more_in_us or 0), rule.limit.quota))
     headers = [("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(items))]
     return headers + _legacy_headers(rooms) if items else []
 

@@ -78,7 +78,7 @@ const rows = {
     cell(job.error ?? "", "error"), cell(`${seconds(Date.parse(job.ended_at), now)} ago`),
   ],
   refused: (refused) => [
-    cell(refused.client), cell(refused.rule || "banned"), number(refused.count),
+    cell(refused.client), cell(refused.rule), number(refused.count),
   ],
 };
 

@@ -42,11 +42,11 @@ def spend(settings, redis_url):
     """Return what spends from all rules, as a request of a client would."""
     limiter = Limiter(connect(redis_url, timeout=5, protocol=2), web_processes=1, clock=Clock())
     named = tuple((name, None) for name in RULES)
-    charges = read_rules(settings).charges("GET", "/", named)
+    costs = read_rules(settings).costs("GET", "/", named)
 
     def spend(ip, api_key=""):
         headers = ((KEY, name_of_header(KEY, api_key)),) if api_key else ()
-        assert limiter.decide(charges, Client(None, ip, headers)).verdict is Verdict.ADMITTED
+        assert limiter.decide(costs, Client(None, ip, headers)).verdict is Verdict.ADMITTED
 
     return spend
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decide import DecideScript
 from spigot.webapp.door.rate_limits.decision import Verdict
+from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
 from spigot.webapp.door.rate_limits.rules_text import build_rules
 from tests.support.processes import wait_for
 from tests.support.shipped_web import ask_over_http, web
@@ -31,14 +31,14 @@ from spigot.webapp.door.rate_limits.rules_text import parse_rules
 url, rules, seconds, times = sys.argv[1:]
 redis = connect(url, timeout=60, protocol=2)
 limiter = Limiter(redis, web_processes=1, clock=Clock())
-charges = parse_rules(rules).charges("GET", "/")
+costs = parse_rules(rules).costs("GET", "/")
 client = Client(None, "192.0.2.1")
 redis.rpush("ready", 1)
 redis.blpop("go", 60)
 end_us = Clock().monotonic_us() + float(seconds) * 1_000_000
 found = []
 while len(found) < int(times) and Clock().monotonic_us() < end_us:
-    found.append(limiter.decide(charges, client).verdict.value)
+    found.append(limiter.decide(costs, client).verdict.value)
 print(json.dumps({word: found.count(word) for word in set(found)}))
 """
 
@@ -91,7 +91,7 @@ def test_clients_that_keep_asking_get_all_that_is_earned_to_the_unit(redis, redi
 
     def spend_all():
         (rule,) = build_rules(rules).by_name.values()
-        checks = [Check.of(Charge(rule, 100_000), "192.0.2.1")]
+        checks = [RuleCheck.of(RuleCost(rule, 100_000), "192.0.2.1")]
         script = DecideScript(redis)
         assert script.run(script.pack(checks), checks).verdict is Verdict.ADMITTED
         states.append(state())

@@ -113,7 +113,7 @@ def test_seconds_are_rounded_up(us, seconds):
 
 def test_so_many_more_pass_as_are_told(redis):
     limiter = ClockedLimiter(redis, {"r": {"capacity": 7, "refill_rate": 0.5}})
-    remaining = limiter.ask(0, cost=2).standings[0].remaining
+    remaining = limiter.ask(0, cost=2).states[0].remaining
 
     passed = [limiter.ask(0, cost=2).verdict is Verdict.ADMITTED for _ in range(5)]
 

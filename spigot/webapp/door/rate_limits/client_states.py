@@ -7,14 +7,14 @@ from redis import Redis
 from spigot.webapp.door.client_identity import GLOBAL
 
 from . import keys
-from .charge import Charge, Check
 from .decide import DecideScript
-from .decision import Standing
+from .decision import RuleState
 from .rule import Rule
+from .rule_cost import RuleCheck, RuleCost
 from .rules import Rules
 
 
-def standings(redis: Redis, rules: Rules, client: str, prefix: str = "") -> tuple[Standing, ...]:
+def states(redis: Redis, rules: Rules, client: str, prefix: str = "") -> tuple[RuleState, ...]:
     """Return how a client stands with the rules that count it.
 
     Args:
@@ -28,7 +28,7 @@ def standings(redis: Redis, rules: Rules, client: str, prefix: str = "") -> tupl
     """
     checks = list(_checks(redis, rules, client, prefix))
     script = DecideScript(redis)
-    return script.run(script.pack(checks, spend=False), checks).standings if checks else ()
+    return script.run(script.pack(checks, spend=False), checks).states if checks else ()
 
 
 def reset(redis: Redis, rules: Rules, client: str, prefix: str = "") -> int:
@@ -43,26 +43,26 @@ def reset(redis: Redis, rules: Rules, client: str, prefix: str = "") -> int:
     Raises:
         redis.RedisError: The server is away.
     """
-    state_keys = [check.key for check in _checks(redis, rules, client, prefix)]
+    state_keys = [check.state_key for check in _checks(redis, rules, client, prefix)]
     return int(redis.delete(*state_keys)) if state_keys else 0
 
 
-def _checks(redis: Redis, rules: Rules, client: str, prefix: str) -> Iterator[Check]:
+def _checks(redis: Redis, rules: Rules, client: str, prefix: str) -> Iterator[RuleCheck]:
     for rule in rules.by_name.values():
-        charge = Charge(rule, rule.cost)
+        rule_cost = RuleCost(rule, rule.cost)
         for name in _names(redis, rule, client, prefix):
-            yield Check.of(charge, name, prefix)
+            yield RuleCheck.of(rule_cost, name, prefix)
 
 
 def _names(redis: Redis, rule: Rule, client: str, prefix: str) -> Iterator[str]:
     """Yield the names under which a rule counts the client; joined ones are looked for."""
-    if len(rule.key) == 1:
-        if _may_be_counted_by(rule.key[0], client):
+    if len(rule.counted_by) == 1:
+        if _may_be_counted_by(rule.counted_by[0], client):
             yield client
         return
-    states = prefix + rule.states
-    found = {key.decode() for key in redis.scan_iter(match=keys.pattern(states), count=1000)}
-    for name in sorted(key.removeprefix(states) for key in found):
+    beginning = prefix + rule.state_prefix
+    found = {key.decode() for key in redis.scan_iter(match=keys.pattern(beginning), count=1000)}
+    for name in sorted(key.removeprefix(beginning) for key in found):
         if client in name.split(","):
             yield name
 

@@ -9,7 +9,7 @@ then         state  string, one per rule, numbers packed as doubles:
 ARGV[1]  now_us     Unix time, or "" for the clock of the server (only tests pass it)
 ARGV[2]  spend      1, or 0 to look only
 ARGV[3]  bans       how many of the keys are bans, >= 0
-ARGV[4]  ...        one per rule, packed as ">BBdddd" (RULE in charge.py):
+ARGV[4]  ...        one per rule, packed as ">BBdddd" (RULE in rule_cost.py):
          algorithm  1 bucket, 2 window
          enforced   1, or 0 in shadow mode: the rule is spent from if it admits, and refuses nothing
          full       units of a full bucket or of a window, 1 .. 2^53 - 1

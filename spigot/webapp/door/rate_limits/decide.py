@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from redis import Redis
 
 from . import keys
-from .charge import Check
-from .decision import Decision, Standing, Verdict
+from .decision import Decision, RuleState, Verdict
 from .direct_script import DirectScript, Packed
+from .rule_cost import RuleCheck
 
 
 class DecideScript:
@@ -23,7 +23,7 @@ class DecideScript:
 
     def pack(
         self,
-        checks: Sequence[Check],
+        checks: Sequence[RuleCheck],
         names: Sequence[str] = (),
         *,
         prefix: str = "",
@@ -41,7 +41,7 @@ class DecideScript:
         """
         return self._script.pack(*script_input(checks, names, prefix, spend=spend, now_us=now_us))
 
-    def run(self, call: Packed, checks: Sequence[Check]) -> Decision:
+    def run(self, call: Packed, checks: Sequence[RuleCheck]) -> Decision:
         """Spend from every rule, or from none if one refuses.
 
         Raises:
@@ -51,7 +51,7 @@ class DecideScript:
 
 
 def script_input(
-    checks: Sequence[Check],
+    checks: Sequence[RuleCheck],
     names: Sequence[str],
     prefix: str = "",
     *,
@@ -60,17 +60,17 @@ def script_input(
 ) -> tuple[list[str], list[str | int | bytes]]:
     """Return the keys and the arguments of ``decide.lua``."""
     now = "" if now_us is None else now_us
-    rules = [check.charge.packed() for check in checks]
-    state_keys = [check.key for check in checks]
+    rules = [check.rule_cost.packed() for check in checks]
+    state_keys = [check.state_key for check in checks]
     bans = [keys.ban(name, prefix) for name in names]
     return [*bans, *state_keys], [now, int(spend), len(names), *rules]
 
 
-def script_output(checks: Sequence[Check], reply: Sequence[int]) -> Decision:
+def script_output(checks: Sequence[RuleCheck], reply: Sequence[int]) -> Decision:
     """Return the decision that ``decide.lua`` has replied."""
     if reply[0]:
         return Decision(Verdict.BANNED, wait_us=reply[0])
     answers = zip(checks, reply[2::3], reply[3::3], reply[4::3], strict=True)
     return Decision.of(
-        [Standing(check, admits == 1, level, pending) for check, admits, level, pending in answers]
+        [RuleState(check, admits == 1, level, pending) for check, admits, level, pending in answers]
     )

@@ -4,20 +4,20 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from .charge import Check
+from .rule_cost import RuleCheck
 
 
-class Standing(NamedTuple):
-    """How a client stands with one rule after a decision.
+class RuleState(NamedTuple):
+    """What a client has left of one rule after a decision.
 
     Attributes:
-        check: What was asked of the rule.
+        check: The check of the rule.
         admits: Whether this rule alone lets the request pass.
         level: Units left.
         pending_us: Microseconds that a window stays open, or until a bucket earns again.
     """
 
-    check: Check
+    check: RuleCheck
     admits: bool
     level: int
     pending_us: int
@@ -25,34 +25,34 @@ class Standing(NamedTuple):
     @property
     def refuses(self) -> bool:
         """Whether the request is refused because of this rule."""
-        return not self.admits and self.check.charge.rule.enforced
+        return not self.admits and self.check.rule_cost.rule.enforced
 
     @property
     def remaining(self) -> int:
         """Requests of this cost that the rule alone would admit now."""
-        return self.level // self.check.charge.price
+        return self.level // self.check.rule_cost.price
 
     @property
     def more_in_us(self) -> int | None:
         """Microseconds until it admits more than that; None: it never will."""
-        charge = self.check.charge
-        wanted = (self.level // charge.price + 1) * charge.price
-        if wanted > charge.full:
+        rule_cost = self.check.rule_cost
+        wanted = (self.level // rule_cost.price + 1) * rule_cost.price
+        if wanted > rule_cost.full:
             return None
-        return charge.limit.wait_us(self.level, self.pending_us, wanted)
+        return rule_cost.limit.wait_us(self.level, self.pending_us, wanted)
 
-    def after(self, elapsed_us: int) -> "Standing":
-        """Return how the client stands later, if nothing is spent until then."""
-        limit = self.check.charge.limit
+    def after(self, elapsed_us: int) -> "RuleState":
+        """Return the state later, if nothing is spent until then."""
+        limit = self.check.rule_cost.limit
         level, pending_us = limit.after(self.level, self.pending_us, elapsed_us)
         return self._replace(level=level, pending_us=pending_us)
 
-    def spent(self) -> "Standing":
-        """Return how the client stands once it has spent the price, if the rule admits it."""
+    def spent(self) -> "RuleState":
+        """Return the state once the price is spent, if the rule admits it."""
         if not self.admits:
             return self
-        charge = self.check.charge
-        level, pending_us = charge.limit.spent(self.level, self.pending_us, charge.price)
+        rule_cost = self.check.rule_cost
+        level, pending_us = rule_cost.limit.spent(self.level, self.pending_us, rule_cost.price)
         return self._replace(level=level, pending_us=pending_us)
 
 
@@ -75,42 +75,42 @@ class Decision(NamedTuple):
 
     Attributes:
         verdict: What happens.
-        standings: How the client stands with the rules that were asked.
-        violated: What was asked of the rules that refuse; none if an operator banned the client.
-        unasked: What nobody could be asked, because the server is away.
-        shadowed: What was asked of rules in shadow mode whose ``deny`` holds the address.
+        states: What the client has left of the rules that were checked.
+        violated: Checks of the rules that refuse; none if an operator banned the client.
+        unasked: Checks that were not made, because the server is away.
+        shadowed: Checks of rules in shadow mode whose ``deny`` holds the address.
         wait_us: Microseconds until the same request passes, if nobody spends the quota.
         cached: Known from an earlier refusal, without asking the server.
         failed_open: Admitted although the server could not be asked.
     """
 
     verdict: Verdict
-    standings: tuple[Standing, ...] = ()
-    violated: tuple[Check, ...] = ()
-    unasked: tuple[Check, ...] = ()
-    shadowed: tuple[Check, ...] = ()
+    states: tuple[RuleState, ...] = ()
+    violated: tuple[RuleCheck, ...] = ()
+    unasked: tuple[RuleCheck, ...] = ()
+    shadowed: tuple[RuleCheck, ...] = ()
     wait_us: int = 0
     cached: bool = False
     failed_open: bool = False
 
     @classmethod
-    def of(cls, standings: Iterable[Standing]) -> "Decision":
+    def of(cls, states: Iterable[RuleState]) -> "Decision":
         """Decide: the request passes if none of the rules refuses."""
-        standings = tuple(standings)
-        refusing = [standing for standing in standings if standing.refuses]
+        states = tuple(states)
+        refusing = [state for state in states if state.refuses]
         if not refusing:
-            return cls(Verdict.ADMITTED, standings)
+            return cls(Verdict.ADMITTED, states)
         return cls(
             Verdict.REFUSED,
-            standings,
-            violated=tuple(standing.check for standing in refusing),
-            wait_us=max(standing.more_in_us or 0 for standing in refusing),
+            states,
+            violated=tuple(state.check for state in refusing),
+            wait_us=max(state.more_in_us or 0 for state in refusing),
         )
 
     def after(self, elapsed_us: int) -> "Decision":
         """Return the same refusal as it is to be told later."""
         return self._replace(
-            standings=tuple(standing.after(elapsed_us) for standing in self.standings),
+            states=tuple(state.after(elapsed_us) for state in self.states),
             wait_us=max(0, self.wait_us - elapsed_us),
             cached=True,
         )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import ClassVar
 
-from .exact import MAX_UNITS, InexactError, plain
+from .whole_units import MAX_UNITS, InexactError, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,19 +31,14 @@ def bans(prefix: str = "") -> str:
     return prefix + f"{PREFIX}bans"
 
 
-def states(algorithm: str, rule: str) -> str:
-    """Beginning of the names under which one rule keeps its clients."""
+def state_prefix(algorithm: str, rule: str) -> str:
+    """Strings: what a client, whose name follows, has left of a rule (see ``decide.lua``)."""
     return f"{PREFIX}{algorithm}:{quote(rule, safe='')}:"
 
 
-def state(algorithm: str, rule: str, client: str) -> str:
-    """String: what one client has left of one rule (``decide.lua`` lists its fields)."""
-    return states(algorithm, rule) + client
-
-
-def refusals(slot: int, prefix: str = "") -> str:
-    """Sorted set: who was refused by which rule, by how often, in one slot of time."""
-    return prefix + f"{PREFIX}refusals:{slot}"
+def refusals(period: int, prefix: str = "") -> str:
+    """Sorted set: who was refused by which rule, by how often, in one period."""
+    return prefix + f"{PREFIX}refusals:{period}"
 
 
 def pattern(beginning: str) -> str:

@@ -6,16 +6,16 @@ from redis import Redis, RedisError
 
 from spigot.webapp.door.client_identity import Client
 
-from .charge import Charge
 from .circuit_breaker import CircuitBreaker
+from .client_checks import ClientChecks
 from .clock import Clock
 from .decide import DecideScript
 from .decision import Decision, Verdict
 from .direct_script import Packed
 from .local_fallback import LocalFallback
-from .question import Question
+from .rule_cost import RuleCost
 
-MAX_QUESTIONS = 4096
+MAX_CLIENTS = 4096
 """How many refusals are known at most, those of the clients that asked last."""
 
 
@@ -38,42 +38,43 @@ class Limiter:
         self._script = DecideScript(redis)
         self._breaker = CircuitBreaker(clock.monotonic_us)
         self._fallback = LocalFallback(web_processes, clock.monotonic_us)
-        self._question = lru_cache(MAX_QUESTIONS)(partial(Question, key_prefix=key_prefix))
-        self._call = lru_cache(MAX_QUESTIONS)(self._pack)
+        self._client_checks = lru_cache(MAX_CLIENTS)(partial(ClientChecks, key_prefix=key_prefix))
+        self._call = lru_cache(MAX_CLIENTS)(self._pack)
 
-    def decide(self, charges: tuple[Charge, ...], client: Client) -> Decision:
+    def decide(self, costs: tuple[RuleCost, ...], client: Client) -> Decision:
         """Decide one request.
 
         Args:
-            charges: What it costs the rules that it must pass.
+            costs: What it costs the rules that it must pass.
             client: Who sends it.
         """
-        question = self._question(charges, client)
-        if question.forbidding:
-            return Decision(Verdict.FORBIDDEN, violated=question.forbidding)
-        decision = question.known_refusal(self._clock.monotonic_us()) or self._ask(question)
-        if question.shadowed:
-            return decision._replace(shadowed=question.shadowed)
+        client_checks = self._client_checks(costs, client)
+        if client_checks.forbidding:
+            return Decision(Verdict.FORBIDDEN, violated=client_checks.forbidding)
+        known = client_checks.known_refusal(self._clock.monotonic_us())
+        decision = known or self._ask(client_checks)
+        if client_checks.shadowed:
+            return decision._replace(shadowed=client_checks.shadowed)
         return decision
 
-    def _ask(self, question: Question) -> Decision:
+    def _ask(self, client_checks: ClientChecks) -> Decision:
         if not self._breaker.lets_through():
-            return self._fallback.decide(question.checks)
+            return self._fallback.decide(client_checks.checks)
         asked_at_us = self._clock.monotonic_us()
         try:
-            call = self._call(question, self._clock.server_us())
-            decision = self._script.run(call, question.checks)
+            call = self._call(client_checks, self._clock.server_us())
+            decision = self._script.run(call, client_checks.checks)
         except RedisError as error:
             self._breaker.failed(error)
             self._script.disconnect_idle()  # they may hang like this one
-            return self._fallback.decide(question.checks)
+            return self._fallback.decide(client_checks.checks)
         self._breaker.succeeded()
         if decision.verdict is not Verdict.ADMITTED:
             known_at_us = self._clock.monotonic_us()
-            question.remember(decision, asked_at_us=asked_at_us, known_at_us=known_at_us)
+            client_checks.remember(decision, asked_at_us=asked_at_us, known_at_us=known_at_us)
         return decision
 
-    def _pack(self, question: Question, now_us: int | None) -> Packed:
+    def _pack(self, client_checks: ClientChecks, now_us: int | None) -> Packed:
         return self._script.pack(
-            question.checks, question.names, prefix=self._key_prefix, now_us=now_us
+            client_checks.checks, client_checks.names, prefix=self._key_prefix, now_us=now_us
         )

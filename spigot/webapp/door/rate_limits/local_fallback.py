@@ -10,8 +10,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
 
-from .charge import Charge, Check
-from .decision import Decision, Standing, Verdict
+from .decision import Decision, RuleState, Verdict
+from .rule_cost import RuleCheck, RuleCost
 
 MAX_CLIENTS = 10_000
 RETRY_US = 1_000_000
@@ -32,7 +32,7 @@ class LocalFallback:
         self._spent: OrderedDict[Hashable, tuple[int, int, int]] = OrderedDict()
         self._lock = Lock()
 
-    def decide(self, checks: Sequence[Check]) -> Decision:
+    def decide(self, checks: Sequence[RuleCheck]) -> Decision:
         """Decide a request as the ``on_error`` of its rules says."""
         denying = [c for c in checks if c.rule.on_error == "deny" and c.rule.enforced]
         if denying:
@@ -44,22 +44,24 @@ class LocalFallback:
         failed_open = decision.verdict is Verdict.ADMITTED
         return decision._replace(unasked=unasked, failed_open=failed_open)
 
-    def _spend(self, checks: Sequence[Check], now_us: int) -> Decision:
+    def _spend(self, checks: Sequence[RuleCheck], now_us: int) -> Decision:
         decision = Decision.of(self._look(check, now_us) for check in checks)
         if decision.verdict is not Verdict.ADMITTED:
             return decision
-        standings = tuple(standing.spent() for standing in decision.standings)
-        for check, _, level, pending_us in standings:
-            entry = check.key, check.charge.limit
+        states = tuple(state.spent() for state in decision.states)
+        for check, _, level, pending_us in states:
+            entry = check.state_key, check.rule_cost.limit
             self._spent[entry] = level, pending_us, now_us
             self._spent.move_to_end(entry)
         while len(self._spent) > MAX_CLIENTS:
             self._spent.popitem(last=False)
-        return decision._replace(standings=standings)
+        return decision._replace(states=states)
 
-    def _look(self, check: Check, now_us: int) -> Standing:
+    def _look(self, check: RuleCheck, now_us: int) -> RuleState:
         limit = check.rule.limit.share(self._processes)
-        charge = Charge(check.rule, check.charge.cost, limit)
-        level, pending_us, at_us = self._spent.get((check.key, limit), (limit.full, 0, now_us))
+        rule_cost = RuleCost(check.rule, check.rule_cost.cost, limit)
+        entry = check.state_key, limit
+        level, pending_us, at_us = self._spent.get(entry, (limit.full, 0, now_us))
         level, pending_us = limit.after(level, pending_us, now_us - at_us)
-        return Standing(check._replace(charge=charge), charge.price <= level, level, pending_us)
+        check = check._replace(rule_cost=rule_cost)
+        return RuleState(check, rule_cost.price <= level, level, pending_us)

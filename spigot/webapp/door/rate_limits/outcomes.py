@@ -15,11 +15,11 @@ def outcomes(decision: Decision) -> dict[str, str]:
         server was away; ``failed_closed``: refused because it was. A rule that would have
         admitted a refused request has none.
     """
-    unfit = (each.check for each in decision.standings if not each.admits)
+    unfit = (each.check for each in decision.states if not each.admits)
     found = {check.rule.name: "shadow" for check in (*decision.shadowed, *unfit)}
     if decision.verdict is Verdict.ADMITTED:
         passed = "failed_open" if decision.failed_open else "admitted"
-        checks = (*decision.unasked, *(each.check for each in decision.standings if each.admits))
+        checks = (*decision.unasked, *(each.check for each in decision.states if each.admits))
         return found | {check.rule.name: passed for check in checks}
     refused = "cached" if decision.cached else "refused"
     if decision.verdict is Verdict.UNDECIDED:

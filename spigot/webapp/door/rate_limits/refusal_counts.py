@@ -1,7 +1,7 @@
 """Who is refused most: counted in each process, added up in Redis at most once a second.
 
-The counts are kept by slots of time, each with a bounded number of clients, so that neither a
-flood nor a rotation of addresses grows them. They are for people: a second that cannot be
+The counts are kept by periods of five minutes, each with a bounded number of clients, so that
+neither a flood nor a rotation of addresses grows them. They are for people: a second that cannot be
 written is lost, and the request never waits for them.
 """
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 INTERVAL = 1.0
 """Seconds between two writes of a process, at least."""
 
-SLOT_SECONDS = 300
-SLOTS = 12
+PERIOD_SECONDS = 300
+PERIODS = 12
 """How many are added up: an hour."""
 
 MAX_CLIENTS = 1000
-"""How many are kept, by a process between two writes and in Redis per slot."""
+"""How many are kept, by a process between two writes and in Redis per period."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Refused:
 
     Attributes:
         client: The name it is counted under.
-        rule: The rule's name; empty: an operator has banned the client.
+        rule: The rule's name, or ``(ban)`` if an operator banned the client.
         count: Times in the last hour.
     """
 
@@ -95,13 +95,13 @@ class RefusalCounts:
 
 
 def write_refusals(redis: Redis, counts: Counter[tuple[str, str]], prefix: str = "") -> None:
-    """Add counts by ``(client, rule)`` to those of this slot; a server that is away loses them."""
-    slot = keys.refusals(int(time.time() // SLOT_SECONDS), prefix)
+    """Add counts by ``(client, rule)`` to this period's; a server that is away loses them."""
+    period = keys.refusals(int(time.time() // PERIOD_SECONDS), prefix)
     with redis.pipeline() as pipeline:
         for (client, rule), count in counts.items():
-            pipeline.zincrby(slot, count, f"{quote(rule, safe='')} {client}")
-        pipeline.zremrangebyrank(slot, 0, -MAX_CLIENTS - 1)
-        pipeline.expire(slot, (SLOTS + 1) * SLOT_SECONDS)
+            pipeline.zincrby(period, count, f"{quote(rule, safe='')} {client}")
+        pipeline.zremrangebyrank(period, 0, -MAX_CLIENTS - 1)
+        pipeline.expire(period, (PERIODS + 1) * PERIOD_SECONDS)
         try:
             pipeline.execute()
         except RedisError as error:
@@ -119,11 +119,11 @@ def most_refused(redis: Redis, count: int, prefix: str = "") -> list[Refused]:
     Raises:
         redis.RedisError: The server is away.
     """
-    now = int(time.time() // SLOT_SECONDS)
-    slots = [keys.refusals(slot, prefix) for slot in range(now - SLOTS + 1, now + 1)]
+    now = int(time.time() // PERIOD_SECONDS)
+    periods = [keys.refusals(period, prefix) for period in range(now - PERIODS + 1, now + 1)]
     totals = cast(
         list[tuple[bytes, float]],
-        unless_spoilt(lambda: redis.zunion(slots, withscores=True), []),
+        unless_spoilt(lambda: redis.zunion(periods, withscores=True), []),
     )
     totals.sort(key=itemgetter(1), reverse=True)
     return [_refused(stored_text(member), score) for member, score in totals[:count]]

@@ -48,9 +48,12 @@ class Match:
         """The match as it is written."""
         return f"{self.method} {self.path}" if self.method else self.path
 
-    def names(self, place: str) -> bool:
-        """Return whether ``place`` is written out, not only reached by a ``*``."""
-        return self.path.partition("*")[0].startswith(place)
+    def spells_out(self, prefix: str) -> bool:
+        """Return whether the pattern spells out ``prefix`` before its first ``*``.
+
+        Only such rules limit an exempt path.
+        """
+        return self.path.partition("*")[0].startswith(prefix)
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -66,7 +69,7 @@ class Rule:
         name: Of the policy, as clients see it.
         limit: The algorithm with its numbers.
         match: The requests it is about; none: it is applied by name.
-        key: Whom it counts: ``ip``, ``global`` or names of headers, joined.
+        counted_by: Whom it counts: ``ip``, ``global`` or names of headers, joined.
         cost: What one request spends, 1 to the quota.
         on_error: Who decides while the server is away: ``local``, ``allow`` or ``deny``.
         enforced: False: it is counted and reported, and refuses nothing (shadow mode).
@@ -77,7 +80,7 @@ class Rule:
     name: str
     limit: TokenBucket | FixedWindow
     match: tuple[Match, ...] = ()
-    key: tuple[str, ...] = ("ip",)
+    counted_by: tuple[str, ...] = ("ip",)
     cost: int = 1
     on_error: str = "local"
     enforced: bool = True
@@ -85,19 +88,19 @@ class Rule:
     deny: tuple[Network, ...] = ()
 
     def covers(
-        self, method: str, path: str, place: str = "", *, writes_method: bool = False
+        self, method: str, path: str, prefix: str = "", *, writes_method: bool = False
     ) -> bool:
-        """Return whether it is about a request, and names its ``place``.
+        """Return whether it is about a request, and spells out ``prefix``.
 
         Args:
             method: Of the request.
             path: Of the request.
-            place: Beginning of the path that must be written out.
+            prefix: Beginning of the path that must be spelled out; empty: none.
             writes_method: The method must be written out too.
         """
         return any(
             match.covers(method, path)
-            and match.names(place)
+            and match.spells_out(prefix)
             and (match.method is not None or not writes_method)
             for match in self.match
         )
@@ -108,7 +111,7 @@ class Rule:
             "name": self.name,
             **self.limit.numbers,
             "match": [match.text for match in self.match],
-            "key": list(self.key),
+            "key": list(self.counted_by),
             "cost": self.cost,
             "on_error": self.on_error,
             "mode": "enforce" if self.enforced else "shadow",
@@ -117,6 +120,6 @@ class Rule:
         }
 
     @cached_property
-    def states(self) -> str:
+    def state_prefix(self) -> str:
         """Beginning of the keys that hold what its clients have left."""
-        return keys.states(self.limit.algorithm, self.name)
+        return keys.state_prefix(self.limit.algorithm, self.name)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from functools import cache, lru_cache
 
-from .charge import Charge
 from .rule import Rule
+from .rule_cost import RuleCost
 
 DEFAULT = "default"
 
@@ -22,12 +22,12 @@ class Rules:
 
     def __init__(self, by_name: Mapping[str, Rule]) -> None:
         self.by_name = by_name
-        parts = {part for rule in by_name.values() for part in rule.key}
+        parts = {part for rule in by_name.values() for part in rule.counted_by}
         self.headers = tuple(part for part in parts if part.startswith("header:"))
-        self._charge = cache(Charge)  # the same cost of the same rule is the same object
-        self._charges_of_path = lru_cache(maxsize=1024)(self._charges)
+        self._rule_cost = cache(RuleCost)  # the same cost of the same rule is the same object
+        self._costs_of_path = lru_cache(maxsize=1024)(self._costs)
 
-    def charges(
+    def costs(
         self,
         method: str,
         path: str,
@@ -35,31 +35,31 @@ class Rules:
         exempt: str = "",
         *,
         preflight: bool = False,
-    ) -> tuple[Charge, ...]:
+    ) -> tuple[RuleCost, ...]:
         """Return what a request costs the rules that it must pass.
 
         Args:
             method: Such as ``POST``.
             path: Without query.
             named: What its view names. A name that no rule has selects nothing.
-            exempt: Beginning of the path that exempts the request from all rules but those that
-                write it out; empty: it is not exempt.
+            exempt: Prefix of an exempt path, which only rules limit that spell it out; empty: the
+                path is not exempt.
             preflight: It is a preflight that runs no view: only rules that write its method out
                 apply.
         """
-        return self._charges_of_path(method, path, () if preflight else named, exempt, preflight)
+        return self._costs_of_path(method, path, () if preflight else named, exempt, preflight)
 
-    def _charges(
+    def _costs(
         self, method: str, path: str, named: NamedLimits, exempt: str, preflight: bool
-    ) -> tuple[Charge, ...]:
-        costs = dict(named)
+    ) -> tuple[RuleCost, ...]:
+        given = dict(named)
         rules = [
             rule
             for rule in self.by_name.values()
-            if rule.name in costs or rule.covers(method, path, exempt, writes_method=preflight)
+            if rule.name in given or rule.covers(method, path, exempt, writes_method=preflight)
         ]
         default = self.by_name.get(DEFAULT)
         free = exempt or preflight
         if default and default not in rules and not free and not any(r.enforced for r in rules):
             rules.append(default)
-        return tuple(self._charge(rule, costs.get(rule.name) or rule.cost) for rule in rules)
+        return tuple(self._rule_cost(rule, given.get(rule.name) or rule.cost) for rule in rules)

@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import ceil
 from typing import ClassVar
 
-from .exact import MAX_UNITS, InexactError, plain
+from .whole_units import MAX_UNITS, InexactError, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class WrittenRule(BaseModel):
             name,
             self.algorithm(),
             match=self.match,
-            key=self.key,
+            counted_by=self.key,
             cost=self.cost,
             on_error=self.on_error,
             enforced=self.mode == "enforce",

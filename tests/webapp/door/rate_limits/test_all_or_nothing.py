@@ -14,7 +14,7 @@ RULES = {
 
 
 def left(decision):
-    return {each.check.rule.name: each.remaining for each in decision.standings}
+    return {each.check.rule.name: each.remaining for each in decision.states}
 
 
 def test_an_admitted_request_spends_from_every_rule(redis):
@@ -99,7 +99,7 @@ def test_a_rule_that_is_untouched_tells_no_time(redis):
 
     decision = limiter.ask(0)
 
-    assert [each.more_in_us for each in decision.standings] == [60 * SECOND, None]
+    assert [each.more_in_us for each in decision.states] == [60 * SECOND, None]
 
 
 def test_looking_spends_nothing(redis):
@@ -117,7 +117,7 @@ def test_a_shadow_rule_is_counted_and_refuses_nothing(redis):
 
     assert [d.verdict is Verdict.ADMITTED for d in decisions] == [True] * 4 + [False]
     assert [left(d)["trial"] for d in decisions] == [1, 0, 0, 0, 0]
-    assert [d.standings[1].admits for d in decisions] == [True, True, False, False, False]
+    assert [d.states[1].admits for d in decisions] == [True, True, False, False, False]
     assert [check.rule.name for check in decisions[4].violated] == ["real"]
 
 

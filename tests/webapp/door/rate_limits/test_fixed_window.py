@@ -45,7 +45,7 @@ def test_a_refused_request_opens_no_window(redis):
 
     limiter.ask(0)
 
-    assert limiter.ask(SECOND // 2, rules=["r"]).standings[0].more_in_us == SECOND
+    assert limiter.ask(SECOND // 2, rules=["r"]).states[0].more_in_us == SECOND
 
 
 def test_a_clock_that_steps_back_neither_mints_nor_burns(redis):

@@ -34,7 +34,7 @@ class OneProcess:
         return self._clients.setdefault(key, Client(parse_address(ip), ip, named))
 
     def ask(self, ip="192.0.2.1", path="/", **headers):
-        return self._limiter.decide(self._rules.charges("GET", path), self.client(ip, **headers))
+        return self._limiter.decide(self._rules.costs("GET", path), self.client(ip, **headers))
 
     def verdicts(self, times, **options):
         return [self.ask(**options).verdict.value for _ in range(times)]
@@ -107,17 +107,17 @@ def test_a_known_refusal_tells_what_is_true_now(process):
     one.ask()
     one.clock.wait(0.2)
     fresh = one.ask()
-    assert [each.remaining for each in fresh.standings] == [0, 1]
-    assert fresh.standings[1].more_in_us == 300_000
+    assert [each.remaining for each in fresh.states] == [0, 1]
+    assert fresh.states[1].more_in_us == 300_000
 
     one.clock.wait(0.3)
     known = one.ask()
 
     assert known.cached
     assert known.wait_us == fresh.wait_us - 300_000
-    assert [each.remaining for each in known.standings] == [0, 2]
-    assert known.standings[0].more_in_us == known.wait_us
-    assert known.standings[1].more_in_us is None
+    assert [each.remaining for each in known.states] == [0, 2]
+    assert known.states[0].more_in_us == known.wait_us
+    assert known.states[1].more_in_us is None
 
 
 def test_another_cost_is_another_question(process):
@@ -203,7 +203,7 @@ def test_clients_are_counted_by_what_the_rule_says(process):
 
     last = one.ask("192.0.2.1", **{"api-key": "a"})
 
-    assert {s.check.rule.name: 9 - s.remaining for s in last.standings} == {
+    assert {s.check.rule.name: 9 - s.remaining for s in last.states} == {
         "ip": 4,
         "key": 3,
         "both": 2,

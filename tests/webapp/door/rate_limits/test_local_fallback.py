@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spigot.webapp.door.rate_limits import local_fallback
-from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.local_fallback import LocalFallback
+from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
 from spigot.webapp.door.rate_limits.rules_text import build_rules
 from tests.support.clocked_limiter import CLIENT
 from tests.support.fake_clock import FakeClock
@@ -25,7 +25,7 @@ class Alone:
         self._fallback = LocalFallback(processes, self.clock.monotonic_us)
 
     def ask(self, client=CLIENT, cost=None):
-        checks = [Check.of(Charge(rule, cost or rule.cost), client) for rule in self._rules]
+        checks = [RuleCheck.of(RuleCost(rule, cost or rule.cost), client) for rule in self._rules]
         return self._fallback.decide(checks)
 
     def admitted(self, times, **options):
@@ -70,7 +70,7 @@ def test_a_refused_request_spends_nothing():
     alone = Alone({"a": {"limit": 1, "window": 1}, "b": {"limit": 9, "window": 60}})
     decisions = [alone.ask() for _ in range(5)]
 
-    assert [d.standings[1].remaining for d in decisions] == [8] * 5
+    assert [d.states[1].remaining for d in decisions] == [8] * 5
 
 
 def test_a_request_that_costs_more_than_the_share_takes_all_of_it():
@@ -146,13 +146,13 @@ def test_one_process_alone_decides_as_the_server_would(written, requests):
         cost = min(cost, model_numbers(written)[0])
         admits = model.look(now_us, cost).admits
 
-        (standing,) = alone.ask(cost=cost).standings
+        (state,) = alone.ask(cost=cost).states
 
         if admits:
             model.spend(now_us, cost)
         expected = model.look(now_us, cost)
-        assert standing.admits == admits
-        assert (standing.remaining, standing.more_in_us) == (
+        assert state.admits == admits
+        assert (state.remaining, state.more_in_us) == (
             expected.remaining,
             expected.more_in_us,
         )

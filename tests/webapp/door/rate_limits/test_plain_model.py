@@ -94,10 +94,10 @@ class Door(RuleBasedStateMachine):
                 model.spend(self._now_us, cost)
         after = {name: model.look(self._now_us, cost) for name, model in models.items()}
         assert (decision.verdict is Verdict.ADMITTED) == admitted
-        assert {s.check.rule.name: s.admits for s in decision.standings} == {
+        assert {s.check.rule.name: s.admits for s in decision.states} == {
             name: answer.admits for name, answer in before.items()
         }
-        assert {s.check.rule.name: (s.remaining, s.more_in_us) for s in decision.standings} == {
+        assert {s.check.rule.name: (s.remaining, s.more_in_us) for s in decision.states} == {
             name: (answer.remaining, answer.more_in_us) for name, answer in after.items()
         }
         if not admitted:

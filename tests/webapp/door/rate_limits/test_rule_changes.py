@@ -3,7 +3,7 @@
 import pytest
 
 from spigot.webapp.door.rate_limits.decision import Verdict
-from spigot.webapp.door.rate_limits.exact import MAX_UNITS
+from spigot.webapp.door.rate_limits.whole_units import MAX_UNITS
 from tests.support.clocked_limiter import CLIENT, DAY, SECOND, ClockedLimiter
 
 YES, NO = True, False

@@ -15,7 +15,7 @@ def rules(**matches):
 
 
 def selected(rules, method, path, **options):
-    return [charge.rule.name for charge in rules.charges(method, path, **options)]
+    return [rule_cost.rule.name for rule_cost in rules.costs(method, path, **options)]
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,12 @@ def test_no_rule_may_apply():
 def test_a_view_names_rules_and_their_cost():
     found = rules(default={}, special={}, wide={"match": "*", "cost": 2})
 
-    charges = found.charges("GET", "/", named=(("special", 3), ("wide", None)))
+    costs = found.costs("GET", "/", named=(("special", 3), ("wide", None)))
 
-    assert [(charge.rule.name, charge.cost) for charge in charges] == [("special", 3), ("wide", 2)]
+    assert [(each.rule.name, each.cost) for each in costs] == [
+        ("special", 3),
+        ("wide", 2),
+    ]
 
 
 def test_a_name_that_no_rule_has_leaves_default():
@@ -112,9 +115,9 @@ def test_a_name_that_no_rule_has_leaves_default():
 
 
 def test_a_cost_that_could_never_be_paid_is_the_whole_quota():
-    (charge,) = rules(special={}).charges("GET", "/", named=(("special", 99),))
+    (rule_cost,) = rules(special={}).costs("GET", "/", named=(("special", 99),))
 
-    assert charge.cost == 5
+    assert rule_cost.cost == 5
 
 
 def test_an_exempt_request_is_limited_only_by_rules_that_write_it_out():
@@ -136,7 +139,7 @@ def test_an_exempt_request_is_limited_only_by_rules_that_write_it_out():
 def test_like_requests_are_charged_alike_whatever_their_path():
     found = rules(default={})
 
-    assert found.charges("GET", "/a") == found.charges("POST", "/b")
+    assert found.costs("GET", "/a") == found.costs("POST", "/b")
 
 
 def test_the_headers_that_clients_are_counted_by():

@@ -161,7 +161,7 @@ def test_every_field_is_read():
     rule = build_rules({"r": written}).by_name["r"]
 
     assert rule.match == (Match("POST", "/jobs"), Match(None, "/process*"))
-    assert rule.key == ("ip", "header:x-api-key")
+    assert rule.counted_by == ("ip", "header:x-api-key")
     assert (rule.cost, rule.on_error, rule.enforced) == (2, "deny", False)
     assert rule.allow == (ip_network("10.0.0.0/8"),)
     assert rule.deny == (ip_network("10.1.2.3/32"), ip_network("192.0.2.0/24"))

@@ -4,10 +4,10 @@ from struct import unpack
 
 import pytest
 
-from spigot.webapp.door.rate_limits.charge import Charge, Check
 from spigot.webapp.door.rate_limits.decide import DecideScript
-from spigot.webapp.door.rate_limits.exact import MAX_UNITS
+from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
 from spigot.webapp.door.rate_limits.rules_text import build_rules
+from spigot.webapp.door.rate_limits.whole_units import MAX_UNITS
 from tests.support.clocked_limiter import DAY, MS, SECOND, ClockedLimiter
 
 YES, NO = True, False
@@ -130,7 +130,7 @@ def test_a_bucket_of_the_future_is_kept_until_its_time(redis):
 
 
 def test_the_clock_is_that_of_the_server(redis):
-    checks = [Check.of(Charge(build_rules(rule(10, 1)).by_name["r"], 1), "192.0.2.1")]
+    checks = [RuleCheck.of(RuleCost(build_rules(rule(10, 1)).by_name["r"], 1), "192.0.2.1")]
     script = DecideScript(redis)
 
     before = redis.time()

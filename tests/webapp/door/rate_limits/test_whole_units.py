@@ -4,9 +4,9 @@ from fractions import Fraction
 
 import pytest
 
-from spigot.webapp.door.rate_limits.exact import MAX_UNITS, InexactError
 from spigot.webapp.door.rate_limits.fixed_window import FixedWindow
 from spigot.webapp.door.rate_limits.token_bucket import TokenBucket
+from spigot.webapp.door.rate_limits.whole_units import MAX_UNITS, InexactError
 
 TWO_UNITS_A_US = TokenBucket(10, pace=2, token=1000)
 

@@ -1,4 +1,8 @@
-"""What one client asks of its rules: put together once, asked again and again."""
+"""The checks of one client against the rules of a request, and the last refusal.
+
+They are built once and cached. A refusal is remembered for at most a second, so that a repeated
+request needs no round trip.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -6,20 +10,20 @@ from typing import NamedTuple
 from spigot.webapp.door.client_address import is_within
 from spigot.webapp.door.client_identity import Client
 
-from .charge import Charge, Check
 from .decision import Decision
+from .rule_cost import RuleCheck, RuleCost
 
 MAX_KNOWN_US = 1_000_000
 """Microseconds that a refusal is known at most: bans, unbans and resets act within that time."""
 
 
 class KnownRefusal(NamedTuple):
-    """A refusal of all like requests, until the wait is over.
+    """A refusal of the same request, until the wait is over.
 
     Attributes:
         decision: The refusal.
-        known_at_us: When the server had answered. What is told later counts from then, so that
-            nobody is told to come too early.
+        known_at_us: When the server had answered. Later waits count from then, so that no client
+            comes too early.
         until_us: When the same request may pass. It counts from when the server was asked, because
             the wait began then at the earliest.
     """
@@ -29,23 +33,25 @@ class KnownRefusal(NamedTuple):
     until_us: int
 
 
-class Question:
-    """All like requests of one client.
+class ClientChecks:
+    """The checks of one client against one set of rules; remembers a refusal for a second.
 
     Args:
-        charges: What each of them costs the rules that it must pass.
-        client: Who sends them.
+        costs: What a request costs the rules that it must pass.
+        client: Who sends the requests.
         key_prefix: What the names begin with under which the server keeps what is left.
 
     Attributes:
         names: Names of the client that a ban may be on.
-        checks: What is asked of the rules that do not list the client's address.
-        forbidding: What is asked of the enforced rules whose ``deny`` holds it.
-        shadowed: What is asked of the rules in shadow mode whose ``deny`` holds it.
+        checks: Of the rules that do not list the client's address.
+        forbidding: Of the enforced rules whose ``deny`` holds it.
+        shadowed: Of the rules in shadow mode whose ``deny`` holds it.
     """
 
-    def __init__(self, charges: Iterable[Charge], client: Client, key_prefix: str = "") -> None:
-        checks = [Check.of(each, client.name(each.rule.key), key_prefix) for each in charges]
+    def __init__(self, costs: Iterable[RuleCost], client: Client, key_prefix: str = "") -> None:
+        checks = [
+            RuleCheck.of(each, client.name(each.rule.counted_by), key_prefix) for each in costs
+        ]
         denied = [check for check in checks if is_within(client.address, check.rule.deny)]
         allowed = [check for check in checks if is_within(client.address, check.rule.allow)]
         self.names = client.names

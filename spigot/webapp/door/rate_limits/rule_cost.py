@@ -11,8 +11,10 @@ RULE = Struct(">BBdddd")
 """How ``decide.lua`` is told of a rule."""
 
 
-class Charge:
-    """What like requests cost one rule; compared by identity.
+class RuleCost:
+    """The cost of a request under one rule.
+
+    ``Rules`` caches it by rule and cost, so that ``is`` means equal.
 
     Args:
         rule: The rule.
@@ -40,25 +42,25 @@ class Charge:
         return RULE.pack(limit.number, self.rule.enforced, *numbers)
 
 
-class Check(NamedTuple):
-    """What a request asks of one rule.
+class RuleCheck(NamedTuple):
+    """Whether one rule lets a client spend a cost.
 
     Attributes:
-        charge: The rule, and what the request costs it.
+        rule_cost: The rule, and what the request costs it.
         client: Whom the rule counts.
-        key: Where the server keeps what that client has left of the rule.
+        state_key: Where the server keeps what that client has left of the rule.
     """
 
-    charge: Charge
+    rule_cost: RuleCost
     client: str
-    key: str
+    state_key: str
 
     @classmethod
-    def of(cls, charge: Charge, client: str, key_prefix: str = "") -> "Check":
-        """Charge a client."""
-        return cls(charge, client, key_prefix + charge.rule.states + client)
+    def of(cls, rule_cost: RuleCost, client: str, key_prefix: str = "") -> "RuleCheck":
+        """Return what a client is asked for."""
+        return cls(rule_cost, client, key_prefix + rule_cost.rule.state_prefix + client)
 
     @property
     def rule(self) -> Rule:
-        """The rule that is asked."""
-        return self.charge.rule
+        """The rule."""
+        return self.rule_cost.rule
