@@ -57,6 +57,9 @@ counts as one with the folder above. The face, the command line and the examples
 FOREIGN = {"jobs": {"flask", "gunicorn"}, "worker": {"flask", "gunicorn"}, "webapp.door": {"rq"}}
 """By folder, packages of others that it must do without."""
 
+MOST_MODULES_OF_THE_LOOP = 13
+"""The worker's loop calls its parts; what these are made of is known to its assembly alone."""
+
 
 def folder_of(path: Path) -> str:
     """Return the folder as it stands in ``ARROWS``; "" for the face."""
@@ -76,14 +79,22 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
-def imported_folder(name: str) -> str | None:
-    """Return the folder that ``name`` lies in; None if it is not of the package."""
+def module_of(name: str) -> Path | None:
+    """Return the file that ``name`` lies in; None if it is not of the package, or is its face."""
     first, *parts = name.split(".")
     if first != "spigot":
         return None
     while parts and not (PACKAGE.joinpath(*parts).with_suffix(".py").exists()):
         parts.pop()
-    return folder_of(PACKAGE.joinpath(*parts).with_suffix(".py")) if parts else ""
+    return PACKAGE.joinpath(*parts).with_suffix(".py") if parts else None
+
+
+def imported_folder(name: str) -> str | None:
+    """Return the folder that ``name`` lies in; None if it is not of the package."""
+    if name.split(".")[0] != "spigot":
+        return None
+    module = module_of(name)
+    return folder_of(module) if module else ""
 
 
 def modules(folder: str) -> list[Path]:
@@ -122,3 +133,10 @@ def test_a_folder_does_without_what_its_users_may_not_have(folder):
     for path in PACKAGE.joinpath(*folder.split(".")).rglob("*.py"):
         foreign = {name.split(".")[0] for name in imported(path)}
         assert not foreign & FOREIGN[folder], path.relative_to(ROOT)
+
+
+def test_the_loop_of_the_worker_knows_few_modules():
+    path = PACKAGE / "worker" / "rate_aware_worker.py"
+    names = {name for name in imported(path) if imported_folder(name) is not None}
+
+    assert len({module_of(name) for name in names}) <= MOST_MODULES_OF_THE_LOOP

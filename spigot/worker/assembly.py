@@ -1,82 +1,208 @@
-"""What a worker is made of, from its arguments, its settings and the files that they name."""
+"""Puts a worker together from its parts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from redis import Redis
+from rq import Worker
 
-from spigot.jobs.bucket.file import BucketFile
-from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.runtime.errors import OperatorError
-from spigot.runtime.server.redis_connection import connect
-from spigot.runtime.server.server_url import find_server_url
-from spigot.runtime.settings import Settings, load_settings
-from spigot.worker.rq.bucket_queues import Queues, bucket_of, queue_names
+from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
+from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.worker.idle.claimer import Claimer
+from spigot.worker.idle.idle_time import IdleTime
+from spigot.worker.idle.plain_push_listener import PlainPushListener
+from spigot.worker.idle.wake_up_tokens import WakeUpTokens
+from spigot.worker.leases.lease_renewer import LeaseRenewer
+from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
+from spigot.worker.leases.result_log import ResultLog
+from spigot.worker.leases.takeover import take_over
+from spigot.worker.process.redis_availability import RedisAvailability
+from spigot.worker.process.stop_signals import StopSignals
+from spigot.worker.rq.command_channel import CommandChannel
+from spigot.worker.rq.registration import RqRegistration
+from spigot.worker.running.executor import Executor
+from spigot.worker.running.horse_runner import Runner
+from spigot.worker.running.rq_callbacks import RqCallbacks
+
+from .connections import Connections
+from .presence import Presence
+from .worker_start import WorkerStart
+
+RQ_TTL = round(ALIVE_SECONDS) + 20
+"""Seconds after its last sign of life until RQ forgets a worker."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerStart:
-    """All that a worker is made of.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the loop of a worker calls.
 
     Attributes:
-        queues: Names, most urgent first.
-        bucket: That they belong to.
-        settings: Of the process.
-        catalog: The job types.
-        buckets: The buckets' numbers in the file.
-        connection: To the server.
+        availability: Whether the server answers.
+        presence: Shows the worker up.
+        claimer: Claims one job after the other.
+        idle_time: Is spent until there is a job to claim.
+        executor: Runs what was claimed.
+        leases: Of the bucket.
+        result_log: Of this machine.
+        commands: Of RQ to this worker.
+        start_threads: Starts what runs beside the loop.
+        sign_off: Leaves the bucket, on a connection with little patience.
     """
 
-    queues: list[str]
-    bucket: str
-    settings: Settings
-    catalog: JobCatalog
-    buckets: BucketFile
-    connection: Redis
+    availability: RedisAvailability
+    presence: Presence
+    claimer: Claimer
+    idle_time: IdleTime
+    executor: Executor
+    leases: LeaseStore
+    result_log: ResultLog
+    commands: CommandChannel
+    start_threads: Callable[[], None]
+    sign_off: Callable[[], None]
 
 
-def prepare_start(
-    queues: Queues,
-    connection: Redis | None,
-    settings: Settings | None,
-    catalog: JobCatalog | None,
-    buckets: BucketFile | None,
-    timeout: float,
-) -> WorkerStart:
-    """Find what was not given.
+class Assembly:
+    """Makes the parts of one worker; those that several others need are made first.
 
     Args:
-        queues: In any of the forms that RQ takes.
-        connection: None, or the localhost that RQ's command takes when it is told nothing, gives
-            way to the server that the settings name.
-        settings: None reads the environment.
-        catalog: None loads the modules that the settings name.
-        buckets: None reads the file that the settings name.
-        timeout: Seconds, of a connection that is made here.
-
-    Raises:
-        SystemExit: Something is wrong; its message is one line that says what. It ends RQ's
-            command as well, which would answer any other error with a traceback.
+        worker: RQ's side of it.
+        start: What the worker was told.
+        connections: To the server.
+        stop: What signals said.
     """
-    try:
-        names = queue_names(queues)
-        bucket = bucket_of(names)
-        settings = settings or load_settings()
-        if connection is None or _is_unnamed(connection):
-            connection = connect(find_server_url(settings), timeout=timeout)
-        return WorkerStart(
-            names,
-            bucket,
-            settings,
-            catalog or JobCatalog.load(settings.apps),
-            buckets if buckets is not None else BucketFile(settings.buckets, [bucket]),
-            connection,
+
+    def __init__(
+        self, worker: Worker, start: WorkerStart, connections: Connections, stop: StopSignals
+    ) -> None:
+        self._worker = worker
+        self._start = start
+        self._settings = start.settings
+        self._connections = connections
+        self._stop = stop
+        self._terms = LeaseTerms(
+            lease_ms=round(start.settings.lease_seconds * 1000),
+            max_reaps=start.settings.max_reaps,
+            keep_seconds=start.settings.keep_seconds,
+            max_refusals=start.settings.max_refusals,
         )
-    except (OperatorError, ValueError) as error:
-        raise SystemExit(str(error)) from error
+        self._bucket = LeakyBucket(connections.claims, start.bucket, start.queues)
+        self._availability = RedisAvailability(stop)
+        self._registration = RqRegistration(worker, connections.claims, RQ_TTL)
+        self._result_log = ResultLog(
+            start.settings.result_log_path, start.settings.result_log_max_bytes
+        )
+        self._renewer = self._make_renewer()
+        self._plain_pushes = PlainPushListener(connections.pushes, start.bucket, start.queues)
 
+    def parts(self, runner_class: Callable[..., Runner], maintain: Callable[[], None]) -> Parts:
+        """Return the parts.
 
-def _is_unnamed(connection: Redis) -> bool:
-    """Return whether RQ's command made this connection without being told a server."""
-    options = connection.connection_pool.connection_kwargs
-    address = (options.get("host"), options.get("port"), options.get("db"))
-    return address == ("localhost", 6379, 0) and not options.get("password")
+        Args:
+            runner_class: What runs the attempts.
+            maintain: Does RQ's own maintenance, when it is due.
+        """
+        connections = self._connections
+        leases, last_leases = self._leases_on(connections.main), self._leases_on(connections.last)
+        executor = self._make_executor(runner_class, leases, last_leases)
+        presence = Presence(
+            connections.main,
+            self._start.bucket,
+            self._start.buckets,
+            self._registration,
+            self._availability,
+            self._stop,
+        )
+        claimer = self._make_claimer(presence)
+        last_bucket = LeakyBucket(connections.last, self._start.bucket)
+        return Parts(
+            availability=self._availability,
+            presence=presence,
+            claimer=claimer,
+            idle_time=self._make_idle_time(leases, maintain),
+            executor=executor,
+            leases=leases,
+            result_log=self._result_log,
+            commands=self._make_command_channel(),
+            start_threads=partial(self._start_threads, executor),
+            sign_off=partial(claimer.sign_off, last_bucket, last_leases),
+        )
+
+    def _leases_on(self, redis: Redis) -> LeaseStore:
+        return LeaseStore(redis, self._start.bucket, self._worker.name, self._terms)
+
+    def _make_renewer(self) -> LeaseRenewer:
+        leases = self._leases_on(self._connections.renewals)
+        return LeaseRenewer(
+            leases,
+            self._availability,
+            lease_seconds=self._settings.lease_seconds,
+            rq_ttl=RQ_TTL,
+            on_reaped=partial(take_over, leases, self._result_log),
+        )
+
+    def _make_executor(
+        self, runner_class: Callable[..., Runner], leases: LeaseStore, last_leases: LeaseStore
+    ) -> Executor:
+        stop, grace_seconds = self._stop, self._settings.grace_seconds
+        death_penalty = self._worker.death_penalty_class
+        runner = runner_class(
+            catalog=self._start.catalog,
+            renewer=self._renewer,
+            stop=stop,
+            grace_seconds=grace_seconds,
+            death_penalty=death_penalty,
+        )
+        return Executor(
+            runner=runner,
+            renewer=self._renewer,
+            leases=leases,
+            last_leases=last_leases,
+            catalog=self._start.catalog,
+            result_log=self._result_log,
+            rq_callbacks=RqCallbacks(stop, grace_seconds, death_penalty),
+            availability=self._availability,
+            stop=stop,
+            grace_seconds=grace_seconds,
+        )
+
+    def _make_claimer(self, presence: Presence) -> Claimer:
+        return Claimer(
+            self._bucket,
+            self._worker.name,
+            lease_ms=self._terms.lease_ms,
+            rq_ttl=RQ_TTL,
+            result_log=self._result_log,
+            restore=presence.show_up,
+        )
+
+    def _make_idle_time(self, leases: LeaseStore, maintain: Callable[[], None]) -> IdleTime:
+        return IdleTime(
+            bucket=self._bucket,
+            leases=self._leases_on(self._connections.claims),
+            wake_up=WakeUpTokens(self._connections.wake_ups, self._start.bucket, self._stop),
+            plain_pushes=self._plain_pushes,
+            registration=self._registration,
+            result_log=self._result_log,
+            availability=self._availability,
+            stop=self._stop,
+            # a signal may end a look around, but not what others' dead workers left half done
+            on_reaped=partial(take_over, leases, self._result_log),
+            maintain=maintain,
+        )
+
+    def _make_command_channel(self) -> CommandChannel:
+        worker = self._worker
+        return CommandChannel(
+            self._connections.commands, worker.pubsub_channel_name, worker.handle_payload
+        )
+
+    def _start_threads(self, executor: Executor) -> None:
+        self._renewer.start()
+        self._plain_pushes.start()
+        # while it is idle, it is told at once: its wait for the wake-up ends
+        PrimaryWatch(self._start.connection, lambda: bool(executor.running)).start()
+        self._start.buckets.follow_from_a_thread(
+            self._connections.bucket_file, [self._start.bucket]
+        )

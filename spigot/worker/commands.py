@@ -16,9 +16,10 @@ from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
 
+from .connections import MAIN_TIMEOUT
 from .pool import WorkerPool
 from .rate_aware_simple_worker import RateAwareSimpleWorker
-from .rate_aware_worker import MAIN_TIMEOUT, RateAwareWorker
+from .rate_aware_worker import RateAwareWorker
 
 log = logging.getLogger(__name__)
 

@@ -1,19 +1,19 @@
 """The rate-aware worker: RQ's Worker, with Spigot's bucket in front and its leases behind.
 
-A job's life here, step by step:
+This file is the loop, and what RQ's Worker does otherwise; ``assembly.py`` makes the parts that
+it calls. A job's life here, step by step:
 
-1. ``dequeue_job_and_maintain_ttl`` has the ``Claimer`` claim it from the bucket, a little ahead
-   of its slot. From this moment a lease says that it runs here. Until there is a job to claim,
-   ``IdleTime`` waits for a wake-up.
-2. ``execute_job`` has a work horse run the function in its slot (``HorseRunner``), while the
-   lease renewer's thread renews the lease.
-3. ``settle`` ends the attempt according to what the horse told: the job is finished or
-   failed, or goes back to the bucket. The same script removes the lease.
-4. The line for the result log comes back from that script and is appended to the file.
-5. Jobs that wait for this one are released, and its webhooks are sent.
+1. ``Claimer`` claims it from the bucket, a little ahead of its slot. From this moment a lease
+   says that it runs here. Until there is a job to claim, ``IdleTime`` sleeps and looks around.
+2. ``Executor`` has a work horse run the function in its slot (``HorseRunner``), while the thread
+   of ``LeaseRenewer`` renews the lease.
+3. ``settle`` ends the attempt by its outcome: ``LeaseStore.complete`` if the job is finished or
+   failed, ``give_back`` if it runs again. The same script removes the lease.
+4. The line for the result log comes back from that script; ``ResultLog`` appends it to the file.
+5. Jobs that wait for this one are released, and ``RqCallbacks`` sends its webhooks.
 
-If this process dies in between, the lease runs out and another worker's reaper puts the job
-back at the head of its queue. ``docs/nothing-lost.md`` tells it all.
+If this process dies in between, the lease runs out and another worker reaps it and puts
+the job back at the head of its queue. ``docs/nothing-lost.md`` tells it all.
 """
 
 import logging
@@ -23,8 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import Redis
 from redis.client import Pipeline
@@ -35,47 +34,23 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy, WorkerStatus
 
-from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.file import BucketFile
-from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, SLEEP_SECONDS, Claim, LeakyBucket, Wait
-from spigot.jobs.store import keys
-from spigot.jobs.store.primary_watch import PrimaryWatch
-from spigot.jobs.store.server_rights import RightsError, check_rights
+from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
-from spigot.runtime.server.redis_connection import sibling
 from spigot.runtime.settings import Settings
-from spigot.worker.idle.claimer import Claimer
-from spigot.worker.idle.idle_time import IdleTime
-from spigot.worker.idle.plain_push_listener import LOOK_SECONDS, PlainPushListener
-from spigot.worker.idle.wake_up_tokens import STEP_SECONDS, WakeUpTokens
-from spigot.worker.leases.lease_renewer import LeaseRenewer
-from spigot.worker.leases.lease_store import LeaseStore
-from spigot.worker.leases.lease_terms import LeaseTerms
-from spigot.worker.leases.result_log import ResultLog
-from spigot.worker.process.interruptible_redis import interruptible
-from spigot.worker.process.redis_availability import RedisAvailability
+from spigot.worker.idle.wake_up_tokens import STEP_SECONDS
 from spigot.worker.process.stop_signals import StopRequested, StopSignals
 from spigot.worker.rq.bucket_queues import Queues
-from spigot.worker.rq.command_channel import CommandChannel
-from spigot.worker.rq.registration import NameTakenError, RqRegistration
-from spigot.worker.running.executor import Executor
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner, Runner
-from spigot.worker.running.rq_callbacks import RqCallbacks
 
-from .assembly import prepare_start
+from .assembly import Assembly
+from .connections import LAST_TIMEOUT, MAIN_TIMEOUT, Connections
+from .worker_start import prepare_start
 
 log = logging.getLogger(__name__)
-
-MAIN_TIMEOUT = 3.0
-"""Seconds that the server may take to answer before it counts as away."""
-
-LAST_TIMEOUT = 0.5
-"""The same while the worker stops: it must end in time, whatever the server does."""
-
-RQ_TTL = round(ALIVE_SECONDS) + 20
-"""Seconds after its last sign of life until RQ forgets a worker."""
+Answer = TypeVar("Answer")
 
 
 class RateAwareWorker(Worker):
@@ -113,34 +88,16 @@ class RateAwareWorker(Worker):
         **rq_options: Any,
     ) -> None:
         start = prepare_start(queues, connection, settings, catalog, buckets, MAIN_TIMEOUT)
-        self._settings, self._catalog, self._buckets = start.settings, start.catalog, start.buckets
-        connection = start.connection
-        rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
-        super().__init__(
-            start.queues, name, connection=sibling(connection, timeout=MAIN_TIMEOUT), **rq_options
-        )
+        self._settings = start.settings
+        self._bucket = start.bucket
         self._stop = StopSignals(on_second=self._leave_at_once)
-        self._availability = RedisAvailability(self._stop)
-        idle = interruptible(connection, self._stop, timeout=MAIN_TIMEOUT)
-        self._bucket = LeakyBucket(idle, start.bucket, start.queues)
-        self._leases = self._leases_on(self.connection)
-        self._registration = RqRegistration(self, idle, RQ_TTL)
-        self._last_words = sibling(connection, timeout=LAST_TIMEOUT)
-        self._last_leases = self._leases_on(self._last_words)
-        self._result_log = ResultLog(
-            self._settings.result_log_path, self._settings.result_log_max_bytes
-        )
-        self._renewer = self._make_renewer(connection)
-        push_redis = sibling(connection, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
-        self._plain_pushes = PlainPushListener(push_redis, start.bucket, start.queues)
-        self._executor = self._make_executor()
-        self._claimer = self._make_claimer()
-        self._idle_time = self._make_idle_time(idle, connection)
-        # while it is idle, it is told at once: its wait for a wake-up ends
-        self._primary_watch = PrimaryWatch(connection, lambda: bool(self._executor.running))
-        self._commands = CommandChannel(
-            sibling(connection, timeout=MAIN_TIMEOUT), self.pubsub_channel_name, self.handle_payload
-        )
+        connections = Connections(start.connection, self._stop, start.settings.lease_seconds)
+        self._last_connection = connections.last
+        rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
+        super().__init__(start.queues, name, connection=connections.main, **rq_options)
+        assembly = Assembly(self, start, connections, self._stop)
+        self._parts = assembly.parts(self.runner_class, self._maintain)
+        self._executor = self._parts.executor
 
     # The loop
 
@@ -194,22 +151,9 @@ class RateAwareWorker(Worker):
 
     def _begin(self) -> None:
         """Show up in the bucket and in RQ, as soon as there is a server."""
-        try:
-            for step in (partial(check_rights, self.connection), self._show_up, self.subscribe):
-                if not self._stop.requested:
-                    self._availability.retry_until_answered(
-                        step, give_up=lambda: self._stop.requested
-                    )
-        except (NameTakenError, RightsError) as error:
-            raise SystemExit(str(error)) from error
-        except StopRequested:
-            return
-        self._renewer.start()
-        self._plain_pushes.start()
-        self._primary_watch.start()
-        file_redis = sibling(self.connection, timeout=MAIN_TIMEOUT)
-        self._buckets.follow_from_a_thread(file_redis, [self._bucket.name])
-        log.info("worker %s serves bucket %s", self.name, self._bucket.name)
+        if self._parts.presence.begin(self.subscribe):
+            self._parts.start_threads()
+            log.info("worker %s serves bucket %s", self.name, self._bucket)
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None
@@ -233,9 +177,7 @@ class RateAwareWorker(Worker):
     ) -> tuple[Job, Queue] | None:
         idle_since = time.monotonic()
         while not self._stop.requested:
-            answer = self._availability.retry_until_answered(
-                self._claimer.ask, give_up=lambda: self._stop.requested
-            )
+            answer = self._until_answered(self._parts.claimer.ask)
             if isinstance(answer, Claim):
                 if job := self._accept(answer):
                     return job, self._queue_of(answer)
@@ -245,7 +187,7 @@ class RateAwareWorker(Worker):
             if max_idle_time is not None and time.monotonic() - idle_since >= max_idle_time:
                 return None
             may_end = until_empty or max_idle_time is not None
-            self._idle_time.spend(self._first_step(answer) if may_end else answer)
+            self._parts.idle_time.spend(self._first_step(answer) if may_end else answer)
         return None
 
     def _accept(self, claim: Claim) -> ClaimedJob | None:
@@ -264,9 +206,11 @@ class RateAwareWorker(Worker):
 
     def _is_empty(self, answer: Wait) -> bool:
         """Whether nothing waits, and nothing runs that may come back."""
-        leases = keys.leases(self._bucket.name)
-        return not answer.waiting and not self._availability.retry_until_answered(
-            lambda: self.connection.zcard(leases), give_up=lambda: self._stop.requested
+        return not answer.waiting and not self._until_answered(self._parts.leases.count)
+
+    def _until_answered(self, call: Callable[[], Answer]) -> Answer | None:
+        return self._parts.availability.retry_until_answered(
+            call, give_up=lambda: self._stop.requested
         )
 
     def _maintain(self) -> None:
@@ -329,19 +273,18 @@ class RateAwareWorker(Worker):
 
     def subscribe(self) -> None:
         """Listen to RQ's commands, also when the server was away meanwhile."""
-        self._commands.open()
+        self._parts.commands.open()
 
     def unsubscribe(self) -> None:
         """Listen to RQ's commands no more."""
-        self._commands.close(LAST_TIMEOUT)
+        self._parts.commands.close(LAST_TIMEOUT)
 
     def teardown(self) -> None:
         """Leave the bucket and RQ's lists of workers; what fails runs out by itself."""
-        self._result_log.retry()
-        self.connection = self._last_words
+        self._parts.result_log.retry()
+        self.connection = self._last_connection
         try:
-            bucket = LeakyBucket(self._last_words, self._bucket.name)
-            self._claimer.sign_off(bucket, self._last_leases)
+            self._parts.sign_off()
             super().teardown()  # type: ignore[no-untyped-call]
         except RedisError as error:
             log.warning("worker %s could not sign off: %s", self.name, error)
@@ -350,86 +293,3 @@ class RateAwareWorker(Worker):
         """Obey a second signal, in its handler: the lease will bring the job back."""
         self._executor.runner.kill()
         os._exit(1)
-
-    # Settings
-
-    @property
-    def _lease_ms(self) -> int:
-        return round(self._settings.lease_seconds * 1000)
-
-    def _leases_on(self, redis: Redis) -> LeaseStore:
-        terms = LeaseTerms(
-            lease_ms=self._lease_ms,
-            max_reaps=self._settings.max_reaps,
-            keep_seconds=self._settings.keep_seconds,
-            max_refusals=self._settings.max_refusals,
-        )
-        return LeaseStore(redis, self._bucket.name, self.name, terms)
-
-    def _make_renewer(self, connection: Redis) -> LeaseRenewer:
-        lease_seconds = self._settings.lease_seconds
-        leases = self._leases_on(sibling(connection, timeout=min(2.0, lease_seconds / 4)))
-        return LeaseRenewer(
-            leases,
-            self._availability,
-            lease_seconds=lease_seconds,
-            rq_ttl=RQ_TTL,
-            on_reaped=lambda found: self._executor.take_over(found, leases),
-        )
-
-    def _make_executor(self) -> Executor:
-        stop, grace_seconds = self._stop, self._settings.grace_seconds
-        runner = self.runner_class(
-            catalog=self._catalog,
-            renewer=self._renewer,
-            stop=stop,
-            grace_seconds=grace_seconds,
-            death_penalty=self.death_penalty_class,
-        )
-        return Executor(
-            runner=runner,
-            renewer=self._renewer,
-            leases=self._leases,
-            last_leases=self._last_leases,
-            catalog=self._catalog,
-            result_log=self._result_log,
-            rq_callbacks=RqCallbacks(stop, grace_seconds, self.death_penalty_class),
-            availability=self._availability,
-            stop=stop,
-            grace_seconds=grace_seconds,
-        )
-
-    def _make_claimer(self) -> Claimer:
-        return Claimer(
-            self._bucket,
-            self.name,
-            lease_ms=self._lease_ms,
-            rq_ttl=RQ_TTL,
-            result_log=self._result_log,
-            restore=self._show_up,
-        )
-
-    def _make_idle_time(self, idle: Redis, connection: Redis) -> IdleTime:
-        bell_redis = interruptible(connection, self._stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
-        return IdleTime(
-            bucket=self._bucket,
-            leases=self._leases_on(idle),
-            wake_up=WakeUpTokens(bell_redis, self._bucket.name, self._stop),
-            plain_pushes=self._plain_pushes,
-            registration=self._registration,
-            result_log=self._result_log,
-            availability=self._availability,
-            stop=self._stop,
-            on_reaped=lambda found: self._executor.take_over(found, self._leases),
-            maintain=self._maintain,
-        )
-
-    def _show_up(self) -> None:
-        self._publish_bucket()
-        self._registration.write()
-
-    def _publish_bucket(self) -> None:
-        try:
-            self._buckets.publish(self.connection, [self._bucket.name])
-        except NewerBucketError as error:
-            raise SystemExit(str(error)) from error

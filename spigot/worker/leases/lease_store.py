@@ -186,6 +186,10 @@ class LeaseStore:
     def _forget_line(self, token: bytes) -> None:
         self.redis.hdel(keys.unlogged(self._bucket), token)
 
+    def count(self) -> int:
+        """Return how many attempts of the bucket run, or are about to."""
+        return int(self.redis.zcard(keys.leases(self._bucket)))
+
     def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)

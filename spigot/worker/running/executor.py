@@ -13,7 +13,7 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
-from spigot.worker.leases.lease_answers import Ended, Reaped
+from spigot.worker.leases.lease_answers import Ended
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
@@ -86,26 +86,6 @@ class Executor:
         if ended is not None:
             self._write_line(claim.token, ended)
             self._release_dependents(claim.job_id, ended)
-
-    def take_over(self, found: Reaped, leases: LeaseStore) -> None:
-        """Finish what dead workers left undone; called from the renewer's thread too.
-
-        Args:
-            found: What it is.
-            leases: On a connection of the thread that calls.
-
-        Raises:
-            redis.RedisError: It will be found again.
-        """
-        for token, line in found.lines.items():
-            self.result_log.write(token, line)
-        self.result_log.retry()
-        if found.count:
-            log.warning("%d jobs were taken from silent workers", found.count)
-        for fault in found.faults:
-            log.error("%s", fault)
-        for parent_id in found.parents:
-            release_dependents(leases, parent_id)
 
     def _end(self, job: ClaimedJob, outcome: Outcome) -> Ended | None:
         """Write the outcome; while the server is away the lease is kept, to write it later."""

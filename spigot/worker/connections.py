@@ -1,0 +1,53 @@
+"""A worker's connections to the server: each by its purpose, and why it is one of its own."""
+
+from redis import Redis
+
+from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
+from spigot.runtime.server.redis_connection import sibling
+from spigot.worker.idle.plain_push_listener import LOOK_SECONDS
+from spigot.worker.process.interruptible_redis import interruptible
+from spigot.worker.process.stop_signals import StopSignals
+
+MAIN_TIMEOUT = 3.0
+"""Seconds that the server may take to answer before it counts as away."""
+
+LAST_TIMEOUT = 0.5
+"""The same while the worker stops: it must end in time, whatever the server does."""
+
+RENEWAL_TIMEOUT = 2.0
+"""The same for a renewal, or a quarter of a short lease: it must be tried again in time."""
+
+
+class Connections:
+    """All clients of one worker.
+
+    A client of its own is needed where a signal is to end the wait for an answer, where the
+    time-out differs, and for each thread: one that hangs must not hold up another.
+
+    Args:
+        redis: Whose address, database and credentials are taken over.
+        stop: Ends the waits of those that a signal interrupts.
+        lease_seconds: How long a lease stands without renewal.
+
+    Attributes:
+        main: For what must be told to the end, such as outcomes, also after a signal.
+        last: For a worker that stops, with little patience.
+        claims: For asking and looking around between jobs; a signal interrupts it, and what it
+            may have claimed is given back.
+        wake_ups: For sleeping until a wake-up; a signal interrupts it. An answer may come as
+            late as the longest sleep.
+        renewals: For the thread that renews leases.
+        pushes: For the thread that waits for jobs of plain RQ, as long as one look takes.
+        commands: For the thread that hears RQ's commands.
+        bucket_file: For the thread that publishes changes of the file of buckets.
+    """
+
+    def __init__(self, redis: Redis, stop: StopSignals, lease_seconds: float) -> None:
+        self.main = sibling(redis, timeout=MAIN_TIMEOUT)
+        self.last = sibling(redis, timeout=LAST_TIMEOUT)
+        self.claims = interruptible(redis, stop, timeout=MAIN_TIMEOUT)
+        self.wake_ups = interruptible(redis, stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
+        self.renewals = sibling(redis, timeout=min(RENEWAL_TIMEOUT, lease_seconds / 4))
+        self.pushes = sibling(redis, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
+        self.commands = sibling(redis, timeout=MAIN_TIMEOUT)
+        self.bucket_file = sibling(redis, timeout=MAIN_TIMEOUT)
