@@ -50,6 +50,7 @@ ARROWS = {
     },
     "webapp.gunicorn": {*JOBS, "webapp.http", "webapp.serving", "webapp.metrics", "webapp"},
     "launch": {*JOBS, "webapp.door"},
+    "testing": {*PARTS_OF_THE_WORKER, "jobs", "webapp.door", "launch"},
 }
 """By folder, those that its modules may import. What lies deeper, such as the rules of the door,
 counts as one with the folder above. The face, the command line and the examples are on all."""

@@ -39,10 +39,14 @@ class LocalFallback:
             return Decision(Verdict.UNDECIDED, violated=tuple(denying), wait_us=RETRY_US)
         local = [check for check in checks if check.rule.on_error == "local"]
         unasked = tuple(check for check in checks if check.rule.on_error != "local")
-        with self._lock:
-            decision = self._spend(local, self._monotonic_us())
+        decision = self.spend(local)
         failed_open = decision.verdict is Verdict.ADMITTED
         return decision._replace(unasked=unasked, failed_open=failed_open)
+
+    def spend(self, checks: Sequence[RuleCheck]) -> Decision:
+        """Spend from every rule, or from none if one refuses."""
+        with self._lock:
+            return self._spend(checks, self._monotonic_us())
 
     def _spend(self, checks: Sequence[RuleCheck], now_us: int) -> Decision:
         decision = Decision.of(self._look(check, now_us) for check in checks)

@@ -1,0 +1,116 @@
+"""Runs jobs where they are enqueued, by the scripts of a real worker, in no time."""
+
+import secrets
+
+from redis import Redis
+from rq.timeouts import BaseDeathPenalty
+
+from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.store import keys
+from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
+from spigot.worker.running.function_call import ClaimedJob, prepare
+from spigot.worker.running.settlement import settle
+
+from .virtual_clock import VirtualClock
+
+NAME = "inline"
+MOST_ATTEMPTS = 100
+"""How many attempts may follow from one job that is enqueued."""
+
+
+class EndlessJobError(AssertionError):
+    """Jobs run again and again: they are refused for ever, or each enqueues the next."""
+
+
+class _NoTimeout(BaseDeathPenalty):
+    """A function that runs where it is called ends when it ends."""
+
+    def setup_death_penalty(self) -> None:
+        """Do nothing."""
+
+    def cancel_death_penalty(self) -> None:
+        """Do nothing."""
+
+
+class InlineWorker:
+    """The only worker of all buckets.
+
+    Args:
+        redis: The server in memory.
+        clock: Is set forward where a worker would wait.
+        catalog: The job types.
+        terms: What its leases are subject to.
+    """
+
+    def __init__(
+        self, redis: Redis, clock: VirtualClock, catalog: JobCatalog, terms: LeaseTerms
+    ) -> None:
+        self._redis = redis
+        self._clock = clock
+        self._catalog = catalog
+        self._terms = terms
+        self._busy = False
+
+    def run_all(self) -> None:
+        """Run jobs until none waits, or those that do wait for an operator or another job.
+
+        A job that is enqueued by a running one runs after it.
+
+        Raises:
+            EndlessJobError: A job runs again and again.
+        """
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while any([self._run_bucket(name) for name in self._bucket_names()]):
+                pass
+        finally:
+            self._busy = False
+
+    def _bucket_names(self) -> list[str]:
+        return sorted(stored_text(name) for name in self._redis.smembers(keys.buckets()))
+
+    def _run_bucket(self, name: str) -> bool:
+        """Run what the bucket has; return whether that was anything."""
+        bucket = LeakyBucket(self._redis, name)
+        count = 0
+        while (claim := self._next(bucket)) is not None:
+            count += 1
+            if count > MOST_ATTEMPTS:
+                raise EndlessJobError(f"job {claim.job_id} of bucket {name!r} goes on for ever")
+            self._run(claim, name)
+        return count > 0
+
+    def _next(self, bucket: LeakyBucket) -> Claim | None:
+        """Claim the next job, letting the time pass until it may start."""
+        while True:
+            answer = bucket.claim(NAME, secrets.token_hex(8), lease_ms=self._terms.lease_ms)
+            if isinstance(answer, Claim):
+                self._clock.pass_by(answer.wait_us / 1_000_000)
+                return answer
+            if not self._wait(bucket.name, answer):
+                return None
+
+    def _wait(self, bucket: str, answer: Wait) -> bool:
+        """Let the time pass that the bucket asks for; return whether that may help."""
+        paused, held_us = self._redis.hmget(keys.bucket(bucket), "paused", "held_until_us")
+        if paused == b"1":
+            return False
+        if answer.waiting:
+            seconds = float(held_us or 0) / 1_000_000 - self._clock.time()
+            self._clock.pass_by(max(seconds, answer.seconds))
+            return True
+        due = self._redis.zrange(keys.delayed(bucket), 0, 0, withscores=True)
+        if due:
+            self._clock.pass_by(float(due[0][1]) / 1000 - self._clock.time() + 0.001)
+        return bool(due)
+
+    def _run(self, claim: Claim, bucket: str) -> None:
+        job = ClaimedJob.of(claim, self._redis)
+        outcome = prepare(job, self._catalog, _NoTimeout)()
+        leases = LeaseStore(self._redis, bucket, NAME, self._terms)
+        settle(job, outcome, leases, self._catalog)
