@@ -31,6 +31,7 @@ class Refused:
     count: int = 0
     last_us: int = 0
     set_back: bool = False
+    first_slot_us: int = 0
 
 
 @dataclass
@@ -117,7 +118,9 @@ class BucketModel:
     def refuse(self, token: str, hold_us: int, now_us: int) -> None:
         """Hold, unless the job alone is at fault: then it goes to the end, or fails."""
         claim = self.running[token]
-        refused = self.refused.get(claim.id, Refused())
+        self._forget_the_future(now_us)
+        refused = self.refused.get(claim.id, Refused(first_slot_us=claim.slot_us))
+        refused.last_us = min(refused.last_us, now_us)
         count = refused.count + 1
         guilty = count >= SUSPECTED and self.passed_slot_us > refused.last_us
         if not guilty:
@@ -133,29 +136,36 @@ class BucketModel:
         if guilty and count >= MAX_REFUSALS:
             self.failed.add(self.running.pop(token).id)
             return
-        self.refused[claim.id] = Refused(count, now_us, guilty)
+        first_slot_us = refused.first_slot_us or claim.slot_us
+        self.refused[claim.id] = Refused(count, now_us, guilty, 0 if guilty else first_slot_us)
         self.suspected |= count >= SUSPECTED
         if guilty:
             self.put(self.running.pop(token).id, claim.queue)
         else:
-            self.give_back(token, started=True)
+            self.give_back(token, started=True, slot_us=first_slot_us)
 
     def _note_pass(self, claim: Started, now_us: int) -> None:
         if self.refused_us is None:
             return
         self.refused.pop(claim.id, None)
-        if claim.slot_us > self.passed_slot_us or self.passed_slot_us > now_us:
+        if claim.slot_us > self.passed_slot_us or self.passed_slot_us > now_us + CLAIM_AHEAD_US:
             self.passed_slot_us = claim.slot_us
 
-    def give_back(self, token: str, *, started: bool) -> None:
+    def _forget_the_future(self, now_us: int) -> None:
+        latest_us = now_us + CLAIM_AHEAD_US
+        self.passed_slot_us *= self.passed_slot_us <= latest_us
+        self.refusing_slot_us *= self.refusing_slot_us <= latest_us
+
+    def give_back(self, token: str, *, started: bool, slot_us: int | None = None) -> None:
         """Put the job at the head, behind those that came back from earlier slots."""
         claim = self.running.pop(token)
+        slot_us = claim.slot_us if slot_us is None else slot_us
         self.attempts[claim.id] -= not started
         queue = self.queues[claim.queue]
         index = 0
-        while index < len(queue) and (queue[index].returned_us or inf) < claim.slot_us:
+        while index < len(queue) and (queue[index].returned_us or inf) < slot_us:
             index += 1
-        queue.insert(index, Entry(claim.id, returned_us=claim.slot_us))
+        queue.insert(index, Entry(claim.id, returned_us=slot_us))
 
     def retry(self, token: str, delay_us: int, now_us: int) -> None:
         claim = self.running.pop(token)
@@ -209,10 +219,11 @@ class BucketModel:
         """Bring a witness forward if a suspect waits; say which queues to take a job from."""
         if not self.suspected:
             return list(self.queues)
+        self._forget_the_future(now_us)
         found: list[Aside] = []
         has_new = False
         for name in self.queues:
-            has_new = has_new or self._look_at(name, found)
+            has_new = has_new or self._look_at(name, found, now_us)
         if not any(job.is_open for job in found):
             if not has_new:
                 self.suspected, self.witness = False, ""
@@ -224,15 +235,16 @@ class BucketModel:
         self.witness = token if len(found) > 1 else self.witness
         return [best.queue]
 
-    def _look_at(self, name: str, found: list[Aside]) -> bool:
+    def _look_at(self, name: str, found: list[Aside], now_us: int) -> bool:
         queue = self.queues[name]
         for entry in queue[:LOOKED_AT]:
             refused = self.refused.get(entry.id, Refused())
             if not entry.is_job:
                 continue
+            refused.last_us = min(refused.last_us, now_us)
             is_suspect = refused.count >= SUSPECTED
             if is_suspect and self.passed_slot_us > refused.last_us and not refused.set_back:
-                refused.set_back = True
+                refused.set_back, refused.first_slot_us = True, 0
                 queue.remove(entry)
                 queue.append(Entry(entry.id))
                 continue

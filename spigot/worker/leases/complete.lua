@@ -84,15 +84,14 @@ local function count_for_rq(lease)
 end
 
 -- The estimate needs how long a worker is taken by a job: the mean of recent ones.
-local function learn_run_time(lease)
-  local key, run_us = bucket_key(lease.bucket), math.max(0, now_us - lease.slot_us)
-  local mean_us = number(try("HGET", key, "mean_run_us")) or run_us
-  try("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
+local function learn_run_time(lease, mean_us)
+  local run_us = math.max(0, now_us - lease.slot_us)
+  mean_us = number(mean_us) or run_us
+  try("HSET", bucket_key(lease.bucket), "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
 end
 
-local function wake_for_the_free_place(lease)
-  local limited = (number(try("HGET", bucket_key(lease.bucket), "max_running")) or 0) > 0
-  if limited and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
+local function wake_for_the_free_place(lease, max_running)
+  if (number(max_running) or 0) > 0 and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 end
 
 local lease = read_lease(token)
@@ -113,7 +112,8 @@ arrive(lease, fate)
 leave_attempt(lease, fate)
 count_end(entry)
 count_for_rq(lease)
-learn_run_time(lease)
-if status == "finished" or status == "failed" then note_pass(lease, now_us) end
-wake_for_the_free_place(lease)
+local known = try("HMGET", bucket_key(lease.bucket), "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
+learn_run_time(lease, known[1])
+if status == "finished" or status == "failed" then note_pass(lease, known[3], known[4], now_us) end
+wake_for_the_free_place(lease, known[2])
 return { line, has_dependents(lease.job, lease.bucket) }

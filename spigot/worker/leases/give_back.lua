@@ -42,17 +42,18 @@ local function judge(lease, fate, reaps)
     return "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
   end
   if status ~= "rate_limited" then return status, error end
-  local follows = judge_refusal(lease, refusal, now_us)
-  if follows == "refused" then
-    return follows, "Refused " .. refusal.max .. " times, while other jobs passed, at last: " .. error
+  refusal.judged = judge_refusal(lease, refusal, now_us)
+  if refusal.judged.follows == "refused" then
+    return "refused", "Refused " .. refusal.max .. " times, while other jobs passed, at last: " .. error
   end
-  if follows == "set_back" then delay_us = 0 end
+  if refusal.judged.follows == "set_back" then delay_us = 0 end
   return status, error
 end
 
 local function go_back(lease)
   if not delay_us then
-    to_head(lease.job, lease.queue, lease.slot_us)
+    local judged = refusal.judged or {}
+    to_head(lease.job, lease.queue, judged.first_slot_us or lease.slot_us)
   elseif delay_us > 0 then
     to_delayed(lease.job, lease.queue, now_us + delay_us)
   else
@@ -88,8 +89,10 @@ local function count_attempt(lease)
   if status == "" then try("HSET", job, "spigot_attempts", lease.attempt - 1) end
   if status == "retrying" then
     count_retry(lease)
-    note_pass(lease, now_us)
+    local known = try("HMGET", bucket_key(bucket), "refused_us", "passed_slot_us") or {}
+    note_pass(lease, known[1], known[2], now_us)
   end
+  if refusal.judged then count_refusal(lease, refusal.judged, now_us) end
   if status == "reaped" and max_reaps > 0 then add(job, "spigot_reaps", 1) end
 end
 

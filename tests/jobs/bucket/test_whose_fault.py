@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from redis import Redis
+from redis import Redis, ResponseError
 
+from spigot.jobs.bucket.configuring import BucketHistory
+from spigot.jobs.bucket.control import BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
@@ -213,7 +215,7 @@ def test_the_next_witness_is_a_job_that_was_not_refused(bucket, redis):
     witness = bucket.claim()
 
     assert witness.job_id == "good"
-    assert waiting(redis) == ["two", "one", "last"]  # in the order of their slots
+    assert waiting(redis) == ["one", "two", "last"]
     bucket.finish(witness)
     assert refuse(bucket).job_id == "two"
     assert waiting(redis) == ["two", "last", "one"]
@@ -307,6 +309,65 @@ def test_the_only_job_of_a_bucket_is_not_at_fault(bucket):
 
     assert len(ended) == 30
     assert bucket.status("alone") == "queued"
+
+
+@pytest.mark.parametrize("count", [2, 5, 9])
+def test_where_the_downstream_refuses_everybody_the_order_is_as_before(redis, count):
+    bucket = ClockedBucket(redis, "20/s")
+    names = [f"job-{number}" for number in range(count + 1)]
+    fill(bucket, *names)
+
+    refused = {refuse(bucket).job_id for _ in range(4 * count)}
+
+    assert len(refused) > 1
+    assert waiting(redis) == names
+
+
+def test_after_the_clock_was_set_back_the_next_refusals_count(redis):
+    bucket = ClockedBucket(redis, "20/s")
+    fill(bucket, "culprit", "other", "third", "fourth")
+    for _ in range(3):
+        refuse(bucket)
+    bucket.sleep(-3600)
+    redis.hdel(keys.bucket("default"), "held_until_us")  # which is kept
+
+    witness = bucket.claim()
+    assert witness.job_id == "other"
+    bucket.finish(witness)
+
+    assert [bucket.claim().job_id for _ in range(3)] == ["third", "fourth", "culprit"]
+
+
+def test_a_pass_before_the_clock_was_set_back_makes_nobody_guilty(redis):
+    bucket = ClockedBucket(redis, "20/s")
+    fill(bucket, "early", "culprit", "other")
+    early = bucket.claim()
+    refuse(bucket)
+    bucket.finish(early)
+    bucket.finish(bucket.claim())  # the culprit, this time
+    bucket.sleep(-3600)
+    redis.hdel(keys.bucket("default"), "held_until_us")
+    fill(bucket, "late")
+
+    assert [refuse(bucket).job_id for _ in range(4)] == ["other", "other", "other", "late"]
+    assert redis.hget(keys.job("other"), "spigot_set_back") is None
+
+
+def test_a_refusal_that_failed_half_way_counts_once(redis):
+    bucket = ClockedBucket(redis, "20/s")
+    fill(bucket, "culprit", "other")
+    for count in range(1, 4):
+        claim = bucket.claim()
+        queue = keys.queue("default")
+        kept = redis.lrange(queue, 0, -1)
+        redis.delete(queue)
+        redis.set(queue, "no list")
+        with pytest.raises(ResponseError):
+            bucket.hold(claim, 1)
+        redis.delete(queue)
+        redis.rpush(queue, *kept)
+        bucket.hold(claim, 1)
+        assert redis.hget(keys.job("culprit"), "spigot_refusals") == b"%d" % count
 
 
 # How long holds are where the downstream does not say
@@ -421,6 +482,70 @@ def test_a_job_whose_quota_alone_is_spent_goes_to_the_end(bucket):
 
 
 # What operators do
+
+
+def release(bucket: ClockedBucket) -> str:
+    return BucketControl(bucket.redis, "ada").release("default", bucket.now_us)
+
+
+def test_a_released_bucket_asks_at_once_and_knows_its_suspect(bucket):
+    fill(bucket, "culprit", "other", "third")
+    for _ in range(3):
+        refuse(bucket, 3600)
+    release(bucket)
+    assert held_for(bucket) == 0
+
+    witness = bucket.claim()
+    assert witness.job_id == "other"
+    bucket.finish(witness)
+    assert [bucket.claim().job_id for _ in range(2)] == ["third", "culprit"]
+
+
+def test_a_hold_that_was_not_stated_begins_anew_after_a_release(redis):
+    bucket = ClockedBucket(redis, "20/s")
+    fill(bucket, "first", "second", "third", "fourth")
+    for _ in range(6):
+        refuse_unsaid(bucket)
+    release(bucket)
+
+    assert refuse_unsaid(bucket)[1] == 10
+
+
+def test_a_release_while_a_probe_runs_lets_others_go(redis):
+    bucket = ClockedBucket(redis, "20/s")
+    fill(bucket, "first", "second", "third")
+    refuse_unsaid(bucket, "quota")
+    bucket.claim()
+    bucket.sleep(1)
+    assert not isinstance(bucket.ask(), Claim)
+
+    assert release(bucket) == ""
+
+    assert isinstance(bucket.ask(), Claim)
+
+
+def test_the_list_of_changes_says_who_ended_a_hold(bucket, redis):
+    fill(bucket, "first")
+    refuse(bucket, 3600)
+    until = release(bucket)
+
+    (change,) = BucketHistory(redis).read("default")
+    assert (change["by"], change["changes"]) == ("ada", {"held_until": [until, ""]})
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+def test_a_culprit_that_is_taken_away_while_its_witness_runs_disturbs_nothing(bucket, redis, how):
+    fill(bucket, "culprit", "witness", "third")
+    for _ in range(3):
+        refuse(bucket)
+    witness = bucket.claim()
+    if how == "cancel":
+        bucket.cancel("culprit")
+    else:
+        redis.delete(keys.job("culprit"))
+    bucket.finish(witness)
+
+    assert bucket.claim().job_id == "third"
 
 
 def test_cancelling_the_culprit_leaves_the_hold(bucket):

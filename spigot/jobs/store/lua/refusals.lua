@@ -7,13 +7,25 @@ the bucket, its witness, goes instead (turns.lua). Only attempts whose slot lies
 tell anything of it: one that was not refused proves it guilty (`passed_slot_us`), and one that was
 refused too proves it innocent (`refusing_slot_us`); both are compared when the job's turn comes,
 so that no suspect has to be found. A guilty job goes to the end of its queue and holds the bucket
-no more, as long as others pass; refused too often, it fails.
+no more, as long as others pass; refused too often, it fails. All others come back in the order in
+which they left first.
 ]]
 local SUSPECTED = 3
 local LONGEST_US = { wait = 300 * SECOND_US, quota = 3600 * SECOND_US } -- where none was stated
 
+local REFUSALS = { "spigot_refusals", "spigot_refused_us", "spigot_set_back", "spigot_first_slot_us" }
+
+-- Takes the fields REFUSALS of a job.
 local function read_refusals(job)
-  return { count = tonumber(job[1]) or 0, last_us = tonumber(job[2]) or 0, set_back = job[3] }
+  return { count = number(job[1]) or 0, last_us = number(job[2]) or 0, set_back = job[3],
+    first_slot_us = number(job[4]) }
+end
+
+-- A time that lies ahead was written before the server's clock was set back, and tells nothing.
+local function forget_the_future(bucket, now_us)
+  for _, field in ipairs({ "refused_us", "refusing_slot_us", "passed_slot_us" }) do
+    if bucket[field] > latest_slot_us(now_us) then bucket[field] = 0 end
+  end
 end
 
 -- nil while it may go like any other job.
@@ -23,18 +35,18 @@ local function verdict_on(refusals, bucket)
   return bucket.refusing_slot_us > refusals.last_us and "innocent" or "open"
 end
 
--- An attempt ended and was not refused: its job is no suspect, and the downstream serves.
-local function note_pass(lease, now_us)
+-- An attempt ended and was not refused: its job is no suspect, and the downstream serves. Takes
+-- `refused_us` and `passed_slot_us` of the bucket.
+local function note_pass(lease, refused_us, passed_us, now_us)
   local key = bucket_key(lease.bucket)
-  local known = redis.call("HMGET", key, "refused_us", "passed_slot_us")
-  local refused_us, passed_us = tonumber(known[1]), tonumber(known[2]) or 0
+  refused_us, passed_us = number(refused_us), number(passed_us) or 0
   if not refused_us then return end
   if refused_us > now_us then refused_us = 0 end -- the clock was set back
-  redis.call("HDEL", RQ_JOB .. lease.job, "spigot_refusals", "spigot_refused_us", "spigot_set_back")
-  if lease.slot_us <= passed_us and passed_us <= now_us then return end
-  redis.call("HSET", key, "passed_slot_us", lease.slot_us)
+  try("HDEL", RQ_JOB .. lease.job, unpack(REFUSALS))
+  if lease.slot_us <= passed_us and passed_us <= latest_slot_us(now_us) then return end
+  try("HSET", key, "passed_slot_us", lease.slot_us)
   if lease.slot_us > refused_us then
-    redis.call("HDEL", key, "probing", "probe_token", "hold_level")
+    try("HDEL", key, "probing", "probe_token", "hold_level")
     wake(lease.bucket)
   end
 end
@@ -71,32 +83,45 @@ end
 -- Of a job that was cancelled or deleted meanwhile: what the downstream said counts all the same.
 local function hold_for(lease, refusal, now_us)
   local bucket = read_bucket(lease.bucket)
-  if bucket then hold(bucket, lease, refusal, now_us, false) end
+  if not bucket then return end
+  forget_the_future(bucket, now_us)
+  hold(bucket, lease, refusal, now_us, false)
 end
 
--- Returns what becomes of the job: "again", "set_back" or "refused". `refusal` has kind, wait_us,
+-- Decides what becomes of the job, which is in `follows`: "again", "set_back" or "refused". Holds
+-- the bucket, and writes nothing else, so that it may be done again. `refusal` has kind, wait_us,
 -- stated, reason, and max, which is how often a guilty job may be refused.
 local function judge_refusal(lease, refusal, now_us)
-  local job, bucket = RQ_JOB .. lease.job, read_bucket(lease.bucket)
-  if not bucket then return "again" end -- the server was emptied
-  local before = read_refusals(redis.call("HMGET", job, "spigot_refusals", "spigot_refused_us", "spigot_set_back"))
+  local bucket = read_bucket(lease.bucket)
+  if not bucket then return { follows = "again" } end -- the server was emptied
+  forget_the_future(bucket, now_us)
+  local before = read_refusals(redis.call("HMGET", RQ_JOB .. lease.job, unpack(REFUSALS)))
+  before.last_us = math.min(before.last_us, now_us)
   local others_pass = before.count > 0 and bucket.passed_slot_us > before.last_us
-  local count = before.count + 1
+  local count, set_back = before.count + 1, before.set_back
   if others_pass and count >= SUSPECTED then
-    before.set_back = "1"
+    set_back = "1"
   else
     hold(bucket, lease, refusal, now_us, before.count >= SUSPECTED)
-    if verdict_on(before, bucket) == "innocent" then before.set_back = nil end
-    if not before.set_back then count = math.min(count, SUSPECTED) end -- nobody spoke against it
+    if verdict_on(before, bucket) == "innocent" then set_back = nil end
+    if not set_back then count = math.min(count, SUSPECTED) end -- nobody spoke against it
   end
-  if before.set_back then redis.call("HDEL", job, "spigot_returned_us") end
-  if before.set_back and count >= refusal.max then return "refused" end
-  redis.call("HSET", job, "spigot_refusals", count, "spigot_refused_us", now_us)
-  if before.set_back then
-    redis.call("HSET", job, "spigot_set_back", 1)
+  if set_back and count >= refusal.max then return { follows = "refused" } end
+  return { follows = set_back and "set_back" or "again", count = count,
+    first_slot_us = not set_back and (before.first_slot_us or lease.slot_us) or nil }
+end
+
+-- After the move: what is done again when a script failed half-way must not count again.
+local function count_refusal(lease, judged, now_us)
+  if not judged.count then return end
+  local job = RQ_JOB .. lease.job
+  if judged.follows == "set_back" then
+    try("HSET", job, "spigot_refusals", judged.count, "spigot_refused_us", now_us, "spigot_set_back", 1)
+    try("HDEL", job, "spigot_first_slot_us", "spigot_returned_us")
   else
-    redis.call("HDEL", job, "spigot_set_back")
+    try("HSET", job, "spigot_refusals", judged.count, "spigot_refused_us", now_us,
+      "spigot_first_slot_us", judged.first_slot_us)
+    try("HDEL", job, "spigot_set_back")
   end
-  if count >= SUSPECTED then redis.call("HSET", bucket_key(lease.bucket), "suspected_us", now_us) end
-  return before.set_back and "set_back" or "again"
+  if judged.count >= SUSPECTED then try("HSET", bucket_key(lease.bucket), "suspected_us", now_us) end
 end

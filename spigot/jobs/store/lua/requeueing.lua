@@ -9,7 +9,7 @@ local function restore_retries(job)
   local left, used = number(retries[1]), number(retries[2])
   if left and used then redis.call("HSET", job, "retries_left", left + used) end
   redis.call("HDEL", job, "number_of_retries", "spigot_reaps", "spigot_refusals",
-    "spigot_refused_us", "spigot_set_back")
+    "spigot_refused_us", "spigot_set_back", "spigot_first_slot_us")
 end
 
 -- nil, or why it may not wait: {"full" | "draining", bucket, ms until it is worth to come back},

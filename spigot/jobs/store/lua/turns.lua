@@ -10,15 +10,15 @@ local WITNESS_US = 300 * SECOND_US -- how long a suspect that waits alone waits 
 -- nil if the entry is no job that may run.
 local function read_candidate(id)
   local job = lenient("HMGET", RQ_JOB .. id, "spigot_refusals", "spigot_refused_us",
-    "spigot_set_back", unpack(WAITS))
-  return job and counts(unpack(job, 4, 7)) and read_refusals(job) or nil
+    "spigot_set_back", "spigot_first_slot_us", unpack(WAITS))
+  return job and counts(unpack(job, 5, 8)) and read_refusals(job) or nil
 end
 
 local function queue_of(list) return string.sub(list, #RQ_QUEUE + 1) end
 
 local function set_back(id, list)
   redis.call("HSET", RQ_JOB .. id, "spigot_set_back", 1)
-  redis.call("HDEL", RQ_JOB .. id, "spigot_returned_us")
+  redis.call("HDEL", RQ_JOB .. id, "spigot_returned_us", "spigot_first_slot_us")
   to_queue(id, queue_of(list))
 end
 
@@ -29,12 +29,20 @@ local function bring_forward(list, index, id)
   note_places(queue_of(list), redis.call("LRANGE", list, 0, index), head_of(queue_of(list)))
 end
 
+-- A refusal that lies ahead is from before the server's clock was set back: it counts as one of now.
+local function mend_the_time_of(id, refusals, now_us)
+  if refusals.last_us <= now_us then return end
+  refusals.last_us = now_us
+  redis.call("HSET", RQ_JOB .. id, "spigot_refused_us", now_us)
+end
+
 -- Adds the first jobs of a queue to `found`, up to one that was never refused; a guilty one goes to
 -- the end. Returns whether there is such a job.
-local function look_at(list, bucket, found)
+local function look_at(list, bucket, found, now_us)
   local index = 0
   for _, id in ipairs(redis.call("LRANGE", list, 0, LOOKED_AT - 1)) do
     local refusals = read_candidate(id)
+    if refusals then mend_the_time_of(id, refusals, now_us) end
     local verdict = refusals and verdict_on(refusals, bucket)
     if verdict == "guilty" and not refusals.set_back then
       set_back(id, list)
@@ -72,9 +80,10 @@ end
 -- witness. `token` is of the attempt that is to begin.
 local function turns(queues, bucket, token, now_us)
   if bucket.suspected_us == 0 then return queues end
+  forget_the_future(bucket, now_us)
   local key, found, has_open, has_new = bucket_key(bucket.name), {}, false, false
   for _, list in ipairs(queues) do
-    has_new = has_new or look_at(list, bucket, found)
+    has_new = has_new or look_at(list, bucket, found, now_us)
   end
   for _, job in ipairs(found) do has_open = has_open or job.is_open end
   if not has_open then
