@@ -32,7 +32,13 @@ OF_A_QUEUE = {
     "scheduled": "sorted set",
     "deferred": "sorted set",
 }
-SEVERAL = {keys.buckets(): "set", "rq:queues": "set"}
+SEVERAL = {
+    keys.buckets(): "set",
+    "rq:queues": "set",
+    keys.sweep(): "hash",
+    keys.missing(): "sorted set",
+    keys.sought(): "hash",
+}
 MEND = "find out who wrote it, and delete it"
 
 

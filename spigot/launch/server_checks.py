@@ -19,6 +19,7 @@ from spigot.runtime.settings import Settings
 
 from .finding import Finding
 from .key_checks import check_keys, is_spoilt
+from .lost_job_checks import check_lost_jobs
 
 OLDEST_VERSION = (6, 2)
 ANSWER_SECONDS = 2.0
@@ -44,6 +45,7 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
     if all(finding.ok for finding in found):
         with connect(url, timeout=ANSWER_SECONDS) as redis:
             findings += check_keys(redis)
+            findings.append(check_lost_jobs(redis))
             findings += check_workers(redis, buckets)
     return findings
 

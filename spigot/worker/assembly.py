@@ -16,6 +16,7 @@ from spigot.worker.idle.wake_up_tokens import WakeUpTokens
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
+from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.leases.takeover import take_over
 from spigot.worker.process.redis_availability import RedisAvailability
@@ -132,10 +133,14 @@ class Assembly:
     def _leases_on(self, redis: Redis) -> LeaseStore:
         return LeaseStore(redis, self._start.bucket, self._worker.name, self._terms)
 
+    def _lost_jobs_on(self, redis: Redis) -> LostJobs:
+        return LostJobs(redis, self._worker.name, self._terms)
+
     def _make_renewer(self) -> LeaseRenewer:
         leases = self._leases_on(self._connections.renewals)
         return LeaseRenewer(
             leases,
+            self._lost_jobs_on(self._connections.renewals),
             self._availability,
             lease_seconds=self._settings.lease_seconds,
             rq_ttl=RQ_TTL,
@@ -181,6 +186,7 @@ class Assembly:
         return IdleTime(
             bucket=self._bucket,
             leases=self._leases_on(self._connections.claims),
+            lost_jobs=self._lost_jobs_on(self._connections.claims),
             wake_up=WakeUpTokens(self._connections.wake_ups, self._start.bucket, self._stop),
             plain_pushes=self._plain_pushes,
             registration=self._registration,

@@ -30,7 +30,9 @@ SETTINGS = {*BucketConfig.model_fields, *OperatorSettings.model_fields, *rate_fi
 HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r'lease: KEYS\[1\]|"spigot:1:lease:" \.\. [\w.]+',
+    "sweep": r"sweep: KEYS\[1\]",
     "idempotency": r"idempotency: KEYS\[4\]",
+    "sought": r"sought: KEYS\[3\]",
     "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
 }
 """How scripts name a hash, `add` any. Jobs' fields are known by name; other hashes have none."""
@@ -183,7 +185,11 @@ def test_every_field_of_a_bucket_has_its_row():
 
 @pytest.mark.parametrize(
     ("kind", "title"),
-    [("lease", "Fields of a lease"), ("idempotency", "Fields of an idempotency key")],
+    [
+        ("lease", "Fields of a lease"),
+        ("sweep", "Fields of the search for lost jobs"),
+        ("idempotency", "Fields of an idempotency key"),
+    ],
 )
 def test_every_field_of_a_small_hash_has_its_row(kind, title):
     compare(f"fields of a hash ({kind})", first_column(section(title)), fields_in_scripts(kind))

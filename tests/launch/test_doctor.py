@@ -220,3 +220,18 @@ def sign_on(redis, bucket, *alive_for_ms):
     now_ms = seconds * 1000 + microseconds // 1000
     until = {f"worker-{n}": now_ms + ms for n, ms in enumerate(alive_for_ms)}
     redis.zadd(keys.workers(bucket), until)
+
+
+def test_jobs_that_are_missing_are_wrong_and_those_brought_back_are_told(settings, redis):
+    (finding,) = [f for f in examine(settings) if f.check == "lost jobs"]
+    assert finding.ok
+    assert finding.detail.startswith("0 jobs are missing, 0 were brought back so far; no worker")
+
+    redis.zadd(keys.missing(), {'["default","a"]': 1})
+    redis.hset(keys.sought(), "b", '["default","b"]')
+    redis.sadd(keys.buckets(), "default")
+    redis.hset(keys.stats("default"), mapping={"brought_back:rq": 2, "brought_back:note": 1})
+    redis.hset(keys.sweep(), "begun_ms", redis.time()[0] * 1000 - 30_000)
+
+    (detail,) = wrong(settings, "lost jobs")
+    assert detail.startswith("2 jobs are missing, 3 were brought back so far; workers began")

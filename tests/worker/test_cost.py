@@ -72,6 +72,11 @@ class CountedLeases:
         return Reaped({}, [], 0)
 
 
+class NoLostJobs:
+    def look(self):
+        return None
+
+
 class TestLeaseRenewer:
     @pytest.fixture
     def leases(self):
@@ -82,6 +87,7 @@ class TestLeaseRenewer:
         stop = StopSignals(on_second=lambda: None)
         renewer = LeaseRenewer(
             leases,
+            NoLostJobs(),
             RedisAvailability(stop),
             lease_seconds=60,
             rq_ttl=60,

@@ -77,6 +77,21 @@ def dependents(name: str) -> str:
     return f"{PREFIX}bucket:{name}:dependents"
 
 
+def sweep() -> str:
+    """Hash: how far the search for lost jobs is (``sweep.lua`` writes it)."""
+    return f"{PREFIX}sweep"
+
+
+def missing() -> str:
+    """Sorted set: jobs that were seen in no place, each with its state, by the ms since when."""
+    return f"{PREFIX}missing"
+
+
+def sought() -> str:
+    """Hash: jobs that were missing for long enough, by id; they are looked for in all places."""
+    return f"{PREFIX}sought"
+
+
 def idempotency(key: str) -> str:
     """Hash: fingerprint and job id of the first request with this key."""
     return f"{PREFIX}idempotency:{key}"

@@ -78,7 +78,7 @@ def probe_commands(token: str) -> list[Command]:
     return [
         ("SET", text, 1, "PX", 60000), ("EXISTS", text), ("MGET", text),
         ("COPY", text, f"{text}_copy"),
-        ("EXPIRE", text, 60), ("PERSIST", text), ("PEXPIREAT", text, 1),
+        ("EXPIRE", text, 60), ("TTL", text), ("PERSIST", text), ("PEXPIREAT", text, 1),
         ("HSET", hash_, "a", 1), ("HSETNX", hash_, "a", 1), ("HGET", hash_, "a"),
         ("HMGET", hash_, "a"), ("HGETALL", hash_), ("HLEN", hash_), ("HEXISTS", hash_, "a"),
         ("HINCRBY", hash_, "a", 1), ("HINCRBYFLOAT", hash_, "a", 1), ("HRANDFIELD", hash_),

@@ -83,6 +83,10 @@ COUNTERS = {
     ),
     "spigot_jobs_abandoned": ("abandoned", "Jobs given up: their workers died too often."),
     "spigot_jobs_reaped": ("reaped", "Attempts taken back from workers that died or stopped."),
+    "spigot_jobs_brought_back": (
+        "brought_back",
+        "Jobs that were found in no place, because something failed, and put back.",
+    ),
     "spigot_jobs_cancelled": ("cancelled", "Jobs that were cancelled while they ran."),
 }
 

@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.process.stop_signals import StopSignals
@@ -30,6 +31,7 @@ class IdleTime:
     Args:
         bucket: On a connection that a signal interrupts.
         leases: Of that bucket and connection.
+        lost_jobs: Looked for from time to time, on that connection.
         wake_up: Wakes this worker.
         plain_pushes: Wakes a worker for jobs that plain RQ pushes.
         registration: This worker among those of RQ.
@@ -45,6 +47,7 @@ class IdleTime:
         *,
         bucket: LeakyBucket,
         leases: LeaseStore,
+        lost_jobs: LostJobs,
         wake_up: WakeUpTokens,
         plain_pushes: PlainPushListener,
         registration: RqRegistration,
@@ -56,6 +59,7 @@ class IdleTime:
     ) -> None:
         self._bucket = bucket
         self._leases = leases
+        self._lost_jobs = lost_jobs
         self._wake_up = wake_up
         self._plain_pushes = plain_pushes
         self._registration = registration
@@ -104,6 +108,8 @@ class IdleTime:
             self._registration.stay()
             if answer.polling and self._must_reap():
                 self._reap()
+            if answer.polling and (found := self._lost_jobs.look()):
+                self._on_reaped(found)
             self._maintain()
         except RedisError as error:
             self._availability.note_error(error)

@@ -39,6 +39,7 @@ class Reaped:
         count: Jobs that were taken from silent workers.
         faults: What could not be read or done, and why.
         more: Whether there is more to do, so that it is worth to look again at once.
+        brought_back: What is to be said of each job that was in no place.
     """
 
     lines: dict[str, bytes]
@@ -46,3 +47,4 @@ class Reaped:
     count: int
     faults: list[str] = field(default_factory=list)
     more: bool = False
+    brought_back: list[str] = field(default_factory=list)

@@ -12,6 +12,7 @@ from spigot.worker.process.redis_availability import RETRY_SECONDS, RedisAvailab
 
 from .lease_answers import Reaped
 from .lease_store import LeaseStore
+from .lost_jobs import LostJobs
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class LeaseRenewer:
 
     Args:
         leases: On a connection that only this thread uses.
+        lost_jobs: Looked for after leases were renewed, on the same connection.
         availability: Is told whether the server answers.
         lease_seconds: How long a lease stands without renewal.
         rq_ttl: Seconds until RQ forgets the worker.
@@ -51,6 +53,7 @@ class LeaseRenewer:
     def __init__(
         self,
         leases: LeaseStore,
+        lost_jobs: LostJobs,
         availability: RedisAvailability,
         *,
         lease_seconds: float,
@@ -58,6 +61,7 @@ class LeaseRenewer:
         on_reaped: Callable[[Reaped], None],
     ) -> None:
         self._leases = leases
+        self._lost_jobs = lost_jobs
         self._availability = availability
         self._lease_seconds = lease_seconds
         self._rq_ttl = rq_ttl
@@ -146,6 +150,8 @@ class LeaseRenewer:
         self._cancel(renewed.cancelled)
         self._availability.note_answer()
         self._on_reaped(self._leases.reap())
+        if found := self._lost_jobs.look():
+            self._on_reaped(found)
 
     def _note_renewal(self, tokens: set[str], sent_at: float) -> None:
         with self._changed:

@@ -26,6 +26,8 @@ def take_over(leases: LeaseStore, result_log: ResultLog, found: Reaped) -> None:
     result_log.retry()
     if found.count:
         log.warning("%d jobs were taken from silent workers", found.count)
+    for text in found.brought_back:
+        log.error("job %s", text)
     for fault in found.faults:
         log.error("%s", fault)
     for parent_id in found.parents:
