@@ -1,5 +1,6 @@
 """One private server for the whole run, emptied after each test."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from tests.support.servers import own_server
 settings.register_profile("repeat", deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeat")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the thousands of tests, so that it looks at what tests leave alone."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

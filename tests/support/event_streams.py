@@ -1,6 +1,7 @@
 """Streams of a job's changes, as a browser reads them."""
 
 import json
+from dataclasses import replace
 
 from spigot.jobs.job.state import JobState
 
@@ -9,6 +10,11 @@ JOB = JobState(
     None, revision=1,
 )  # fmt: skip
 """One that waits."""
+
+
+def after(revision: int, status: str = "started") -> JobState:
+    """Return the job as it is after another change."""
+    return replace(JOB, revision=revision, status=status)
 
 
 def parsed(text: bytes) -> list[dict]:

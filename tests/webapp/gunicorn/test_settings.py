@@ -62,6 +62,22 @@ def config():
     return config
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory, redis_url):
+    """Where a web listens that no test disturbs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPIGOT_DATA_DIR", str(tmp_path_factory.mktemp("web")))
+        patch.setenv("REDIS_URL", redis_url)
+        with serving() as (_, connection):
+            yield f"{connection.host}:{connection.port}"
+
+
+@pytest.fixture
+def undisturbed(address):
+    with closing(HTTPConnection(address, timeout=20)) as connection:
+        yield connection
+
+
 @contextmanager
 def serving():
     with run_script(WEB, "--port", free_port()) as web:
@@ -91,17 +107,16 @@ def test_requests_have_less_time_to_end_than_spigot_up_gives_the_web(config):
     assert config.graceful_timeout == GRACEFUL_SECONDS < WEB_STOP_SECONDS
 
 
-def test_no_forwarding_header_is_believed():
-    with serving() as (_, connection):
-        headers = {
-            "X-Forwarded-For": "192.0.2.1",
-            "X-Forwarded-Proto": "https",
-            "X-Forwarded-Ssl": "on",
-            "Script_Name": "/admin",
-            "Path_Info": "/secret",
-        }
+def test_no_forwarding_header_is_believed(undisturbed):
+    headers = {
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-Ssl": "on",
+        "Script_Name": "/admin",
+        "Path_Info": "/secret",
+    }
 
-        _, body = get(connection, "/environ", **headers)
+    _, body = get(undisturbed, "/environ", **headers)
 
     assert json.loads(body) == {
         "REMOTE_ADDR": "127.0.0.1",
@@ -119,9 +134,8 @@ def test_no_forwarding_header_is_believed():
         ("/", {f"X-{n}": "a" for n in range(70)}),
     ],
 )
-def test_a_request_beyond_the_limits_is_refused(path, headers):
-    with serving() as (_, connection):
-        status, _ = get(connection, path, **headers)
+def test_a_request_beyond_the_limits_is_refused(path, headers, undisturbed):
+    status, _ = get(undisturbed, path, **headers)
 
     assert 400 <= status < 500
 

@@ -12,10 +12,10 @@ from spigot.jobs.store import keys
 from spigot.webapp.routes import one_job as one_job_routes
 from spigot.webapp.waiting.event_stream import event_id
 from spigot.worker.leases.attempt_report import AttemptReport
+from tests.support.event_streams import parsed
 from tests.support.problem_check import is_problem
 from tests.support.processes import wait_for
 from tests.support.servers import own_server
-from tests.webapp.waiting.test_event_stream import parsed
 
 
 @pytest.fixture

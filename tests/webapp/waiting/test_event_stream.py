@@ -4,13 +4,8 @@ from dataclasses import replace
 import pytest
 from werkzeug.datastructures import Headers
 
-from spigot.jobs.job.state import JobState
 from spigot.webapp.waiting.event_stream import HEARTBEAT_SECONDS, EventStream, event_id
-from tests.support.event_streams import JOB, parsed
-
-
-def after(revision: int, status: str = "started") -> JobState:
-    return replace(JOB, revision=revision, status=status)
+from tests.support.event_streams import JOB, after, parsed
 
 
 def test_begins_with_head_and_present_state():

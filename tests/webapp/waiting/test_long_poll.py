@@ -8,8 +8,7 @@ from werkzeug.datastructures import Headers
 
 from spigot.webapp.routes.one_job import cancelled_answer, job_answer
 from spigot.webapp.waiting.long_poll import LongPoll
-
-from .test_event_stream import JOB, after
+from tests.support.event_streams import JOB, after
 
 
 def wait(seconds: float = 5) -> LongPoll:

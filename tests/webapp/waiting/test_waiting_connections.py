@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.event_streams import parsed
 from tests.support.processes import wait_for
-
-from .test_event_stream import parsed
 
 
 def read_until(connection, text: bytes) -> bytes:
