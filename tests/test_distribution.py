@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 import spigot
+from spigot.runtime.listening_socket import free_port
+from tests.support.processes import wait_for
+from tests.support.visitors import Visitor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -103,3 +106,25 @@ def test_each_name_of_the_face_loads_there(installed, tmp_path):
     place = run(installed / "python", "-c", code, folder=tmp_path)
 
     assert Path(place.strip()).is_relative_to(installed.parent)
+
+
+def test_up_runs_in_an_empty_folder(installed, tmp_path):
+    port = free_port()
+    command = [installed / "spigot", "up", "--port", str(port), "--workers", "1"]
+    environment = {"PATH": f"{installed}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    log = tmp_path / "up.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_for(lambda: process.poll() is not None or "Try it" in log.read_text(), 100)
+        document = {"doc_id": "doc_1"}
+        answer = Visitor(f"http://127.0.0.1:{port}").post("/process-doc/", document)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+    assert answer.status == 202, log.read_text()
+    assert log.read_text().count("running on defaults, without") == 1
+    assert "apps        spigot.examples" in log.read_text()

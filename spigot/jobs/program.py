@@ -13,6 +13,7 @@ from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Priority, Repeated
 from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
@@ -48,8 +49,9 @@ class Program:
             OperatorError: A setting, an app or a file cannot be used, or there is no server.
         """
         settings = load_settings() if url is None else load_settings(redis_url=url)
-        catalog = JobCatalog.load(settings.apps)
-        configs, _ = with_buckets(load_bucket_configs(settings.buckets), catalog.bucket_names())
+        catalog = JobCatalog.load(choose_apps(settings))
+        read = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
+        configs, _ = with_buckets(read, catalog.bucket_names())
         redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
         queue = JobQueue(redis, catalog, configs, keep_seconds=settings.keep_seconds)
         return cls(redis, queue, settings.keep_seconds)

@@ -34,7 +34,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Look at everything; at what is on the server only if that answers."""
     findings, buckets = check_job_types(settings)
     return [
-        check_rate_limits(settings.rate_limits),
+        check_rate_limits(settings),
         *findings,
         check_result_log(settings.result_log_path),
         *check_servers(settings, buckets),

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from spigot.jobs.bucket.config import load_bucket_configs
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.settings import Settings
@@ -16,13 +17,16 @@ LOW_DISK_BYTES = 50_000_000
 NO_JOB_TYPES = "none: name a module with job types in SPIGOT_APPS, unless all jobs are plain RQ's"
 
 
-def check_rate_limits(path: Path) -> Finding:
+def check_rate_limits(settings: Settings) -> Finding:
     """Check that the rules of the door can be used."""
     try:
-        rules = read_rules(path)
+        path = settings.rate_limits
+        rules = read_rules(path, optional=settings.is_unset("rate_limits"))
     except OperatorError as error:
         return Finding("rate limits", False, str(error), "mend the file; {} is valid")
-    return Finding("rate limits", True, f"{path}: {', '.join(rules.by_name) or 'no rules'}")
+    return Finding(
+        "rate limits", True, f"{_named(path, settings)}: {', '.join(rules.by_name) or 'no rules'}"
+    )
 
 
 def check_job_types(settings: Settings) -> tuple[list[Finding], set[str]]:
@@ -34,19 +38,27 @@ def check_job_types(settings: Settings) -> tuple[list[Finding], set[str]]:
     findings: list[Finding] = []
     buckets: set[str] = set()
     try:
-        configs = load_bucket_configs(settings.buckets)
+        configs = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
         buckets |= configs.keys()
-        findings.append(Finding("buckets", True, f"{settings.buckets}: {', '.join(configs)}"))
+        findings.append(
+            Finding("buckets", True, f"{_named(settings.buckets, settings)}: {', '.join(configs)}")
+        )
     except OperatorError as error:
         findings.append(Finding("buckets", False, str(error), "mend the file"))
     try:
-        catalog = JobCatalog.load(settings.apps)
+        catalog = JobCatalog.load(choose_apps(settings))
         buckets |= catalog.bucket_names()
         names = ", ".join(job_type.name for job_type in catalog)
         findings.append(Finding("job types", True, names or NO_JOB_TYPES))
     except OperatorError as error:
         findings.append(Finding("job types", False, str(error), "mend the module or SPIGOT_APPS"))
     return findings, buckets
+
+
+def _named(path: Path, settings: Settings) -> str:
+    return (
+        f"{path} (not there: as if it were {{}})" if path in settings.missing_files() else str(path)
+    )
 
 
 def check_result_log(path: Path) -> Finding:

@@ -14,8 +14,10 @@ import click
 
 from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.store.server_check import check_server
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.runtime.listening_socket import listen, local_url
 from spigot.runtime.log_setup import set_up_logging
+from spigot.runtime.missing_files import tell_missing_files
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
 
@@ -29,8 +31,8 @@ log = logging.getLogger(__name__)
 
 # -P: what lies in the current folder must not stand in for our packages.
 SPIGOT = (sys.executable, "-P", "-m", "spigot")
-WEB = (*SPIGOT, "web")
-WORKERS = (*SPIGOT, "worker")
+WEB = (*SPIGOT, "web", "--under-up")
+WORKERS = (*SPIGOT, "worker", "--under-up")
 
 SERVER_START_SECONDS = 600.0
 """A server that has many jobs to load takes its time."""
@@ -67,6 +69,7 @@ def up(host: str | None, port: int | None, workers: int | None) -> None:
     given = {"host": host, "port": port}
     settings = load_settings(**{name: v for name, v in given.items() if v is not None})
     set_up_logging(settings.log_format)
+    settings = settings.model_copy(update={"apps": choose_apps(settings)})
     count = () if workers is None else ("--count", str(workers))
     run(settings, web=WEB, workers=(*WORKERS, *count))
 
@@ -82,11 +85,14 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
     Raises:
         OperatorError: Something could not be started, or web or server ended.
     """
-    load_bucket_configs(settings.buckets)  # a fault in it is told once, before anything starts
+    tell_missing_files(settings)
+    # A fault in the buckets is told once, before anything starts.
+    load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
     host, port = _free_address(settings)
     url = local_url(host, port)
     with suppress(StopRequested), _supervised_server(settings) as (supervisor, server):
-        options = {"env": {**os.environ, **server.environment}}
+        apps = {"SPIGOT_APPS": ",".join(settings.apps)}  # chosen once, and so told once
+        options = {"env": {**os.environ, **apps, **server.environment}}
         grace = settings.grace_seconds + GIVE_BACK_SECONDS
         supervisor.start(Child("workers", workers, grace, restart=True, options=options))
         address = ("--host", host, "--port", str(port))

@@ -63,13 +63,14 @@ class Settings(BaseSettings):
     """A larger result log is renamed to one with the time in its name, and a new one begun."""
 
     apps: Annotated[tuple[str, ...], NoDecode] = ("spigot.examples",)
-    """Python modules or packages with job types and blueprints, separated by commas."""
+    """Python modules or packages with job types and blueprints, separated by commas. Unset: the
+    one of the current folder that defines job types, or else the examples."""
 
     rate_limits: Path = Path("rate_limits.json")
-    """The rules at the door."""
+    """The rules at the door. Unset: a file that is not there counts as `{}`."""
 
     buckets: Path = Path("buckets.json")
-    """The buckets' rates and capacities."""
+    """The buckets' rates and capacities. Unset: a file that is not there counts as `{}`."""
 
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
     """Networks (CIDR, separated by commas) of proxies whose `X-Forwarded-For`, `-Proto`, `-Host`
@@ -126,6 +127,15 @@ class Settings(BaseSettings):
     def result_log_path(self) -> Path:
         """Where the result log is, whether it was set or not."""
         return self.result_log or self.data_dir / "results.jsonl"
+
+    def is_unset(self, field: str) -> bool:
+        """Return whether nobody set a field, so that its default holds."""
+        return field not in self.model_fields_set
+
+    def missing_files(self) -> list[Path]:
+        """Return which of the two files nobody named and do not exist: each counts as ``{}``."""
+        files = {"rate_limits": self.rate_limits, "buckets": self.buckets}
+        return [path for name, path in files.items() if self.is_unset(name) and not path.exists()]
 
     @field_validator("cors_origins", mode="before")
     @classmethod

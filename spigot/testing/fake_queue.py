@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.settings import load_settings
 from spigot.worker.leases.lease_terms import LeaseTerms
@@ -139,7 +140,7 @@ def _in_memory(
             keep_seconds=settings.keep_seconds,
             max_refusals=settings.max_refusals,
         )
-        yield queue, InlineWorker(redis, clock, JobCatalog.load(settings.apps), terms)
+        yield queue, InlineWorker(redis, clock, JobCatalog.load(choose_apps(settings)), terms)
 
 
 @contextmanager

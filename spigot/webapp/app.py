@@ -14,12 +14,15 @@ from spigot.jobs.job.events import JobEvents
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
 from spigot.webapp.dashboard.changes import Changes
 from spigot.webapp.door.door import Door
+from spigot.webapp.door.rate_limits.clock import Clock
+from spigot.webapp.door.rate_limits.rules_file import RulesFile
 from spigot.webapp.http.admin import Admin, is_admin
 from spigot.webapp.metrics.web_metrics import WebMetrics
 from spigot.webapp.serving.client_body import with_client_body
@@ -58,8 +61,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         OperatorError: The process should print it and stop.
     """
     settings = settings or load_settings()
-    catalog = JobCatalog.load(settings.apps)
-    buckets = BucketFile(settings.buckets, catalog.bucket_names())
+    catalog = JobCatalog.load(choose_apps(settings))
+    buckets = BucketFile(
+        settings.buckets, catalog.bucket_names(), optional=settings.is_unset("buckets")
+    )
     url = find_server_url(settings)
     redis = connect(url, timeout=REPLY_SECONDS)
     _publish(redis, buckets)
@@ -107,7 +112,11 @@ def create_app(settings: Settings | None = None) -> Flask:
 def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> Door:
     door = Door(
         app,
-        rules=settings.rate_limits,
+        rules=RulesFile(
+            settings.rate_limits,
+            Clock().monotonic_us,
+            optional=settings.is_unset("rate_limits"),
+        ),
         redis_url=redis_url,
         key_prefix="",
         trusted_proxies=settings.trusted_proxies,

@@ -10,8 +10,10 @@ from redis.exceptions import RedisError
 from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.store import keys
 from spigot.jobs.store.server_check import check_server
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
+from spigot.runtime.missing_files import tell_missing_files
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
@@ -31,15 +33,26 @@ DEFAULT_WORKERS = 2
 @click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
 @click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
 @click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")
-def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simple: bool) -> None:
+@click.option("--under-up", is_flag=True, hidden=True)  # which has told what is missing
+def worker(
+    buckets: tuple[str, ...],
+    count: int | None,
+    until_empty: bool,
+    simple: bool,
+    under_up: bool,
+) -> None:
     """Run jobs, each bucket at its rate, until told to stop.
 
     Without BUCKET, every bucket gets workers: as many as buckets.json says, or 2.
     """
     settings = load_settings()
     set_up_logging(settings.log_format)
-    catalog = JobCatalog.load(settings.apps)
-    configs = BucketFile(settings.buckets, catalog.bucket_names())
+    if not under_up:
+        tell_missing_files(settings)
+    catalog = JobCatalog.load(choose_apps(settings))
+    configs = BucketFile(
+        settings.buckets, catalog.bucket_names(), optional=settings.is_unset("buckets")
+    )
     _check_known(buckets, configs)
     url = find_server_url(settings)
     check_server(url)  # it may come and go later
@@ -51,7 +64,7 @@ def worker(buckets: tuple[str, ...], count: int | None, until_empty: bool, simpl
     ]
     worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
 
-    with suppress(RedisError):  # the workers publish as well, and XX
+    with suppress(RedisError):  # the workers publish as well, and insist
         configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
 
     def work(bucket: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from redis import Redis
 
 from spigot.jobs.bucket.file import BucketFile
+from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
@@ -67,8 +68,10 @@ def prepare_start(
             names,
             bucket,
             settings,
-            catalog or JobCatalog.load(settings.apps),
-            buckets if buckets is not None else BucketFile(settings.buckets, [bucket]),
+            catalog or JobCatalog.load(choose_apps(settings)),
+            buckets
+            if buckets is not None
+            else BucketFile(settings.buckets, [bucket], optional=settings.is_unset("buckets")),
             connection,
         )
     except (OperatorError, ValueError) as error:

@@ -133,7 +133,7 @@ def test_rules_that_cannot_be_used_are_wrong(tmp_path, content):
     if content is not None:
         path.write_text(content)
 
-    assert not check_rate_limits(path).ok
+    assert not check_rate_limits(Settings(_env_file=None, rate_limits=path)).ok
 
 
 def test_broken_buckets_are_wrong(settings):
@@ -199,6 +199,30 @@ def test_prints_json(settings, monkeypatch):
         "detail": str(settings.result_log_path),
         "mend": "",
     } in (document["checks"])
+
+
+def test_files_that_nobody_named_may_be_missing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    [limits, buckets] = [
+        f
+        for f in examine(Settings(_env_file=None, apps=()))
+        if f.check in ("rate limits", "buckets")
+    ]
+
+    assert (limits.ok, buckets.ok) == (True, True)
+    assert limits.detail == "rate_limits.json (not there: as if it were {}): no rules"
+    assert buckets.detail == "buckets.json (not there: as if it were {}): default"
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(
+        _env_file=None, apps=(), rate_limits="rate_limits.json", buckets="buckets.json"
+    )
+
+    assert "cannot be read" in wrong(settings, "rate limits")[0]
+    assert wrong(settings, "buckets") == ["buckets.json cannot be read: No such file or directory"]
 
 
 def test_says_how_job_types_are_named_when_there_are_none(settings):

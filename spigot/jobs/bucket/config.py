@@ -38,8 +38,12 @@ class BucketConfig(BaseModel):
 FILE = TypeAdapter(dict[str, BucketConfig])
 
 
-def load_bucket_configs(path: Path) -> dict[str, BucketConfig]:
+def load_bucket_configs(path: Path, *, optional: bool = False) -> dict[str, BucketConfig]:
     """Read the file.
+
+    Args:
+        path: The file.
+        optional: It counts as ``{}`` if it does not exist.
 
     Returns:
         The buckets by name; ``default`` is always there, built in if the file lacks it.
@@ -48,7 +52,8 @@ def load_bucket_configs(path: Path) -> dict[str, BucketConfig]:
         BucketConfigError: The file is not there, or not valid.
     """
     try:
-        configs = FILE.validate_json(path.read_bytes())
+        text = b"{}" if optional and not path.exists() else path.read_bytes()
+        configs = FILE.validate_json(text)
     except OSError as error:
         raise BucketConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:

@@ -30,16 +30,17 @@ class BucketFile(Mapping[str, BucketConfig]):
     Args:
         path: The file.
         names: Buckets that must have numbers, whether the file has them or not.
+        optional: It counts as ``{}`` if it does not exist now; once there, it is followed.
 
     Raises:
         BucketConfigError: The file cannot be used now, at the start.
     """
 
-    def __init__(self, path: Path, names: Iterable[str] = ()) -> None:
+    def __init__(self, path: Path, names: Iterable[str] = (), *, optional: bool = False) -> None:
         self._path = path
         self._names = frozenset(names)
         self._seen = _signature(path)
-        self._configs = self._load()
+        self._configs = self._load(optional)
         self._published: dict[str, BucketConfig] = {}
         self._next_look = 0.0
         self._looking = threading.Lock()
@@ -119,9 +120,10 @@ class BucketFile(Mapping[str, BucketConfig]):
         else:
             log.info("%s was read again", self._path)
 
-    def _load(self) -> dict[str, BucketConfig]:
-        configs, missing = with_buckets(load_bucket_configs(self._path), self._names)
-        for name in missing:
+    def _load(self, optional: bool = False) -> dict[str, BucketConfig]:
+        read = load_bucket_configs(self._path, optional=optional)
+        configs, missing = with_buckets(read, self._names)
+        for name in missing if self._seen else ():  # without a file, all of them are
             log.warning("bucket %s is not in %s: it gets the numbers of default", name, self._path)
         return configs
 

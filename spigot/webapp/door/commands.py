@@ -16,7 +16,7 @@ from spigot.runtime.terminal import as_json, print_fields, print_json, print_tab
 from spigot.webapp.door.rate_limits.decision import RuleState
 from spigot.webapp.door.rate_limits.refusal_counts import most_refused
 from spigot.webapp.door.rate_limits.rule import Rule
-from spigot.webapp.door.rate_limits.rules import DEFAULT
+from spigot.webapp.door.rate_limits.rules import DEFAULT, Rules
 from spigot.webapp.door.rate_limits.rules_file import read_rules
 
 from .client_identity import GLOBAL, parse_client
@@ -51,7 +51,7 @@ def limits() -> None:
 @as_json
 def list_rules(as_json: bool) -> None:
     """List the rules."""
-    rules = read_rules(load_settings().rate_limits).by_name.values()
+    rules = _rules_of(load_settings()).by_name.values()
     if as_json:
         print_json({"rules": [rule.to_json() for rule in rules]})
     else:
@@ -78,7 +78,7 @@ def show(client: str, prefix: str, as_json: bool) -> None:
     """Show what CLIENT has left, and whether it is banned."""
     settings = load_settings()
     name, redis = _name(client, settings), _server(settings)
-    rules = read_rules(settings.rate_limits)
+    rules = _rules_of(settings)
     states = [_state_row(each) for each in client_states.states(redis, rules, name, prefix)]
     about = {"client": name, "banned_until_at": _rfc3339(bans.banned(redis, prefix).get(name))}
     if as_json:
@@ -96,7 +96,7 @@ def reset(client: str, prefix: str, as_json: bool) -> None:
     """Give CLIENT back what it has spent of every rule."""
     settings = load_settings()
     name = _name(client, settings)
-    rules = read_rules(settings.rate_limits)
+    rules = _rules_of(settings)
     count = client_states.reset(_server(settings), rules, name, prefix)
     _tell({"client": name, "reset": count}, f"{name}: {count} limits are as new", as_json)
 
@@ -174,11 +174,15 @@ def _name(client: str, settings: Settings) -> str:
         raise OperatorError(str(error)) from error
 
 
+def _rules_of(settings: Settings) -> Rules:
+    return read_rules(settings.rate_limits, optional=settings.is_unset("rate_limits"))
+
+
 def _check_that_a_ban_acts(name: str, settings: Settings) -> None:
     key = name.partition("=")[0]
     if name == GLOBAL:
         raise OperatorError("all clients together cannot be banned")
-    if "=" in name and key not in read_rules(settings.rate_limits).headers:
+    if "=" in name and key not in _rules_of(settings).headers:
         raise OperatorError(
             f"a ban of {name} would not act: no rule in {settings.rate_limits} counts by {key}"
         )

@@ -85,7 +85,7 @@ class Door:
         self,
         app: Flask | None = None,
         *,
-        rules: str | PathLike[str] | Mapping[str, Any],
+        rules: str | PathLike[str] | Mapping[str, Any] | RulesFile,
         redis_url: str | None = None,
         key_prefix: str | None = None,
         trusted_proxies: Iterable[Network | str] | None = None,
@@ -106,7 +106,9 @@ class Door:
         self._limiter = partial(Limiter, redis, web_processes=web_processes, clock=clock)
         self._key_prefix = key_prefix
         self._rules: FixedRules | RulesFile
-        if isinstance(rules, Mapping):
+        if isinstance(rules, RulesFile):
+            self._rules = rules
+        elif isinstance(rules, Mapping):
             self._rules = FixedRules(rules)
         else:
             self._rules = RulesFile(rules, clock.monotonic_us)

@@ -7,6 +7,7 @@ import click
 from spigot.jobs.store.server_check import check_server
 from spigot.runtime.listening_socket import listen, local_url
 from spigot.runtime.log_setup import set_up_logging
+from spigot.runtime.missing_files import tell_missing_files
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
 from spigot.webapp.app import create_app
@@ -22,11 +23,14 @@ log = logging.getLogger(__name__)
 @click.command(epilog="Example: spigot web --port 9000")
 @click.option("--host", help="Address to listen on; HOST, or 127.0.0.1.")
 @click.option("--port", type=int, help="Port to listen on; PORT, or 8000.")
-def web(host: str | None, port: int | None) -> None:
+@click.option("--under-up", is_flag=True, hidden=True)  # which has told what is missing
+def web(host: str | None, port: int | None, under_up: bool) -> None:
     """Serve the API until told to stop."""
     given = {"host": host, "port": port}
     settings = load_settings(**{name: v for name, v in given.items() if v is not None})
     set_up_logging(settings.log_format)
+    if not under_up:
+        tell_missing_files(settings)
     check_server(find_server_url(settings), may_be_away=True)
     if settings.limits_redis_url:
         check_server(settings.limits_redis_url, may_be_away=True, door_only=True)

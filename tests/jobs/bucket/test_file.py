@@ -140,6 +140,23 @@ def test_a_file_that_is_broken_at_the_start_stops_it(path):
         BucketFile(path)
 
 
+def test_an_optional_file_is_followed_from_when_it_is_there(path, redis, caplog):
+    path.unlink()
+    file = BucketFile(path, ["new"], optional=True)
+    file.follow(redis)
+    assert rates(redis) == {"default": "10/s", "new": "10/s"}
+
+    path.write_text('{"new": {"rate": "3/s"}}')
+    file.follow(redis)
+    assert rates(redis)["new"] == "3/s"
+    assert not [record for record in caplog.records if record.levelname != "INFO"]
+
+    path.unlink()
+    file.follow(redis)
+    assert rates(redis)["new"] == "3/s"
+    assert caplog.messages[-1].endswith("the last good numbers stay")
+
+
 def test_a_server_that_was_away_is_told_later(path, redis):
     file = BucketFile(path)
     file.follow(connect("redis://127.0.0.1:1", timeout=0.1))
@@ -155,10 +172,10 @@ def test_threads_do_not_wait_for_each_other(file, path, redis, monkeypatch):
     inside, go_on = threading.Event(), threading.Event()
     load = bucket_file.load_bucket_configs
 
-    def slow(path):
+    def slow(path, **options):
         inside.set()
         go_on.wait(20)
-        return load(path)
+        return load(path, **options)
 
     monkeypatch.setattr(bucket_file, "load_bucket_configs", slow)
     first = threading.Thread(target=file.follow, args=[redis])

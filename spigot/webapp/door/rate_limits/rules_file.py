@@ -17,13 +17,17 @@ CHECK_US = 1_000_000
 """Microseconds that a change of the file may go unseen."""
 
 
-def read_rules(path: str | PathLike[str]) -> Rules:
+def read_rules(path: str | PathLike[str], *, optional: bool = False) -> Rules:
     """Read the rules of a file.
+
+    Args:
+        path: The file.
+        optional: There are no rules if it does not exist.
 
     Raises:
         RulesError: The file cannot be read, or its rules cannot be used.
     """
-    return _parse(Path(path), _read(Path(path)))
+    return _parse(Path(path), _read(Path(path), optional))
 
 
 class FixedRules:
@@ -55,17 +59,25 @@ class RulesFile:
     Args:
         path: The file.
         monotonic_us: Clock in microseconds.
+        optional: There are no rules for as long as it does not exist; once there, it is followed.
 
     Raises:
         RulesError: The file cannot be read, or its rules cannot be used.
     """
 
-    def __init__(self, path: str | PathLike[str], monotonic_us: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        monotonic_us: Callable[[], int],
+        *,
+        optional: bool = False,
+    ) -> None:
         self._path = Path(path)
         self._monotonic_us = monotonic_us
         self._lock = Lock()
         self._check_at_us: float = monotonic_us() + CHECK_US
-        text = _read(self._path)
+        self._may_be_missing = optional and not self._path.exists()
+        text = _read(self._path, self._may_be_missing)
         self._rules = _parse(self._path, text)
         self._text: str | None = text
         self._problem = ""
@@ -87,7 +99,7 @@ class RulesFile:
     def _check(self) -> None:
         text = None
         try:
-            text = _read(self._path)
+            text = _read(self._path, self._may_be_missing)
             if text == self._text:
                 return
             self._rules = _parse(self._path, text)
@@ -97,12 +109,15 @@ class RulesFile:
             self._problem = str(error)
         else:
             self._problem = ""
+            self._may_be_missing = False
             log.info("%s: new rules are in force", self._path)
         finally:
             self._text = text
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, optional: bool = False) -> str:
+    if optional and not path.exists():
+        return "{}"
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

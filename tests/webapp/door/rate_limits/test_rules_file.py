@@ -128,6 +128,30 @@ def test_a_missing_file_is_an_error(tmp_path):
         read_rules(tmp_path / "none.json")
 
 
+def test_an_optional_file_is_followed_from_when_it_is_there(path, clock, caplog):
+    path.unlink()
+    assert read_rules(path, optional=True).by_name == {}
+    file = RulesFile(path, clock.monotonic_us, optional=True)
+    assert file.in_force().by_name == {}
+    clock.wait(CHECK_SECONDS)
+    assert file.in_force().by_name == {}
+    assert not caplog.records
+
+    path.write_text(written(2))
+    assert limit_after_a_check(file, clock) == 2
+
+    path.unlink()
+    assert limit_after_a_check(file, clock) == 2
+    assert "the last good rules stay in force" in caplog.text
+
+
+def test_an_optional_file_that_was_there_keeps_its_rules(path, clock):
+    file = RulesFile(path, clock.monotonic_us, optional=True)
+    path.unlink()
+
+    assert limit_after_a_check(file, clock) == 1
+
+
 def test_rules_may_be_given_without_a_file():
     rules = FixedRules({"default": {"limit": 3, "window": 60}})
     rules.check_now()
