@@ -28,7 +28,7 @@ Try it:
 def announcement(
     settings: Settings, url: str, server: str, made_up_password: str | None = None
 ) -> str:
-    """Return the text.
+    """Return what ``spigot up`` prints once everything runs.
 
     Args:
         settings: What is served.

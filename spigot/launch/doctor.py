@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from spigot.runtime.settings import Settings, load_settings
+from spigot.runtime.terminal import as_json
 
 from .file_checks import check_job_types, check_rate_limits, check_result_log
 from .finding import Finding
@@ -14,7 +15,7 @@ from .server_checks import check_servers
 
 
 @click.command(epilog="Example: spigot doctor --json")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def doctor(as_json: bool) -> None:
     """Check server, files, workers and result log, and say what to mend.
 

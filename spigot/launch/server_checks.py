@@ -13,7 +13,7 @@ from spigot.jobs.store.server_rights import find_missing_rights
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
-from spigot.runtime.server.server_faults import explain, is_denied
+from spigot.runtime.server.server_faults import OLDEST_VERSION, explain, is_denied
 from spigot.runtime.server.server_url import find_server_url, without_password
 from spigot.runtime.settings import Settings
 
@@ -21,7 +21,6 @@ from .finding import Finding
 from .key_checks import check_keys, is_spoilt
 from .lost_job_checks import check_lost_jobs
 
-OLDEST_VERSION = (6, 2)
 ANSWER_SECONDS = 2.0
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.server.server_faults import OLDEST_VERSION
 
-OLDEST = (6, 2)
 INSTALLED = ("valkey-server", "redis-server")
 VERSION = re.compile(r"\b(valkey|redis) server v=(\d+)\.(\d+)", re.IGNORECASE)
 
@@ -44,7 +44,7 @@ def find_server_program() -> ServerProgram:
     """
     found = [program for path in _candidates() if (program := _inspect(path))]
     for program in found:
-        if program.version >= OLDEST:
+        if program.version >= OLDEST_VERSION:
             return program
     too_old = "".join(f" ({program.path} is {program}, too old)" for program in found)
     raise NoServerProgramError(

@@ -7,6 +7,7 @@ from contextlib import suppress
 import click
 from redis.exceptions import RedisError
 
+from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.store import keys
 from spigot.jobs.store.server_check import check_server
@@ -80,4 +81,4 @@ def worker(
 def _check_known(names: Iterable[str], configs: BucketFile) -> None:
     for name in names:
         if name not in configs:
-            raise click.ClickException(f"there is no bucket {name!r}; known: {', '.join(configs)}")
+            raise UnknownBucketError(name, known=configs)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,10 +28,18 @@ DERIVED = frozenset({"interval_us", "burst"})
 
 
 class UnknownBucketError(PortableError, OperatorError):
-    """There is no bucket of that name."""
+    """There is no bucket of that name.
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no bucket {name!r}; `spigot bucket list` shows all")
+    Args:
+        name: The name.
+        known: Names of all buckets; None if they were not read.
+    """
+
+    def __init__(self, name: str, *, known: Iterable[str] | None = None) -> None:
+        others = "`spigot bucket list` shows all"
+        if known is not None:
+            others = f"known: {', '.join(known) or 'none'}"
+        super().__init__(f"there is no bucket {name!r}; {others}")
 
 
 class NewerBucketError(PortableError, OperatorError):

@@ -9,7 +9,9 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-MICROSECONDS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+from spigot.runtime.time_units import SECONDS
+
+MICROSECONDS = {unit: seconds * 1_000_000 for unit, seconds in SECONDS.items()}
 RATE = re.compile(r"(\d{1,9})\s*/\s*([smhd])(?:\s+burst\s+(\d{1,6}))?", re.ASCII)
 LONGEST_BURST_US = 10 * 365 * MICROSECONDS["d"]  # sums of times stay exact below 2 ** 53
 FORMS = "write it like 10/s, 60/m, 1000/h, 5000/d or 60/m burst 5"

@@ -10,7 +10,7 @@ from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
-from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed
+from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
 from spigot.jobs.job.state import JobState
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
@@ -82,7 +82,7 @@ def _requeue_each(redis: Redis, ids: tuple[str, ...], as_json: bool) -> None:
     for job_id in ids:
         try:
             answer = requeuer.requeue(job_id)
-        except NoBucketError as error:
+        except PlainQueueError as error:
             refused.append(str(error))
             continue
         match answer:

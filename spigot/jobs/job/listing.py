@@ -9,9 +9,9 @@ from math import inf
 from redis import Redis
 from redis.client import Pipeline
 
+from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import bucket_names, stored_text
-from spigot.runtime.errors import OperatorError
 
 from .latest_ended import MOST_BY_END, USUAL_KEEP_SECONDS, Entry, LatestEnded
 from .state import TERMINAL, JobReader, JobState
@@ -34,10 +34,6 @@ class Page:
     total: int
 
 
-class NoSuchBucketError(OperatorError):
-    """There is no bucket of that name."""
-
-
 class JobLister:
     """Lists jobs.
 
@@ -58,14 +54,13 @@ class JobLister:
             only: Leaves no other than this one.
 
         Raises:
-            NoSuchBucketError: There is no bucket ``only``.
+            UnknownBucketError: There is no bucket ``only``.
         """
         names = bucket_names(self._redis)
         if only is None:
             return names
         if only not in names:
-            known = ", ".join(names) or "none"
-            raise NoSuchBucketError(f"there is no bucket {only!r}; known: {known}")
+            raise UnknownBucketError(only, known=names)
         return [only]
 
     def page(

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -212,9 +211,3 @@ def _read(reply: list[Any], job_id: str, bucket: str) -> JobState | BucketRefusa
     if state is None:
         raise RuntimeError(f"what is kept under the id {job_id!r} is no job")
     return state
-
-
-def payload_of(data: bytes) -> dict[str, Any]:
-    """Return the keyword arguments in the ``data`` field of a job that was enqueued here."""
-    kwargs: dict[str, Any] = json.loads(zlib.decompress(data))[3]
-    return kwargs

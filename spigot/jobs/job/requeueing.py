@@ -20,7 +20,7 @@ AT_ONCE = 50
 REFUSALS = (b"full", b"draining", b"newer", b"unpublished")
 
 
-class NoBucketError(Exception):
+class PlainQueueError(Exception):
     """The job is in a queue of plain RQ that belongs to no bucket: requeue it with RQ's tools."""
 
 
@@ -73,8 +73,8 @@ class JobRequeuer:
             The job, or why it was not requeued; None if there is no such job.
 
         Raises:
-            NoBucketError: Nothing was changed.
-            NewerBucketError: As NoBucketError; a newer version of Spigot wrote the bucket.
+            PlainQueueError: Nothing was changed.
+            NewerBucketError: As PlainQueueError; a newer version of Spigot wrote the bucket.
             redis.RedisError: It is unknown whether it was requeued; doing it again is harmless.
         """
         if not keys.JOB_ID.fullmatch(job_id):
@@ -106,8 +106,8 @@ class JobRequeuer:
             How many wait again, and why the others were left.
 
         Raises:
-            NoBucketError: Nothing was changed.
-            NewerBucketError: As NoBucketError; a newer version of Spigot wrote the bucket.
+            PlainQueueError: Nothing was changed.
+            NewerBucketError: As PlainQueueError; a newer version of Spigot wrote the bucket.
             redis.RedisError: Some may have been requeued; doing it again is harmless.
         """
         left, kept, count = self._redis.zcard(keys.failed(queue)), 0, 0
@@ -136,4 +136,4 @@ def _full(what: str, reply: list[Any]) -> BucketRefusal:
             return BucketRefusal(stored_text(bucket), word == b"draining", retry_after_ms)
         case [b"newer", bucket, schema]:
             raise NewerBucketError(stored_text(bucket), schema)
-    raise NoBucketError(f"{what!r} is, or is in, a queue that belongs to no bucket")
+    raise PlainQueueError(f"{what!r} is, or is in, a queue that belongs to no bucket")

@@ -1,7 +1,7 @@
 """Times as clients read them."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import WithJsonSchema
 
@@ -9,7 +9,7 @@ Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"}
 """A time as RFC 3339 writes it, in UTC."""
 
 
-def utc_text(us: int) -> str:
-    """Return Unix microseconds as RFC 3339."""
+def utc_text(us: int, *, digits: Literal["seconds", "microseconds"] = "microseconds") -> str:
+    """Return Unix microseconds as RFC 3339, down to seconds or microseconds."""
     moment = datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec=digits).replace("+00:00", "Z")

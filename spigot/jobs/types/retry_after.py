@@ -14,10 +14,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from spigot.runtime.time_units import SECONDS
+
 NUMBER = re.compile(r"\d{1,18}(?:\.\d{1,9})?", re.ASCII)
 DURATION = re.compile(r"(?:\d{1,9}(?:\.\d{1,9})?(?:ms|d|h|m|s))+", re.ASCII)
 PART = re.compile(r"([\d.]+)(ms|d|h|m|s)")
-SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+PART_SECONDS = {"ms": 0.001, **SECONDS}
 
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 PARAMETER = re.compile(r"\b(r|t|remaining|reset)=(\d{1,18})(?![\d.])", re.ASCII)
@@ -109,7 +111,7 @@ def duration_in(text: str) -> float | None:
     """Read a duration such as ``6m0s`` or ``644ms`` as seconds; None if it is none."""
     if not DURATION.fullmatch(text):
         return None
-    return sum(float(number) * SECONDS[unit] for number, unit in PART.findall(text))
+    return sum(float(number) * PART_SECONDS[unit] for number, unit in PART.findall(text))
 
 
 @dataclass(frozen=True, slots=True)

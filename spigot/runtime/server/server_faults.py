@@ -12,7 +12,8 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-OLDEST_VERSION = "6.2"
+OLDEST_VERSION = (6, 2)
+"""Of Redis; all Valkeys are newer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def too_old(commands: Iterable[str]) -> ServerFault:
     """Return the fault of a server that does not know these commands."""
     return ServerFault(
         f"does not know {', '.join(commands).upper()}: it is too old",
-        f"use Redis {OLDEST_VERSION} or newer, or Valkey",
+        f"use Redis {'.'.join(map(str, OLDEST_VERSION))} or newer, or Valkey",
     )
 
 

@@ -9,7 +9,7 @@ from redis import Redis
 
 from spigot.jobs.job.clearing import JobClearer, Place
 from spigot.jobs.job.queue import BucketRefusal
-from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed
+from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -61,7 +61,7 @@ def requeue_job_view(job_id: str) -> ResponseReturnValue:
     """Let a failed job wait again."""
     try:
         answer = _requeuer().requeue(job_id)
-    except NoBucketError as error:
+    except PlainQueueError as error:
         return problem(409, str(error))
     match answer:
         case None:
@@ -77,7 +77,7 @@ def requeue_all(queue_name: str) -> ResponseReturnValue:
     """Let a queue's failed jobs wait again, as many as there is room for."""
     try:
         count, full = _requeuer().requeue_failed_of(queue_name)
-    except NoBucketError as error:
+    except PlainQueueError as error:
         return problem(409, str(error))
     return bucket_full_problem(full, count=count) if full else {**OK, "count": count}
 

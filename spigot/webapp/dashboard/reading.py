@@ -25,7 +25,7 @@ class ReadableJSON(JSONSerializer):
 
     @staticmethod
     def loads(text: bytes) -> Any:
-        """Return the value."""
+        """Return the value, or ``UNREADABLE`` for what is no JSON."""
         try:
             return JSONSerializer.loads(text)
         except ValueError:

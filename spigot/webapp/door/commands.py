@@ -1,13 +1,13 @@
 """``spigot limits``: the rules at the door, and the clients in front of it."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from redis import Redis
 
+from spigot.jobs.store.times import utc_text
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
@@ -80,7 +80,7 @@ def show(client: str, prefix: str, as_json: bool) -> None:
     name, redis = _name(client, settings), _server(settings)
     rules = _rules_of(settings)
     states = [_state_row(each) for each in client_states.states(redis, rules, name, prefix)]
-    about = {"client": name, "banned_until_at": _rfc3339(bans.banned(redis, prefix).get(name))}
+    about = {"client": name, "banned_until_at": _time_text(bans.banned(redis, prefix).get(name))}
     if as_json:
         print_json({**about, "rules": states})
     else:
@@ -111,7 +111,7 @@ def ban(client: str, duration: str, prefix: str, as_json: bool) -> None:
     settings = load_settings()
     name = _name(client, settings)
     _check_that_a_ban_acts(name, settings)
-    until = _rfc3339(bans.ban(_server(settings), name, _seconds(duration), prefix))
+    until = _time_text(bans.ban(_server(settings), name, _seconds(duration), prefix))
     _tell({"client": name, "banned_until_at": until}, f"{name} is banned until {until}", as_json)
 
 
@@ -134,7 +134,7 @@ def unban(client: str, prefix: str, as_json: bool) -> None:
 def list_bans(prefix: str, as_json: bool) -> None:
     """List who is banned, and until when."""
     until = {
-        name: _rfc3339(end) for name, end in bans.banned(_server(load_settings()), prefix).items()
+        name: _time_text(end) for name, end in bans.banned(_server(load_settings()), prefix).items()
     }
     if as_json:
         print_json({"bans": [{"client": n, "banned_until_at": at} for n, at in until.items()]})
@@ -221,7 +221,5 @@ def _state_row(state: RuleState) -> dict[str, Any]:
     }
 
 
-def _rfc3339(time: float | None) -> str | None:
-    if time is None:
-        return None
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def _time_text(time: float | None) -> str | None:
+    return None if time is None else utc_text(int(time * 1_000_000), digits="seconds")

@@ -150,7 +150,8 @@ class Door:
 
     def reload_on_sighup(self) -> None:
         """Look at the rules file after SIGHUP, in this process; call it in the main thread."""
-        signal.signal(signal.SIGHUP, lambda number, frame: self._rules.check_now())
+        if isinstance(rules := self._rules, RulesFile):
+            signal.signal(signal.SIGHUP, lambda number, frame: rules.check_now())
 
     def _admit(self, app: Guarded) -> Response | None:
         started = time.perf_counter()

@@ -2,7 +2,8 @@
 
 import re
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+from spigot.runtime.time_units import SECONDS
+
 LONGEST = 3650 * SECONDS["d"]
 
 

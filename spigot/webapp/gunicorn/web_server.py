@@ -32,7 +32,7 @@ class WebServer(BaseApplication):  # type: ignore[misc]  # gunicorn has no annot
         return self._create_app()
 
     def run(self) -> None:
-        """Serve."""
+        """Serve until a signal ends the master."""
         Master(self).run()
 
 

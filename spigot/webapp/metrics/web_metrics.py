@@ -15,10 +15,13 @@ DECISION_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 
 
 class WebMetrics:
-    """Counts in files that the processes share, if ``metrics_folder`` was told so before.
+    """Counters of the web.
+
+    With ``metrics_folder`` they are kept in files that all processes share (multiprocess mode of
+    prometheus_client).
 
     Args:
-        registry: None if the processes share files: then those are what is shown.
+        registry: None if the processes share files.
     """
 
     def __init__(self, registry: CollectorRegistry | None) -> None:

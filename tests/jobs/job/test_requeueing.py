@@ -7,7 +7,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.job.queue import BucketRefusal
-from spigot.jobs.job.requeueing import JobRequeuer, NoBucketError, NotFailed, Requeued
+from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError, Requeued
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import ClockedBucket, work
@@ -137,7 +137,7 @@ def test_a_job_of_no_bucket_is_left_to_rqs_tools(redis, requeuer):
     job = queue.enqueue(work)
     job.set_status("failed")
 
-    with pytest.raises(NoBucketError):
+    with pytest.raises(PlainQueueError):
         requeuer.requeue(job.id)
 
 
@@ -205,7 +205,7 @@ class TestAllFailed:
         job.set_status("failed")
         queue.failed_job_registry.add(job, 60)
 
-        with pytest.raises(NoBucketError):
+        with pytest.raises(PlainQueueError):
             requeuer.requeue_failed_of("Elsewhere")
 
     def test_are_requeued_once_by_many_at_once(self, redis, monkeypatch):

@@ -47,9 +47,6 @@ class FixedRules:
         """Return the rules."""
         return self._rules
 
-    def check_now(self) -> None:
-        """Do nothing: there is no file."""
-
 
 class RulesFile:
     """Reads the rules again when the file has other content.

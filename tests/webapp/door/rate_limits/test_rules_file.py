@@ -154,6 +154,5 @@ def test_an_optional_file_that_was_there_keeps_its_rules(path, clock):
 
 def test_rules_may_be_given_without_a_file():
     rules = FixedRules({"default": {"limit": 3, "window": 60}})
-    rules.check_now()
 
     assert limit_in_force(rules) == 3
