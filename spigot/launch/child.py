@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from spigot.runtime.backoff import Backoff
 from spigot.runtime.child_process import start_child
 from spigot.runtime.errors import OperatorError
-
-from .signals import Signals
+from spigot.runtime.stop_signals import StopSignals
 
 logger = logging.getLogger(__name__)
 
@@ -59,28 +59,6 @@ class ChildEndedError(OperatorError):
         self.child = child
 
 
-@dataclass(slots=True)
-class Backoff:
-    """How long to wait before a child is started again: twice as long after each failure.
-
-    Attributes:
-        first: Seconds before the first restart.
-        longest: Seconds it never exceeds.
-        steady: A child that ran for so many seconds begins anew at ``first``.
-    """
-
-    first: float = 1.0
-    longest: float = 30.0
-    steady: float = 60.0
-    _next: float = 0.0
-
-    def delay_after(self, ran_for: float) -> float:
-        """Return the seconds to wait after a run of ``ran_for`` seconds."""
-        delay = self.first if ran_for >= self.steady else max(self._next, self.first)
-        self._next = min(2 * delay, self.longest)
-        return delay
-
-
 class RunningChild:
     """A child that has been started.
 
@@ -124,7 +102,7 @@ class RunningChild:
         self._process = _start(self.child)
         return LOOK_AGAIN_SECONDS
 
-    def stop(self, signals: Signals) -> None:
+    def stop(self, signals: StopSignals) -> None:
         """Send SIGTERM, and SIGKILL to the child and all of its group when its time is over.
 
         Args:
@@ -139,7 +117,7 @@ class RunningChild:
             self._process.wait()
             logger.warning("%s did not stop in time and was killed", self.child.name)
 
-    def _ends_within(self, seconds: float, signals: Signals) -> bool:
+    def _ends_within(self, seconds: float, signals: StopSignals) -> bool:
         deadline = time.monotonic() + seconds
         hurried = False
         while self._process.poll() is None:
@@ -150,7 +128,7 @@ class RunningChild:
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            signals.wait(left)
+            signals.wait_for_any(left)
         return True
 
     def _plan_restart(self) -> float:

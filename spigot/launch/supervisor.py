@@ -1,24 +1,23 @@
 """Runs several processes as one: starts them, looks after them, stops them in order."""
 
+import signal
 import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import NoReturn, Self
 
+from spigot.runtime.backoff import Backoff
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.stop_signals import StopRequested, StopSignals
 
-from .child import Backoff, Child, RunningChild
-from .signals import Signals
+from .child import Child, RunningChild
 
 POLL_SECONDS = 0.02
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NotReadyError(OperatorError):
     """The children live, but what was waited for did not come true in time."""
-
-
-class StopRequested(BaseException):
-    """A signal asked to stop. No error: it leads out of whatever is under way."""
 
 
 class Supervisor:
@@ -30,7 +29,7 @@ class Supervisor:
     """
 
     def __init__(self) -> None:
-        self._signals = Signals()
+        self._signals = StopSignals(numbers=STOP_SIGNALS)
         self._children: list[RunningChild] = []
 
     def __enter__(self) -> Self:
@@ -83,7 +82,7 @@ class Supervisor:
             self._wait(min(child.look_after() for child in self._children))
 
     def _wait(self, seconds: float) -> None:
-        if not self._signals.stop_requested:
-            self._signals.wait(seconds)
-        if self._signals.stop_requested:
+        if not self._signals.requested:
+            self._signals.wait_for_any(seconds)
+        if self._signals.requested:
             raise StopRequested

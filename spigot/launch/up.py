@@ -20,12 +20,13 @@ from spigot.runtime.log_setup import set_up_logging
 from spigot.runtime.missing_files import tell_missing_files
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
+from spigot.runtime.stop_signals import StopRequested
 
 from .announcement import announcement
 from .child import Child, ChildEndedError
 from .embedded_server import EmbeddedServer, EmbeddedServerError
 from .server_program import find_server_program
-from .supervisor import StopRequested, Supervisor
+from .supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from rq import Worker
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
 from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
 from spigot.worker.idle.plain_push_listener import PlainPushListener
@@ -20,7 +21,6 @@ from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.leases.takeover import take_over
 from spigot.worker.process.redis_availability import RedisAvailability
-from spigot.worker.process.stop_signals import StopSignals
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
 from spigot.worker.running.executor import Executor

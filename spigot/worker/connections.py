@@ -4,9 +4,9 @@ from redis import Redis
 
 from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
 from spigot.runtime.server.redis_connection import sibling
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.plain_push_listener import LOOK_SECONDS
 from spigot.worker.process.interruptible_redis import interruptible
-from spigot.worker.process.stop_signals import StopSignals
 
 MAIN_TIMEOUT = 3.0
 """Seconds that the server may take to answer before it counts as away."""

@@ -3,27 +3,22 @@
 import gc
 import logging
 import os
-import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 
 from redis.exceptions import RedisError
 
+from spigot.runtime.backoff import Backoff
 from spigot.runtime.child_process import die_with_parent
 from spigot.runtime.server.server_faults import explain, is_denied
-from spigot.worker.process.stop_signals import StopSignals
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.in_process_runner import HEED_SECONDS
 
 log = logging.getLogger(__name__)
-
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 30.0
-HEALTHY_SECONDS = 30.0
-"""A worker that lived that long is restarted after the first delay again."""
 
 GIVE_BACK_SECONDS = HEED_SECONDS + 1.0
 """Time that a worker has after the grace, to end and give its job back; then it is killed."""
@@ -42,13 +37,13 @@ class _Place:
         bucket: That they serve.
         pid: Of the present one; 0 for none.
         begun_at: Monotonic seconds at which it was forked, or is to be.
-        delay: Seconds before the next restart.
+        backoff: How long to wait before the next restart.
     """
 
     bucket: str
     pid: int = 0
     begun_at: float = 0.0
-    delay: float = FIRST_DELAY
+    backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, longest=30, steady=30))
 
 
 class WorkerPool:
@@ -145,9 +140,7 @@ class WorkerPool:
     def _await_event(self, waiting: list[_Place]) -> None:
         until = min([place.begun_at for place in waiting] + [self._kill_at])
         seconds = min(60.0, max(0.0, until - time.monotonic()))
-        ready, _, _ = select.select([self._stop.wake_fd], [], [], seconds)
-        if ready:
-            self._stop.drain()
+        self._stop.wait_for_any(seconds)
 
     def _reap(self) -> list[_Place]:
         """Take note of the workers that ended; return the places to be filled again."""
@@ -170,17 +163,15 @@ class WorkerPool:
         return self._sigterm_sent and code == -signal.SIGTERM
 
     def _plan_restart(self, place: _Place, pid: int, code: int) -> None:
-        if time.monotonic() - place.begun_at > HEALTHY_SECONDS:
-            place.delay = FIRST_DELAY
+        delay = place.backoff.delay_after(time.monotonic() - place.begun_at)
         log.error(
             "worker process %d of bucket %s ended (%s); restarted in %g s",
             pid,
             place.bucket,
             f"signal {-code}" if code < 0 else f"exit {code}",
-            place.delay,
+            delay,
         )
-        place.begun_at = time.monotonic() + place.delay
-        place.delay = min(LONGEST_DELAY, place.delay * 2)
+        place.begun_at = time.monotonic() + delay
 
     def _see_them_stop(self) -> None:
         """Pass the signal on once, and kill those that have not ended when their time is over."""

@@ -8,8 +8,8 @@ from redis import Redis
 from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.store.server_rights import RightsError, check_rights
+from spigot.runtime.stop_signals import StopRequested, StopSignals
 from spigot.worker.process.redis_availability import RedisAvailability
-from spigot.worker.process.stop_signals import StopRequested, StopSignals
 from spigot.worker.rq.registration import NameTakenError, RqRegistration
 
 

@@ -39,8 +39,8 @@ from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
 from spigot.runtime.settings import Settings
+from spigot.runtime.stop_signals import StopRequested, StopSignals
 from spigot.worker.idle.wake_up_tokens import STEP_SECONDS
-from spigot.worker.process.stop_signals import StopRequested, StopSignals
 from spigot.worker.rq.bucket_queues import Queues
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner, Runner

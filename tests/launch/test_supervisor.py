@@ -6,15 +6,18 @@ import sys
 
 import pytest
 
-from spigot.launch.child import Backoff, Child, ChildEndedError
-from spigot.launch.supervisor import NotReadyError, StopRequested, Supervisor
+from spigot.launch.child import Child, ChildEndedError
+from spigot.launch.supervisor import NotReadyError, Supervisor
+from spigot.runtime.backoff import Backoff
+from spigot.runtime.stop_signals import StopRequested
 from tests.support.processes import descendants, is_alive, run_script, wait_for
 
 FAMILY = r"""
 import os, sys
 from contextlib import suppress
 from spigot.launch.child import Child
-from spigot.launch.supervisor import StopRequested, Supervisor
+from spigot.launch.supervisor import Supervisor
+from spigot.runtime.stop_signals import StopRequested
 
 NOTE_THE_STOP = r'''
 import os, signal, sys, time
@@ -142,7 +145,8 @@ import sys
 from contextlib import suppress
 from spigot.launch import child
 from spigot.launch.child import Child
-from spigot.launch.supervisor import StopRequested, Supervisor
+from spigot.launch.supervisor import Supervisor
+from spigot.runtime.stop_signals import StopRequested
 child.HURRY_SECONDS = 0.3
 with suppress(StopRequested), Supervisor() as supervisor:
     for name in "server", "web":

@@ -7,10 +7,10 @@ from unittest.mock import Mock
 import pytest
 
 from spigot.jobs.store import keys
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_answers import Reaped, Renewed
 from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseRenewer
 from spigot.worker.process.redis_availability import RedisAvailability
-from spigot.worker.process.stop_signals import StopSignals
 from tests.support.consistency import read_lines
 from tests.support.processes import wait_for
 from tests.support.round_trips import commands_done

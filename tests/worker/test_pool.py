@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,11 @@ def be_deaf(bucket):
     while True:
         time.sleep(600)
 
+def be_busy(bucket):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
 def be_good(bucket):
     print(os.getpid(), flush=True)
     time.sleep(600)
@@ -29,12 +35,12 @@ def be_good(bucket):
 work, grace_seconds, give_back_seconds = sys.argv[1:]
 pool.GIVE_BACK_SECONDS = float(give_back_seconds)
 workers = pool.WorkerPool(
-    ["mail"], {"end": end, "be_deaf": be_deaf, "be_good": be_good}[work],
+    ["mail"], {"end": end, "be_deaf": be_deaf, "be_busy": be_busy, "be_good": be_good}[work],
     restart=True, grace_seconds=float(grace_seconds),
 )
 sys.exit(0 if workers.run() else 1)
 """
-"""A pool with one worker, which ends at once, heeds SIGTERM or ignores it."""
+"""A pool with one worker, which ends at once, ignores SIGTERM, heeds it, or has no handler."""
 
 
 def test_a_pool_whose_worker_waits_for_its_restart_ends_at_once():
@@ -53,12 +59,13 @@ def test_a_worker_that_ends_at_the_signal_before_it_has_a_handler_has_not_failed
         assert pool.wait(5) == 0
 
 
-@pytest.mark.parametrize("work", ["be_deaf", "be_good"])
+@pytest.mark.parametrize("work", ["be_deaf", "be_busy"])
 def test_a_worker_that_does_not_stop_in_time_is_killed(work):
     with run_script(POOL, work, 0.2, 0.3) as pool:
         worker = int(pool.stdout.readline())
-        if work == "be_good":
+        if work == "be_busy":
             os.kill(worker, signal.SIGSTOP)
+            wait_for(lambda: Path(f"/proc/{worker}/stat").read_text().split()[2] == "T")
         told_at = time.monotonic()
         pool.terminate()
 
@@ -70,12 +77,13 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(work):
         )
 
 
-@pytest.mark.parametrize("work", ["be_deaf", "be_good"])
+@pytest.mark.parametrize("work", ["be_deaf", "be_busy"])
 def test_a_second_signal_leaves_a_worker_a_second(work):
     with run_script(POOL, work, 600, 600) as pool:
         worker = int(pool.stdout.readline())
-        if work == "be_good":
+        if work == "be_busy":
             os.kill(worker, signal.SIGSTOP)
+            wait_for(lambda: Path(f"/proc/{worker}/stat").read_text().split()[2] == "T")
         pool.terminate()
         pool.terminate()  # that of the same stop
         time.sleep(1.2)

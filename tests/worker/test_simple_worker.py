@@ -18,7 +18,7 @@ from spigot.jobs.bucket.metrics import BucketMetricsReader
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.worker.process.stop_signals import StopSignals
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.in_process_runner import InProcessRunner
 from spigot.worker.running.outcome import Outcome

@@ -6,10 +6,10 @@ from uuid import uuid4
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, UnpublishedBucketError, Wait
+from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
-from spigot.worker.process.stop_signals import StopRequested
 from spigot.worker.running.outcome import one_line
 
 

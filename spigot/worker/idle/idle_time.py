@@ -6,12 +6,12 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
-from spigot.worker.process.stop_signals import StopSignals
 from spigot.worker.rq.registration import RqRegistration
 
 from .plain_push_listener import PlainPushListener

@@ -4,7 +4,7 @@ from redis import Redis
 
 from spigot.jobs.bucket.leaky_bucket import Wait
 from spigot.jobs.store import keys
-from spigot.worker.process.stop_signals import StopSignals
+from spigot.runtime.stop_signals import StopSignals
 
 LATE_SECONDS = 0.11
 """How late the server may end a wait without a wake-up: it looks ten times a second."""

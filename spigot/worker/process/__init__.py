@@ -1,1 +1,1 @@
-"""What a worker's process lives with: signals, and a server that may be away."""
+"""What a worker's process lives with: waits that a signal ends, and a server that may be away."""

@@ -10,8 +10,7 @@ from redis import Redis
 from redis.exceptions import TimeoutError
 
 from spigot.runtime.server.redis_connection import sibling
-
-from .stop_signals import StopRequested, StopSignals
+from spigot.runtime.stop_signals import StopRequested, StopSignals
 
 
 def interruptible(redis: Redis, stop: StopSignals, *, timeout: float) -> Redis:

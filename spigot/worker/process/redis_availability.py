@@ -9,8 +9,7 @@ from typing import TypeVar
 from redis.exceptions import RedisError
 
 from spigot.runtime.server.redis_connection import is_away
-
-from .stop_signals import StopSignals
+from spigot.runtime.stop_signals import StopSignals
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

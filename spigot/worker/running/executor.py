@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
 from spigot.worker.leases.lease_answers import Ended
@@ -18,7 +19,6 @@ from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
-from spigot.worker.process.stop_signals import StopSignals
 
 from .function_call import ClaimedJob
 from .horse_runner import Runner

@@ -11,8 +11,8 @@ from typing import Protocol
 from rq.timeouts import BaseDeathPenalty
 
 from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
-from spigot.worker.process.stop_signals import StopSignals
 
 from . import function_call, outcome
 from .function_call import ClaimedJob

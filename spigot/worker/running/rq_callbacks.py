@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from rq.timeouts import BaseDeathPenalty
 
-from spigot.worker.process.stop_signals import StopSignals
+from spigot.runtime.stop_signals import StopSignals
 
 from .function_call import ClaimedJob
 from .horse_runner import LOOK_SECONDS, TIMEOUT_MARGIN

@@ -1,20 +1,21 @@
-"""SIGTERM and SIGINT: a first one asks to stop, a second one more than a second later insists."""
+"""Signals that ask to stop: a first one asks, a second one more than a second later insists."""
 
 import os
 import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import Any, Self
 
 DEBOUNCE_SECONDS = 1.0
 """A terminal and a supervisor may both send the signal of one Ctrl-C."""
 
 
 class StopRequested(BaseException):
-    """A wait ended because the worker is to stop; no error, and not to be handled as one."""
+    """A wait ended because the process is to stop; no error, and not to be handled as one."""
 
 
 class StopSignals:
@@ -22,37 +23,70 @@ class StopSignals:
 
     The handlers touch nothing but this object, raise nothing, and wait for nothing: not for the
     server, and not for a lock, which the code they interrupt may hold. What wakes a waiting
-    process is a pipe, into which Python writes at every signal.
+    process is a pipe, into which Python writes at every signal, and at the end of a child.
+
+    As a context manager, it handles the signals within its block only.
 
     Args:
         on_second: Called in the handler at a second signal; must not wait for anything either.
+        numbers: The signals; only SIGHUP may be ignored, as ``nohup`` has it.
+
+    Attributes:
+        requested_at: Monotonic seconds of the first signal; None if none came.
+        insisted: Whether a second one has come.
     """
 
-    def __init__(self, on_second: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_second: Callable[[], None] = lambda: None,
+        numbers: Sequence[int] = (signal.SIGTERM, signal.SIGINT),
+    ) -> None:
         self.requested_at: float | None = None
+        self.insisted = False
         self._on_second = on_second
+        self._numbers = numbers
         self.wake_fd, self._write_fd = os.pipe()
         os.set_blocking(self.wake_fd, False)
         os.set_blocking(self._write_fd, False)
 
     def install(self) -> None:
         """Handle the signals from now on; only in the main thread."""
-        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, _only_wake)  # the default would not write to the pipe
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._handle)
+        self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        # the default would not write to the pipe
+        self._handlers_before: dict[int, Any] = {
+            signal.SIGCHLD: signal.signal(signal.SIGCHLD, _only_wake)
+        }
+        for number in self._numbers:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                self._handlers_before[number] = signal.signal(number, self._handle)
+
+    def __enter__(self) -> Self:
+        self.install()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._handlers_before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self.wake_fd)
+        os.close(self._write_fd)
 
     @property
     def requested(self) -> bool:
-        """Whether the worker is to stop."""
+        """Whether the process is to stop."""
         return self.requested_at is not None
 
     def seconds_since(self) -> float:
-        """Return how long ago the worker was asked to stop; 0 if it was not."""
+        """Return how long ago the process was asked to stop; 0 if it was not."""
         return time.monotonic() - self.requested_at if self.requested_at is not None else 0.0
 
     def requested_for(self, seconds: float) -> bool:
-        """Return whether the worker was asked to stop, at least ``seconds`` ago."""
+        """Return whether the process was asked to stop, at least ``seconds`` ago."""
         return self.requested and self.seconds_since() >= seconds
 
     def wait(self, seconds: float) -> None:
@@ -62,6 +96,16 @@ class StopSignals:
             select.select([self.wake_fd], [], [], left)
             self.drain()
 
+    def wait_for_any(self, seconds: float) -> None:
+        """Wait for the next signal, of those to stop or of a child's end; only in the main thread.
+
+        Args:
+            seconds: At most.
+        """
+        ready, _, _ = select.select([self.wake_fd], [], [], seconds)
+        if ready:
+            self.drain()
+
     def wait_readable(self, file: socket.socket, seconds: float) -> bool:
         """Wait until there is something to read; only in the main thread.
 
@@ -69,7 +113,7 @@ class StopSignals:
             False if there was nothing for ``seconds``.
 
         Raises:
-            StopRequested: The worker is to stop.
+            StopRequested: The process is to stop.
         """
         until = time.monotonic() + seconds
         while not self.requested:
@@ -89,6 +133,7 @@ class StopSignals:
         if self.requested_at is None:
             self.requested_at = time.monotonic()
         elif self.seconds_since() > DEBOUNCE_SECONDS:
+            self.insisted = True
             self._on_second()
 
 
