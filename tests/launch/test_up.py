@@ -6,12 +6,14 @@ import time
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
+from unittest.mock import patch
 from urllib.request import urlopen
 
 import pytest
 from redis import Redis
 
 from spigot.runtime.listening_socket import free_port, listen
+from tests.support.command_line import run_spigot
 from tests.support.processes import descendants, is_alive, run_script, wait_for
 
 WEB = r"""
@@ -193,31 +195,28 @@ def test_a_web_that_does_not_come_up_is_told_in_its_own_words(notes, monkeypatch
 
 def test_a_taken_port_is_one_line_and_nothing_is_started(notes):
     with listen("127.0.0.1", int(os.environ["PORT"])):
-        message = fail()
+        message = refused()
 
     assert message.startswith(f"Error: cannot listen on 127.0.0.1 port {os.environ['PORT']}: ")
     assert message.count("\n") == 1
-    assert not notes.exists()
 
 
 def test_broken_buckets_are_one_line(notes, tmp_path):
     (tmp_path / "buckets.json").write_text("{")
 
-    message = fail()
+    message = refused()
 
     assert message.startswith("Error: buckets.json: ")
     assert message.count("\n") == 1
-    assert not notes.exists()
 
 
 def test_a_server_that_does_not_answer_is_one_line_without_its_password(notes, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:secret@127.0.0.1:1/0")
 
-    message = fail()
+    message = refused()
 
     assert message.startswith("Error: the server redis://***@127.0.0.1:1/0 does not answer: ")
     assert message.count("\n") == 1
-    assert not notes.exists()
 
 
 def test_uses_the_server_that_is_set_and_makes_up_no_password(notes, monkeypatch, redis_url):
@@ -242,7 +241,7 @@ def test_a_data_folder_that_cannot_be_used_is_one_line(notes, monkeypatch, tmp_p
     (tmp_path / "file").touch()
     monkeypatch.setenv("SPIGOT_DATA_DIR", "file")
 
-    assert fail() == "Error: SPIGOT_DATA_DIR=file cannot be used: File exists\n"
+    assert refused() == "Error: SPIGOT_DATA_DIR=file cannot be used: File exists\n"
 
 
 def test_says_why_the_embedded_server_did_not_start(notes, tmp_path):
@@ -316,6 +315,18 @@ def test_a_folder_of_the_users_does_not_stand_in_for_a_package_of_ours(notes, tm
 
     with running(REAL_UP):
         pass
+
+
+def refused():
+    """Run ``spigot up`` in this process, which must not get to starting anything."""
+    with (
+        patch("spigot.launch.up.Supervisor.start", side_effect=AssertionError) as start,
+        patch("spigot.launch.up.set_up_logging"),  # this process has other tests to log
+    ):
+        ended = run_spigot("up")
+    assert not start.called
+    assert ended.exit_code == 1
+    return ended.stderr
 
 
 def fail():

@@ -5,7 +5,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.support.fleet import Fleet
+from tests.support.fleet import Fleet, Web
 from tests.support.processes import wait_for, whole_lines
 from tests.support.servers import own_server
 
@@ -48,30 +48,53 @@ def echo(text: str) -> dict[str, Any]:
     return {"type": "echo", "payload": {"text": text}}
 
 
-def test_one_request_can_be_followed_through_web_and_worker(fleet: Fleet) -> None:
-    with fleet.web() as web, fleet.workers():
-        ask(web, "POST", "/jobs", echo("x"), X_Request_ID="r1")
-        asked = find(fleet.folder / "web.out", lambda line: line.get("request_id") == "r1")
-        done = find(fleet.folder / "worker.out", lambda line: line.get("request_id") == "r1")
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Fleet, Web]]:
+    """A web and a worker for all tests; each of these asks under a request ID of its own."""
+    with own_server() as server:
+        fleet = Fleet(server.url, tmp_path_factory.mktemp("logs"))
+        with fleet.web() as web, fleet.workers():
+            yield fleet, web
+
+
+@pytest.fixture
+def web(running: tuple[Fleet, Web]) -> Web:
+    return running[1]
+
+
+@pytest.fixture
+def web_log(running: tuple[Fleet, Web]) -> Path:
+    return running[0].folder / "web.out"
+
+
+@pytest.fixture
+def worker_log(running: tuple[Fleet, Web]) -> Path:
+    return running[0].folder / "worker.out"
+
+
+def test_one_request_can_be_followed_through_web_and_worker(
+    web: Web, web_log: Path, worker_log: Path
+) -> None:
+    ask(web, "POST", "/jobs", echo("x"), X_Request_ID="follow")
+    asked = find(web_log, lambda line: line.get("request_id") == "follow")
+    done = find(worker_log, lambda line: line.get("request_id") == "follow")
 
     assert asked["message"].startswith("POST /jobs 202 in ")
     assert done["message"] == f"job {asked['job_id']} (echo) finished"
     assert done["job_id"] == asked["job_id"]
 
 
-def test_what_a_job_logs_names_its_request_and_itself(fleet: Fleet) -> None:
-    with fleet.web() as web, fleet.workers():
-        ask(web, "POST", "/jobs", {"type": "say", "payload": {"text": "hello"}}, X_Request_ID="r1")
-        said = find(fleet.folder / "worker.out", lambda line: line["message"] == "hello")
+def test_what_a_job_logs_names_its_request_and_itself(web: Web, worker_log: Path) -> None:
+    ask(web, "POST", "/jobs", {"type": "say", "payload": {"text": "hello"}}, X_Request_ID="say")
+    said = find(worker_log, lambda line: line["message"] == "hello")
 
-    assert said["request_id"] == "r1"
+    assert said["request_id"] == "say"
     assert re.fullmatch("[0-9a-f]{32}", said["job_id"])
 
 
-def test_a_request_is_one_line_with_what_came_of_it(fleet: Fleet) -> None:
-    with fleet.web() as web:
-        ask(web, "GET", "/jobs/none", X_Request_ID="r1")
-        line = find(fleet.folder / "web.out", lambda line: line.get("request_id") == "r1")
+def test_a_request_is_one_line_with_what_came_of_it(web: Web, web_log: Path) -> None:
+    ask(web, "GET", "/jobs/none", X_Request_ID="none")
+    line = find(web_log, lambda line: line.get("request_id") == "none")
 
     known = {name: line[name] for name in ("method", "path", "status", "client", "job_id")}
     assert known == {
@@ -84,39 +107,36 @@ def test_a_request_is_one_line_with_what_came_of_it(fleet: Fleet) -> None:
     assert line["seconds"] >= 0
 
 
-def test_a_request_that_waits_is_one_line_and_named_too(fleet: Fleet, redis: Redis) -> None:
-    job = fleet.queue(redis).enqueue("echo", {})
-    with fleet.web() as web:
-        connection = HTTPConnection(web.host, web.port, timeout=30)
-        connection.request("GET", f"/jobs/{job.id}?wait=0.2", headers={"X-Request-ID": "r1"})
-        answer = connection.getresponse()
-        answer.read()
-        connection.close()
-        line = find(fleet.folder / "web.out", lambda line: line.get("request_id") == "r1")
+def test_a_request_that_waits_is_one_line_and_named_too(web: Web, web_log: Path) -> None:
+    _, job = web.ask("POST", "/jobs", {"type": "nap", "payload": {"seconds": 1}})
+    connection = HTTPConnection(web.host, web.port, timeout=30)
+    connection.request("GET", f"/jobs/{job['id']}?wait=0.2", headers={"X-Request-ID": "wait"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    line = find(web_log, lambda line: line.get("request_id") == "wait")
 
-    assert (answer.status, answer.headers["X-Request-ID"]) == (200, "r1")
-    assert (line["path"], line["job_id"]) == (f"/jobs/{job.id}", job.id)
+    assert (answer.status, answer.headers["X-Request-ID"]) == (200, "wait")
+    assert (line["path"], line["job_id"]) == (f"/jobs/{job['id']}", job["id"])
 
 
-def test_what_gunicorn_finds_wrong_is_a_line_of_the_same_form(fleet: Fleet) -> None:
-    with fleet.web() as web:
-        with socket.create_connection((web.host, web.port), timeout=30) as connection:
-            connection.sendall(b"NO / HTTP/one\x1b[31m\r\n\r\n")
-            connection.recv(4096)
-        found = find(fleet.folder / "web.out", lambda line: line["logger"] == "gunicorn.error")
+def test_what_gunicorn_finds_wrong_is_a_line_of_the_same_form(web: Web, web_log: Path) -> None:
+    with socket.create_connection((web.host, web.port), timeout=30) as connection:
+        connection.sendall(b"NO / HTTP/one\x1b[31m\r\n\r\n")
+        connection.recv(4096)
+    found = find(web_log, lambda line: line["logger"] == "gunicorn.error")
 
     assert found["level"] == "warning"
     assert found["message"].startswith("Invalid request from ip=127.0.0.1")
 
 
-def test_what_machines_ask_all_the_time_is_not_logged(fleet: Fleet) -> None:
-    with fleet.web() as web:
-        for path in ("/livez", "/readyz", "/metrics", "/buckets"):
-            ask(web, "GET", path)
-        find(fleet.folder / "web.out", lambda line: line.get("path") == "/buckets")
+def test_what_machines_ask_all_the_time_is_not_logged(web: Web, web_log: Path) -> None:
+    unlogged = {"/livez", "/readyz", "/metrics"}
+    for path in (*unlogged, "/buckets"):
+        ask(web, "GET", path)
+    find(web_log, lambda line: line.get("path") == "/buckets")
 
-    paths = [line["path"] for line in lines(fleet.folder / "web.out") if "path" in line]
-    assert paths == ["/buckets"]
+    assert not unlogged & {line.get("path") for line in lines(web_log)}
 
 
 def test_a_worker_that_rqs_command_runs_logs_in_the_same_form(fleet: Fleet, redis: Redis) -> None:
