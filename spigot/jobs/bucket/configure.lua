@@ -11,11 +11,11 @@ KEYS[3] changes  list of JSON {at, by, changes}, newest first
 ARGV[1] bucket     name
 ARGV[2] by         who changes it, kept in the list of changes; "" keeps nothing there
 ARGV[3] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[4…] fields    SOURCE_NAME and value by turns, an empty value takes back what this source set;
+ARGV[4…] fields    alternating SOURCE_NAME and value; an empty value takes back what this source set;
                    SOURCE is operator, file or default, NAME is rate, interval_us, burst,
                    capacity, max_running (0: no limit), workers, paused or draining
 
-Returns name, former and present value by turns of all that changed and counts; nil if nobody
+Returns alternating name, former and present value of all that changed and counts; nil if nobody
 published the bucket's numbers before and these are not the file's, which must then come first;
 the schema of a bucket that a newer version wrote, of which nothing was changed
 ]]

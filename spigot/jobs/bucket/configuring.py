@@ -11,6 +11,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text, unless_spoilt
+from spigot.jobs.store.times import clock_argument
 from spigot.runtime.errors import OperatorError, PortableError
 
 from .rate import Rate
@@ -109,7 +110,7 @@ class BucketConfigurer:
         ]
         reply = self._configure(
             keys=[keys.bucket(name), keys.buckets(), keys.changes(name)],
-            args=[name, by, "" if now_us is None else now_us, *pairs],
+            args=[name, by, clock_argument(now_us), *pairs],
         )
         if reply is None:
             raise UnknownBucketError(name)

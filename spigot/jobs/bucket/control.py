@@ -7,6 +7,7 @@ from redis import Redis
 
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.times import clock_argument
 
 from .configuring import BucketConfigurer, Change, Fields, UnknownBucketError, rate_fields
 from .rate import Rate
@@ -118,7 +119,7 @@ class BucketControl:
         """
         reply: bytes | None = self._release(
             keys=[keys.bucket(name), keys.changes(name)],
-            args=[name, self._by, "" if now_us is None else now_us],
+            args=[name, self._by, clock_argument(now_us)],
         )
         if reply is None:
             raise UnknownBucketError(name)

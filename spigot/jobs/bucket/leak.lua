@@ -52,8 +52,6 @@ local function read_waiting(id)
     since_us = joined_us(unpack(fields, 7, 9)) }
 end
 
-local function queue_name(list) return string.sub(list, #RQ_QUEUE + 1) end
-
 local has_blanks = blanks_in(queues) > 0
 
 local function take_first(list)
@@ -92,7 +90,7 @@ local function most_urgent(bucket)
   for _, queue in ipairs(turns(queues, bucket, token, now_us)) do
     local job = first_of(queue)
     if job then
-      job.list, job.queue = queue, string.sub(queue, #RQ_QUEUE + 1)
+      job.list, job.queue = queue, queue_name(queue)
       return job
     end
   end

@@ -10,6 +10,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.store.times import clock_argument
 
 SLEEP_SECONDS = 30.0
 """How long a worker sleeps at most when others poll the bucket."""
@@ -116,7 +117,7 @@ class LeakyBucket:
                 lease_ms,
                 round(ALIVE_SECONDS * 1000),
                 rq_ttl,
-                "" if now_us is None else now_us,
+                clock_argument(now_us),
                 *logged,
             ],
         )
@@ -151,7 +152,7 @@ class LeakyBucket:
         Raises:
             redis.RedisError: It is unknown.
         """
-        clock = "" if now_us is None else now_us
+        clock = clock_argument(now_us)
         return bool(self._count_pollers(keys=[keys.pollers(self.name)], args=[clock]))
 
     def leave(self, worker: str, logged: Sequence[str] = ()) -> None:

@@ -9,6 +9,7 @@ from redis import Redis
 
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
+from spigot.jobs.store.times import clock_argument
 
 SECOND_US = 1_000_000
 
@@ -92,7 +93,7 @@ class BucketMetricsReader:
         Raises:
             redis.RedisError: The server did not answer.
         """
-        reply = self._read(args=[name, "" if now_us is None else now_us])
+        reply = self._read(args=[name, clock_argument(now_us)])
         return _parse(name, reply) if reply else None
 
 

@@ -16,7 +16,7 @@ local purge = { bucket = name, keep_s = tonumber(ARGV[2]), now_us = clock_us(ARG
   taken = 0, cancelled = 0 }
 
 for _, list in ipairs(queue_keys(name)) do
-  local queue = string.sub(list, #RQ_QUEUE + 1)
+  local queue = queue_name(list)
   purge_queue(purge, queue)
   purge_set(purge, "rq:scheduled:" .. queue, queue)
 end

@@ -11,14 +11,8 @@ or {} if the bucket has no numbers yet
 local name, now_us = ARGV[1], clock_us(ARGV[2])
 local key = bucket_key(name)
 local bucket = read_bucket(name)
-local function size(set) return lenient("ZCARD", set) or 0 end
-
 if not bucket then return {} end
 
-local delayed = size(key .. ":delayed")
-for _, queue in ipairs(queue_keys(name)) do
-  delayed = delayed + size("rq:scheduled:" .. string.sub(queue, #RQ_QUEUE + 1))
-end
-return { now_us, (slot_of(bucket, now_us, 1)), waiting_in(queue_keys(name)), delayed,
-  size(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
+return { now_us, (slot_of(bucket, now_us, 1)), waiting_in(queue_keys(name)), delayed_in(name),
+  size_of(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
   redis.call("HGETALL", key) }

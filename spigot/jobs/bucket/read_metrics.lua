@@ -13,8 +13,6 @@ or {} if the bucket has no numbers yet
 local name, now_us = ARGV[1], clock_us(ARGV[2])
 local key = bucket_key(name)
 
-local function size(set) return lenient("ZCARD", set) or 0 end
-
 -- Of the three that wait at the heads: behind them wait only jobs that joined later.
 local function longest_wait_us()
   local longest_us = 0
@@ -28,14 +26,6 @@ local function longest_wait_us()
   return longest_us
 end
 
-local function delayed()
-  local jobs = size(key .. ":delayed")
-  for _, queue in ipairs(queue_keys(name)) do
-    jobs = jobs + size("rq:scheduled:" .. string.sub(queue, #RQ_QUEUE + 1))
-  end
-  return jobs
-end
-
 local function bounds()
   local lists = {}
   for histogram, list in pairs(BOUNDS_US) do lists[#lists + 1] = { histogram, unpack(list) } end
@@ -43,7 +33,7 @@ local function bounds()
 end
 
 if not read_bucket(name) then return {} end
-return { now_us, waiting_in(queue_keys(name)), longest_wait_us(), delayed(),
-  size(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
+return { now_us, waiting_in(queue_keys(name)), longest_wait_us(), delayed_in(name),
+  size_of(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
   lenient("HLEN", key .. ":unlogged") or 0, redis.call("EXISTS", "rq:suspended"),
   redis.call("HGETALL", key), lenient("HGETALL", key .. ":stats") or {}, bounds() }

@@ -10,7 +10,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
-from spigot.jobs.store.times import Moment, utc_text
+from spigot.jobs.store.times import Moment, clock_argument, utc_text
 
 from .config import BucketConfig
 from .configuring import NewerBucketError, Source
@@ -99,7 +99,7 @@ class BucketReader:
         """
         if not keys.BUCKET.fullmatch(name):
             return None
-        args = [name, "" if now_us is None else now_us]
+        args = [name, clock_argument(now_us)]
         reply = self._read(args=args)
         if not reply and name in self._configs:
             with suppress(NewerBucketError):  # another bucket

@@ -40,7 +40,7 @@ local fields = redis.call("HMGET", job, "data", "status", "origin", "spigot_toke
 local status, queue, token, worker = fields[2], fields[3] or "", fields[4], fields[5]
 if not fields[1] or ENDED[status] then return describe(id, now_us, "ended") end
 
-local is_ours = not token or redis.call("EXISTS", "spigot:1:lease:" .. token) == 1
+local is_ours = not token or is_running(token)
 if status == "started" and worker and is_ours then
   tell_worker(worker)
   return describe(id, now_us, "stopping")

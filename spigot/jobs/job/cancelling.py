@@ -7,6 +7,7 @@ from redis import Redis
 
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.times import clock_argument
 
 from .state import JobState, parse_state
 
@@ -55,6 +56,6 @@ class JobCanceller:
         """
         if not keys.JOB_ID.fullmatch(job_id):
             return None
-        reply = self._cancel(args=[job_id, self._keep_seconds, "" if now_us is None else now_us])
+        reply = self._cancel(args=[job_id, self._keep_seconds, clock_argument(now_us)])
         job = parse_state(job_id, reply)
         return None if job is None else Cancellation(cast(Outcome, reply[0].decode()), job)

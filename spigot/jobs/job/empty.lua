@@ -1,4 +1,4 @@
--- requires: bucket, slice, forgetting, job_moves, purging
+-- requires: bucket, slice, forgetting, purging
 --[[
 Empty one of the places in which RQ keeps a queue's jobs: cancel those that wait, forget those
 that have ended. What a bucket delays counts as scheduled in the queue of its name.

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, room, job_state
+-- requires: bucket, bucket_stats, places, room, job_state
 --[[
 Put one job into a bucket, unless the bucket is full.
 
@@ -13,7 +13,7 @@ ARGV[3] keep_s       seconds that the idempotency key is kept, >= 1
 ARGV[4] fingerprint  of the request's body; "" without an idempotency key
 ARGV[5] now_us       Unix time, or "" for the clock of Redis (only tests pass it)
 ARGV[6] delay_us     how long the job waits before it joins its queue, >= 0
-ARGV[7…] fields      name and value by turns: what RQ 2.12 stores for a job; the script adds
+ARGV[7…] fields      alternating name and value: what RQ 2.12 stores for a job; the script adds
                      status and times
 
 Returns {"queued", …} (see `describe` in job_state.lua), {"full" | "draining", ms until it is
@@ -58,10 +58,9 @@ if refused then
 end
 
 local function join_queue()
-  local head = number(redis.call("HGET", bucket_key(bucket.name), "head:" .. queue_name)) or 0
   lenient("SADD", queues, queue)
   local length = redis.call("RPUSH", queue, job_id)
-  return "queued", "spigot_place", head + length - 1
+  return "queued", "spigot_place", head_of(queue_name) + length - 1
 end
 
 local function join_delayed()

@@ -7,7 +7,6 @@ ARGV[1] job id
 Returns 1 if it was removed; 0 if it has not ended, or there is no such job
 ]]
 local id = ARGV[1]
-local ENDED = { finished = true, failed = true, canceled = true, stopped = true }
 
 local job = redis.call("HMGET", RQ_JOB .. id, "status", "origin")
 if not ENDED[job[1]] then return 0 end

@@ -17,6 +17,7 @@ from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.times import clock_argument
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import AcceptedPayload, JobType
 from spigot.runtime.log_ids import current_ids
@@ -178,7 +179,7 @@ class JobQueue:
                 call.queue,
                 self._keep_seconds,
                 idempotency.fingerprint if idempotency else "",
-                "" if call.now_us is None else call.now_us,
+                clock_argument(call.now_us),
                 call.delay_us,
                 *(part for pair in fields.items() for part in pair),
             ],

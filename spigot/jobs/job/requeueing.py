@@ -10,6 +10,7 @@ from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.store.times import clock_argument
 
 from .queue import BucketRefusal
 from .state import JobState, parse_state
@@ -79,7 +80,7 @@ class JobRequeuer:
         """
         if not keys.JOB_ID.fullmatch(job_id):
             return None
-        return _read(job_id, self._requeue(args=[job_id, "" if now_us is None else now_us]))
+        return _read(job_id, self._requeue(args=[job_id, clock_argument(now_us)]))
 
     def requeue_all_failed(self, buckets: Iterable[str]) -> Requeued:
         """Requeue the jobs that have failed until now, the oldest first.

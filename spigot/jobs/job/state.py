@@ -15,7 +15,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_int, stored_text
-from spigot.jobs.store.times import Moment, utc_text
+from spigot.jobs.store.times import Moment, clock_argument, utc_text
 from spigot.jobs.types.progress import Progress
 
 Status = Literal["queued", "delayed", "started", "finished", "failed", "cancelled"]
@@ -104,7 +104,7 @@ class JobReader:
         """
         if not keys.JOB_ID.fullmatch(job_id):  # RQ keeps other types under rq:job:ID:dependents
             return None
-        return parse_state(job_id, self._read(args=[job_id, "" if now_us is None else now_us]))
+        return parse_state(job_id, self._read(args=[job_id, clock_argument(now_us)]))
 
     def read_many(self, job_ids: Iterable[str]) -> list[JobState | None]:
         """Return the jobs in this order, all in one round trip; None for those that are not there.

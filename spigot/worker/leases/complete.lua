@@ -69,10 +69,8 @@ local function arrive(lease, fate)
   keep_progress(lease.job, progress)
   if status == "finished" then
     finish_job(lease)
-  elseif status == "cancelled" then
-    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
   else
-    fail_job(lease, now_us, error, trace)
+    end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
   end
 end
 

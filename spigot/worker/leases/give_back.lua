@@ -36,8 +36,7 @@ local refusal = { kind = ARGV[14], wait_us = hold_us, stated = ARGV[15] == "1", 
 
 local function judge(lease, fate, reaps)
   if fate and status == "rate_limited" then hold_for(lease, refusal, now_us) end
-  if fate == "deleted" then return "cancelled", "Deleted: while it ran" end
-  if fate then return fate, "Cancelled" .. (error ~= "" and ": " .. error or "") end
+  if fate then return end_by(fate, error) end
   if max_reaps > 0 and reaps + 1 >= max_reaps then
     return "abandoned", "Abandoned: cut off " .. max_reaps .. " times, at last: " .. error
   end
@@ -64,13 +63,7 @@ end
 local function arrive(lease, fate)
   if fate == "deleted" then return end
   keep_progress(lease.job, progress)
-  if status == "cancelled" then
-    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
-  elseif status == "abandoned" or status == "refused" then
-    fail_job(lease, now_us, error, trace)
-  else
-    go_back(lease)
-  end
+  if not end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace) then go_back(lease) end
 end
 
 -- After the move: what is done again when a script failed half-way must not count again.

@@ -10,6 +10,7 @@ from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.store.times import clock_argument
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
 from .lease_answers import Ended, Reaped, Renewed
@@ -68,7 +69,7 @@ class LeaseStore:
                 self.terms.keep_seconds,
                 self._bucket,
                 report.progress,
-                _clock(now_us),
+                clock_argument(now_us),
                 report.late,
             ],
         )
@@ -114,7 +115,7 @@ class LeaseStore:
                 self._bucket,
                 self.terms.keep_seconds,
                 report.progress,
-                _clock(now_us),
+                clock_argument(now_us),
                 report.late,
                 hold.kind,
                 int(hold.stated),
@@ -142,7 +143,7 @@ class LeaseStore:
                 self.terms.outage_threshold_ms,
                 round(ALIVE_SECONDS * 1000),
                 rq_ttl,
-                _clock(now_us),
+                clock_argument(now_us),
                 *tokens,
             ]
         )
@@ -170,7 +171,7 @@ class LeaseStore:
                 rq_trace(reason),
                 self.terms.keep_seconds,
                 fresh_ms,
-                _clock(now_us),
+                clock_argument(now_us),
             ]
         )
         complaints = [stored_text(fault) for fault in faults]
@@ -193,10 +194,6 @@ class LeaseStore:
     def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)
-
-
-def _clock(now_us: int | None) -> int | str:
-    return "" if now_us is None else now_us
 
 
 def _ended(reply: list[Any]) -> Ended | None:

@@ -10,6 +10,7 @@ from redis.exceptions import ResponseError
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.store.times import clock_argument
 from spigot.runtime.server.redis_connection import is_away
 
 from .lease_answers import Reaped
@@ -86,7 +87,7 @@ class LostJobs:
             redis.RedisError: It is unknown what was brought back; all is safe.
         """
         names = [keys.sweep(), keys.missing(), keys.sought()]
-        clock = "" if now_us is None else now_us
+        clock = clock_argument(now_us)
         reply: list[Any] = self._sweep(
             keys=names, args=[self._worker, self._terms.lease_ms, self._terms.keep_seconds, clock]
         )

@@ -15,7 +15,7 @@ ARGV[9] fresh_ms     nothing is done if somebody reaped less than that ago; 0: w
 ARGV[10] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {lines, dependents, reaped, faults, more}: the lines that the worker must now write to its
-result log, as token and line by turns; jobs whose dependents nobody released yet; how many were
+result log, as alternating token and line; jobs whose dependents nobody released yet; how many were
 reaped; a text for each thing that could not be read or done; 1 if there is more to do at once, or 0
 ]]
 local name, worker = ARGV[1], ARGV[2]
@@ -33,19 +33,14 @@ end
 
 local function judge(lease, fate, reaps)
   local silent = "worker " .. lease.worker .. " fell silent"
-  if fate == "deleted" then return "cancelled", "Deleted: while it ran" end
-  if fate then return fate, "Cancelled: " .. silent end
+  if fate then return end_by(fate, silent) end
   if reaps + 1 >= max_reaps then return "abandoned", abandoned end
   return "reaped", silent
 end
 
 local function arrive(lease, fate, status, error)
   if fate == "deleted" then return end
-  if status == "cancelled" then
-    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
-  elseif status == "abandoned" then
-    fail_job(lease, now_us, error, trace)
-  else
+  if not end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace) then
     to_head(lease.job, lease.queue, lease.slot_us)
   end
 end
@@ -114,7 +109,7 @@ end
 local function survey_queues()
   local more = false
   for _, list in ipairs(queue_keys(name)) do
-    more = survey(string.sub(list, #RQ_QUEUE + 1)) or more
+    more = survey(queue_name(list)) or more
   end
   return more
 end
@@ -133,7 +128,7 @@ end
 local function trim_registries()
   lenient("ZREMRANGEBYSCORE", key .. ":workers", "-inf", "(" .. ms(now_us)) -- killed: they never left
   for _, list in ipairs(queue_keys(name)) do
-    local queue = string.sub(list, #RQ_QUEUE + 1)
+    local queue = queue_name(list)
     for _, registry in ipairs({ "rq:finished:", "rq:failed:" }) do
       lenient("ZREMRANGEBYSCORE", registry .. queue, 0, math.floor(now_us / SECOND_US))
     end

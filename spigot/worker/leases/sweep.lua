@@ -92,7 +92,7 @@ end
 -- others, but never from behind that one to before it. If it is gone, the list is walked anew.
 local function walked_to(list, place, entry)
   if not entry then return 0 end
-  local index = math.max(0, place - head_of(string.sub(list, #RQ_QUEUE + 1)))
+  local index = math.max(0, place - head_of(queue_name(list)))
   if lenient("LINDEX", list, index) == entry then return index end
   return entry ~= BLANK and find_near(list, entry, index) or 0
 end
@@ -114,7 +114,7 @@ local function walk(marks, known)
     if #entries < WALKED_AT_ONCE then
       number_of_list, place, entry = number_of_list + 1, 0, false
     else
-      place, entry = head_of(string.sub(list, #RQ_QUEUE + 1)) + from + #entries - 1, entries[#entries]
+      place, entry = head_of(queue_name(list)) + from + #entries - 1, entries[#entries]
     end
     if is_over() then break end
   end

@@ -55,7 +55,7 @@ class LeakMachine(RuleBasedStateMachine):
         super().__init__()
         redis.flushall()
         self.redis = redis
-        self.survey = load_script(redis, __package__, "survey_queue.lua")
+        self.survey = load_script(redis, "tests.jobs.bucket", "survey_queue.lua")
         self.bucket = ClockedBucket(redis, "20/s", capacity=10_000)
         self.model = BucketModel(interval_us=50_000)
         self.count = self.asked = 0

@@ -8,6 +8,7 @@ build their names: the queue side needs a single primary.
 ]]
 local RQ_JOB = "rq:job:"
 local RQ_QUEUE = "rq:queue:"
+local ENDED = { finished = true, failed = true, canceled = true, stopped = true } -- statuses of RQ
 local EVENTS = "spigot:1:job_events"
 local SECOND_US = 1000000
 local SCHEMA = 1 -- of a bucket's hash; raised when a field gets another meaning
@@ -97,6 +98,16 @@ local function bucket_of(queue) return (string.gsub(string.gsub(queue, "%-high$"
 
 local function bucket_key(name) return "spigot:1:bucket:" .. name end
 
+local function lease_key(token) return "spigot:1:lease:" .. token end
+
+-- Whether the attempt with this token is running; false without one.
+local function is_running(token)
+  return token and redis.call("EXISTS", lease_key(token)) == 1 or false
+end
+
+-- Of a queue's list.
+local function queue_name(list) return string.sub(list, #RQ_QUEUE + 1) end
+
 local function queue_keys(name)
   local queue = RQ_QUEUE .. name
   return { queue .. "-high", queue, queue .. "-low" }
@@ -108,7 +119,7 @@ local function blanks_key(queue) return "spigot:1:blanks:" .. queue end
 
 local function blanks_in(queues)
   local keys, blanks = {}, 0
-  for i, list in ipairs(queues) do keys[i] = blanks_key(string.sub(list, #RQ_QUEUE + 1)) end
+  for i, list in ipairs(queues) do keys[i] = blanks_key(queue_name(list)) end
   if redis.call("EXISTS", unpack(keys)) == 0 then return 0 end
   for _, key in ipairs(keys) do blanks = blanks + (lenient("ZCARD", key) or 0) end
   return blanks
@@ -123,6 +134,16 @@ end
 local function waiting_in(queues)
   local entries = entries_in(queues)
   return entries > 0 and math.max(0, entries - blanks_in(queues)) or 0
+end
+
+local function size_of(set) return lenient("ZCARD", set) or 0 end
+
+local function delayed_in(name)
+  local jobs = size_of(bucket_key(name) .. ":delayed")
+  for _, list in ipairs(queue_keys(name)) do
+    jobs = jobs + size_of("rq:scheduled:" .. queue_name(list))
+  end
+  return jobs
 end
 
 -- Of a bucket whose rate is no rate, or its capacity no number, until somebody sets them.

@@ -19,13 +19,11 @@ What fails between 2 and 3 leaves the job in two places, of which one counts:
   not to stop, and runs under no lease.
 - An entry of a registry of jobs that have ended counts if the job's status says the same.
 ]]
-local ENDED = { finished = true, failed = true, canceled = true, stopped = true }
 local WAITS = { "data", "status", "spigot_stop", "spigot_token" }
 
 -- Whether an entry of a place where jobs wait counts. Takes the four fields WAITS of its job.
 local function counts(data, status, stop, token)
-  if not data or stop or ENDED[status] then return false end
-  return not token or redis.call("EXISTS", "spigot:1:lease:" .. token) == 0
+  return data and not stop and not ENDED[status] and not is_running(token)
 end
 
 -- The job joins the end of its queue.
@@ -85,7 +83,7 @@ end
 -- nil if there is no lease, or none that names its job. Other fields may have been lost.
 local function read_lease(token)
   local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt" }
-  local values = lenient("HMGET", "spigot:1:lease:" .. token, unpack(names))
+  local values = lenient("HMGET", lease_key(token), unpack(names))
   if not values or not values[1] then return nil end
   local lease = { token = token }
   for i, field in ipairs(names) do lease[field] = values[i] end
@@ -120,7 +118,7 @@ end
 -- which it would be found again.
 local function leave_attempt(lease, fate)
   if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
-  if try("DEL", "spigot:1:lease:" .. lease.token, "rq:execution:" .. lease.job .. ":" .. lease.token) then
+  if try("DEL", lease_key(lease.token), "rq:execution:" .. lease.job .. ":" .. lease.token) then
     try("ZREM", bucket_key(lease.bucket) .. ":leases", lease.token)
   end
   try("ZREM", "rq:wip:" .. lease.queue, lease.job .. ":" .. lease.token)
@@ -249,6 +247,23 @@ local function fail_job(lease, now_us, error, trace)
   add_result(lease.job, 2, lease, now_us, ttl_s, "exc_string", trace)
   lenient("ZADD", "rq:failed:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
   end_job(lease.job, lease.queue, "failed", now_us, ttl_s)
+end
+
+-- How an attempt ends whose job is to stop, as `fate_of` says: its status, and why.
+local function end_by(fate, error)
+  if fate == "deleted" then return "cancelled", "Deleted: while it ran" end
+  return fate, "Cancelled" .. (error ~= "" and ": " .. error or "")
+end
+
+-- Ends the job of an attempt, if it is cancelled or has failed. Returns whether it did.
+local FAILED = { failed = true, refused = true, abandoned = true }
+local function end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
+  if status == "cancelled" then
+    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
+  elseif FAILED[status] then
+    fail_job(lease, now_us, error, trace)
+  end
+  return status == "cancelled" or FAILED[status]
 end
 
 -- RQ's record of a worker ends by itself when the worker is not seen.

@@ -5,7 +5,7 @@ Functions that keep leases true to the time that workers could really renew them
 
 -- Extends a lease once: whoever holds it must renew it before it can be extended again.
 local function extend(leases, token, until_ms)
-  if lenient("HSETNX", "spigot:1:lease:" .. token, "extended", 1) == 1 then
+  if lenient("HSETNX", lease_key(token), "extended", 1) == 1 then
     redis.call("ZADD", leases, "XX", "GT", until_ms, token)
   end
 end
@@ -25,5 +25,5 @@ end
 
 local function renew(leases, token, until_ms)
   redis.call("ZADD", leases, "XX", until_ms, token)
-  lenient("HDEL", "spigot:1:lease:" .. token, "extended")
+  lenient("HDEL", lease_key(token), "extended")
 end

@@ -42,7 +42,7 @@ end
 local function next_due_ms(name)
   local due_ms = first_score(bucket_key(name) .. ":delayed")
   for _, list in ipairs(queue_keys(name)) do
-    local scheduled = "rq:scheduled:" .. string.sub(list, #RQ_QUEUE + 1)
+    local scheduled = "rq:scheduled:" .. queue_name(list)
     due_ms = math.min(due_ms, math.ceil(first_score(scheduled) * 1000))
   end
   return due_ms
@@ -54,7 +54,7 @@ local function promote(name, now_us)
   if due_ms > ms(now_us) then return due_ms end
   promote_delayed(name, now_us)
   for _, list in ipairs(queue_keys(name)) do
-    promote_scheduled(string.sub(list, #RQ_QUEUE + 1), now_us)
+    promote_scheduled(queue_name(list), now_us)
   end
   return next_due_ms(name)
 end

@@ -8,8 +8,7 @@ still take out.
 -- Not of an entry without a job, or of a job that runs or has ended: those are only taken out.
 local function is_to_cancel(id)
   local job = lenient("HMGET", RQ_JOB .. id, "data", "status", "spigot_token") or {}
-  local runs = job[3] and redis.call("EXISTS", "spigot:1:lease:" .. job[3]) == 1
-  return job[1] and not runs and not ENDED[job[2]]
+  return job[1] and not ENDED[job[2]] and not is_running(job[3])
 end
 
 local function has_numbers(bucket) return redis.call("EXISTS", bucket_key(bucket)) == 1 end

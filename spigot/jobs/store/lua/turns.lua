@@ -14,19 +14,17 @@ local function read_candidate(id)
   return job and counts(unpack(job, 5, 8)) and read_refusals(job) or nil
 end
 
-local function queue_of(list) return string.sub(list, #RQ_QUEUE + 1) end
-
 local function set_back(id, list)
   redis.call("HSET", RQ_JOB .. id, "spigot_set_back", 1)
   redis.call("HDEL", RQ_JOB .. id, "spigot_returned_us", "spigot_first_slot_us")
-  to_queue(id, queue_of(list))
+  to_queue(id, queue_name(list))
 end
 
 local function bring_forward(list, index, id)
   if index == 0 then return end
   redis.call("LPUSH", list, id)
   take_entry(list, index + 1, true)
-  note_places(queue_of(list), redis.call("LRANGE", list, 0, index), head_of(queue_of(list)))
+  note_places(queue_name(list), redis.call("LRANGE", list, 0, index), head_of(queue_name(list)))
 end
 
 -- A refusal that lies ahead is from before the server's clock was set back: it counts as one of now.
@@ -46,7 +44,7 @@ local function look_at(list, bucket, found, now_us)
     local verdict = refusals and verdict_on(refusals, bucket)
     if verdict == "guilty" and not refusals.set_back then
       set_back(id, list)
-      remove_entry(queue_of(list), index)
+      remove_entry(queue_name(list), index)
       index = index - 1
     elseif refusals then
       found[#found + 1] = { list = list, index = index, id = id, is_new = refusals.count == 0,
@@ -72,8 +70,7 @@ local function least_suspect(found)
 end
 
 local function witness_runs(name)
-  local token = redis.call("HGET", bucket_key(name), "witness_token")
-  return token and redis.call("EXISTS", "spigot:1:lease:" .. token) == 1
+  return is_running(redis.call("HGET", bucket_key(name), "witness_token"))
 end
 
 -- Returns the queues to take a job from, most urgent first; none while a suspect waits for its
@@ -101,6 +98,5 @@ end
 -- While a downstream that does not say how long is asked with one job at a time (refusals.lua).
 local function probe_runs(bucket)
   if bucket.probing ~= 1 then return false end
-  local token = redis.call("HGET", bucket_key(bucket.name), "probe_token")
-  return token and redis.call("EXISTS", "spigot:1:lease:" .. token) == 1
+  return is_running(redis.call("HGET", bucket_key(bucket.name), "probe_token"))
 end

@@ -39,7 +39,7 @@ local function mark_of(state)
 end
 
 local function has_lease(state)
-  return state.token and lenient("HGET", "spigot:1:lease:" .. state.token, "job") == state.id
+  return state.token and lenient("HGET", lease_key(state.token), "job") == state.id
 end
 
 -- A lease lives while it is in the list by which it would be reaped.
@@ -74,7 +74,7 @@ local function is_anywhere(state)
   -- ours have no end; with one, a plain worker runs it
   if (lenient("ZCOUNT", "rq:executions:" .. id, "-inf", "(+inf") or 0) > 0 then return true end
   for _, list in ipairs(queue_keys(state.bucket)) do
-    local queue = string.sub(list, #RQ_QUEUE + 1)
+    local queue = queue_name(list)
     if is_in_a_queue(id, list) or lenient("ZSCORE", "rq:scheduled:" .. queue, id)
       or lenient("ZSCORE", "rq:deferred:" .. queue, id) then return true end
   end
