@@ -13,12 +13,21 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from .errors import OperatorError
 from .origin import parse_origin
 from .server_address import parse_server_url
 from .unknown_settings import warn_of_unknown_settings
+
+UNREAD = frozenset({"spigot_redis_url", "spigot_host", "spigot_port"})
+"""What pydantic-settings would read beside ``REDIS_URL``, ``HOST`` and ``PORT``."""
 
 
 class SettingsError(OperatorError):
@@ -143,6 +152,26 @@ class Settings(BaseSettings):
         texts = value.split(",") if isinstance(value, str) else value
         return tuple(dict.fromkeys(parse_origin(text.strip()) for text in texts if text.strip()))
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read variables under their documented names only.
+
+        Fields that may be given by name would be read with the prefix, too, and Kubernetes sets
+        ``SPIGOT_PORT=tcp://…`` beside a service that is named spigot.
+        """
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                read = source.env_vars.items()
+                source.env_vars = {name: value for name, value in read if name not in UNREAD}
+        return init_settings, env_settings, dotenv_settings
+
     @field_validator("apps", "trusted_proxies", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
@@ -175,9 +204,7 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         SettingsError: A value cannot be used; the process should print it and stop.
     """
-    warn_of_unknown_settings(
-        {name for field in Settings.model_fields for name in _variable_names(field)}
-    )
+    warn_of_unknown_settings({variable_name(field) for field in Settings.model_fields})
     try:
         return Settings(**overrides)
     except ValidationError as error:
@@ -195,11 +222,6 @@ def _has_own_examples() -> bool:
     here = Path("examples")
     brought_along = Path(__file__).parents[1] / "examples"
     return Path("examples.py").exists() or (here.exists() and not here.samefile(brought_along))
-
-
-def _variable_names(field: str) -> set[str]:
-    """Return all names that set a field: each with the prefix, too."""
-    return {variable_name(field), f"SPIGOT_{field.upper()}"}
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -59,6 +59,22 @@ def test_a_variable_sets_its_field(monkeypatch, variable, value, field, expected
     assert getattr(load_settings(), field) == expected
 
 
+@pytest.mark.parametrize("place", ["environment", ".env"])
+@pytest.mark.parametrize("prefix", ["SPIGOT_", "spigot_"])
+def test_only_the_documented_names_count(monkeypatch, tmp_path, place, prefix):
+    address = "tcp://10.0.0.1:8000"  # as Kubernetes sets it for a service named spigot
+    names = [f"{prefix}{name}" for name in ("PORT", "HOST", "REDIS_URL")]
+    if place == ".env":
+        (tmp_path / ".env").write_text("".join(f"{name}={address}\n" for name in names))
+    else:
+        for name in names:
+            monkeypatch.setenv(name, address)
+
+    settings = load_settings()
+
+    assert (settings.port, settings.host, settings.redis_url) == (8000, "127.0.0.1", None)
+
+
 def test_an_empty_variable_is_no_value(monkeypatch):
     monkeypatch.setenv("SPIGOT_ADMIN_PASSWORD", "")
     monkeypatch.setenv("REDIS_URL", "")

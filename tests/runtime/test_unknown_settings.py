@@ -23,7 +23,9 @@ def warnings(caplog) -> list[str]:
         ("SPIGOT_RATE_LIMTS", "SPIGOT_RATE_LIMITS"),
         ("SPIGOT_BUCKET", "SPIGOT_BUCKETS"),
         ("SPIGOT_APP", "SPIGOT_APPS"),
-        ("SPIGOT_REDIS_URI", "SPIGOT_REDIS_URL"),
+        ("SPIGOT_REDIS_URL", "REDIS_URL"),
+        ("SPIGOT_PORT", "PORT"),
+        ("SPIGOT_HOST", "HOST"),
         ("SPIGOT_ADMIN_PASWORD", "SPIGOT_ADMIN_PASSWORD"),
         ("spigot_keep_second", "SPIGOT_KEEP_SECONDS"),
     ],
@@ -55,7 +57,8 @@ def test_a_name_like_no_other_is_told_without_a_guess(monkeypatch, caplog):
 def test_settings_and_what_others_set_are_not_told(monkeypatch, folder, caplog):
     for name in ("SPIGOT_SERVICE_HOST", "SPIGOT_SERVICE_PORT", "SPIGOT_PORT_8000_TCP", "SPIGOTS"):
         monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("SPIGOT_PORT", "8001")
+    monkeypatch.setenv("SPIGOT_PORT_8000_SCTP_ADDR", "1")
+    monkeypatch.setenv("SPIGOT_PORT", "tcp://10.0.0.1:8000")
     monkeypatch.setenv("spigot_log_format", "json")
     names = [variable_name(field) for field in Settings.model_fields]
     (folder / ".env").write_text("".join(f"{name}=\n" for name in names) + "REDIS=x\n")

@@ -14,6 +14,7 @@ from rq import get_current_job
 
 from spigot.jobs.types.job_types import job_type
 from spigot.jobs.types.rate_limited import RateLimited
+from spigot.jobs.types.refusal import Kind
 
 
 @job_type("echo", log=["value"])
@@ -56,6 +57,14 @@ def refused() -> str:
     """Be refused by the downstream at the first attempt."""
     if get_current_job().claim.attempt == 1:
         raise RateLimited(0.05)
+    return "served"
+
+
+@job_type("unserved")
+def unserved(kind: Kind, times: int = 99, seconds: float | None = None) -> str:
+    """Be refused by the downstream so many times."""
+    if get_current_job().claim.attempt <= times:
+        raise RateLimited(seconds, kind=kind)
     return "served"
 
 

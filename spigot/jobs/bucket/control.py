@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
 from redis import Redis
 
 from spigot.jobs.store import keys
@@ -64,6 +64,12 @@ class BucketChange(OperatorSettings):
 
     held_until: None = None
     """null ends a hold."""
+
+    @field_validator("held_until", mode="before")
+    @classmethod
+    def _only_ends_a_hold(cls, value: object) -> None:
+        if value is not None:
+            raise ValueError("only null can be said, which ends a hold; `paused` lets no job leave")
 
 
 class BucketControl:

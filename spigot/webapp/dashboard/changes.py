@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
-from flask import Flask, abort, current_app, request
+from flask import Flask, abort, current_app
 from flask.typing import ResponseReturnValue
 from redis import Redis
 
 from spigot.jobs.job.clearing import JobClearer, Place
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
+from spigot.webapp.http.admin import admin_in_words
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -31,8 +32,7 @@ class Changes:
 
     def clearer(self) -> JobClearer:
         """Return what deletes jobs in the name of the present request's client."""
-        by = f"admin at {request.remote_addr}"
-        return JobClearer(self.redis, keep_seconds=self.keep_seconds, by=by)
+        return JobClearer(self.redis, keep_seconds=self.keep_seconds, by=admin_in_words())
 
 
 def replace_changes(app: Flask, changes: Changes) -> None:

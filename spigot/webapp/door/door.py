@@ -25,7 +25,7 @@ from spigot.webapp.door.rate_limits.rules_file import FixedRules, RulesFile
 from spigot.webapp.http.preflight import has_no_view, is_preflight
 
 from .client_address import Network, parse_network
-from .client_identity import GLOBAL, Client, ClientIdentity
+from .client_identity import GLOBAL, UNKNOWN, Client, ClientIdentity
 from .headers import rate_limit_headers
 from .named_limits import rate_limit
 from .rate_limits import keys
@@ -147,6 +147,11 @@ class Door:
     def owner(self) -> str:
         """Return the name of whom something belongs to that the present request asks for."""
         return self._identity.owner(flask.request.remote_addr, flask.request.headers)
+
+    def client_address(self) -> str:
+        """Return where the present request comes from, behind proxies that are trusted."""
+        client = self._identity.of(flask.request.remote_addr, flask.request.headers)
+        return str(client.address or UNKNOWN)
 
     def reload_on_sighup(self) -> None:
         """Look at the rules file after SIGHUP, in this process; call it in the main thread."""

@@ -52,3 +52,8 @@ def require_admin() -> None:
         abort(404)
     if not admin.is_asking(request):
         raise Unauthorized("this needs the user admin and its password", www_authenticate=CHALLENGE)
+
+
+def admin_in_words() -> str:
+    """Return who the admin of the present request is, for records of what was changed."""
+    return f"admin at {current_app.extensions['door'].client_address()}"

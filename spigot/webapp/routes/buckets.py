@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-from flask import Blueprint, abort, current_app, request
+from flask import Blueprint, abort, current_app
 from flask.typing import ResponseReturnValue
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader, BucketState
-from spigot.webapp.http.admin import require_admin
+from spigot.webapp.http.admin import admin_in_words, require_admin
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -52,7 +52,7 @@ def change(name: str) -> ResponseReturnValue:
     """Let the admin's numbers count, from the next leak on."""
     require_admin()
     wanted = read_model(BucketChange)
-    control = BucketControl(current_app.extensions["redis"], f"admin at {request.remote_addr}")
+    control = BucketControl(current_app.extensions["redis"], admin_in_words())
     try:
         control.set(name, wanted)
         if "held_until" in wanted.model_fields_set:

@@ -131,8 +131,8 @@ def test_a_server_that_is_away_fails_in_one_line(monkeypatch, arguments):
 @pytest.mark.parametrize(
     "command",
     [
-        "list", "show", "rate", "capacity", "max-running", "pause", "resume", "drain", "purge",
-        "reset",
+        "list", "show", "rate", "capacity", "max-running", "pause", "resume", "release", "drain",
+        "purge", "reset",
     ],
 )  # fmt: skip
 def test_help_shows_an_example(command):

@@ -49,6 +49,23 @@ def test_a_command_says_what_it_changed(default, arguments, said, state):
     assert state.items() <= default().to_json().items()
 
 
+def test_release_ends_a_hold_and_resume_says_that_it_does_not(redis, default):
+    redis.hset(keys.bucket("default"), mapping={"held_until_us": 2**52, "hold_reason": "wait"})
+    until = default().held_until
+
+    assert run("resume", "default").stdout == (
+        "default: nothing to change\n"
+        f"default: still held until {until} (wait); `spigot bucket release default` ends that\n"
+    )
+    assert run("release", "default").stdout == f"default: held until {until}, released\n"
+    assert run("release", "default").stdout == "default: was not held\n"
+    assert default().held_until is None
+    change = BucketHistory(redis).read("default")[0]
+    assert change["by"] == f"{getpass.getuser()}@{gethostname()}"
+    assert change["changes"] == {"held_until": [until, ""]}
+    assert json.loads(run("release", "default", "--json").stdout)["held_until"] is None
+
+
 def test_resume_ends_a_pause_and_a_drain(default):
     run("pause", "default")
     run("drain", "default", "--no-wait")
@@ -117,6 +134,7 @@ def test_a_wrong_number_is_refused_with_the_reason(default, arguments, problem):
         ("max-running", "other", "5"),
         ("pause", "other"),
         ("resume", "other"),
+        ("release", "other"),
         ("drain", "other"),
         ("purge", "other", "--yes"),
         ("reset", "other"),

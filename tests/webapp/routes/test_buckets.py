@@ -112,6 +112,9 @@ class TestChange:
             ({"max_running": -1}, "max_running"),
             ({"paused": "perhaps"}, "paused"),
             ({"workers": 3}, "workers"),
+            ({"held_until": "2026-01-01T00:00:00Z"}, "held_until"),
+            ({"held_until": 0}, "held_until"),
+            ({"held_until": ""}, "held_until"),
         ],
     )
     def test_that_is_not_valid_changes_nothing(self, client, patch, body, field):
@@ -127,6 +130,35 @@ class TestChange:
         assert [error["field"] for error in response.json["errors"]] == [field]
         after = client.get("/buckets/default").json
         assert {**after, "next_leak_at": ""} == {**before, "next_leak_at": ""}
+
+    def test_behind_a_trusted_proxy_names_the_client(self, server, settings):
+        client = create_app(
+            settings(admin_password="s3cret", trusted_proxies="127.0.0.1")
+        ).test_client()
+
+        client.patch(
+            "/buckets/default",
+            json={"capacity": 9},
+            auth=("admin", "s3cret"),
+            headers={"X-Forwarded-For": "203.0.113.9:5001"},
+        )
+
+        assert BucketHistory(server).read("default")[0]["by"] == "admin at 203.0.113.9"
+
+    def test_ends_a_hold(self, server, patch):
+        server.hset(keys.bucket("default"), mapping={"held_until_us": 2**52, "hold_reason": "wait"})
+
+        response = patch("default", held_until=None, capacity=9)
+
+        assert response.status_code == 200
+        assert (response.json["held_until"], response.json["capacity"]) == (None, 9)
+        records = BucketHistory(server).read("default")
+        assert [list(record["changes"]) for record in records] == [["held_until"], ["capacity"]]
+
+    def test_of_a_hold_says_what_can_be_done(self, patch):
+        (error,) = patch("default", held_until="2026-01-01T00:00:00Z").json["errors"]
+
+        assert "only null can be said, which ends a hold" in str(error)
 
     def test_of_no_bucket_is_404(self, server, patch):
         assert is_problem(patch("other", capacity=9), 404)
