@@ -30,7 +30,7 @@ end
 local function log(bucket, error)
   if redis.call("EXISTS", bucket_key(bucket)) == 0 then return nil end -- a queue of plain RQ only
   local entry = { now_us = now_us, job = id, bucket = bucket, status = "cancelled", error = error,
-    token = "cancelled:" .. id .. ":" .. now_us, owner = "" }
+    token = string.format("cancelled:%s:%d", id, now_us), owner = "" }
   log_line(entry)
   return entry
 end

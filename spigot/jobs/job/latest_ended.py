@@ -54,10 +54,10 @@ class LatestEnded:
                 pipeline.zrevrange(key, 0, looked_at - 1)
                 for seconds in self._kept:
                     pipeline.zrevrangebyscore(key, now + seconds, "-inf", 0, looked_at)
-            replies = pipeline.execute()
+            replies = pipeline.execute(raise_on_error=False)  # a stranger's key is no registry
         each = 2 + len(self._kept)
-        counts = replies[::each]
-        lists = [found for at, found in enumerate(replies) if at % each]
+        counts = [count for count in replies[::each] if isinstance(count, int)]
+        lists = [found for found in replies if isinstance(found, list)]
         ids = list(
             dict.fromkeys(job_id.decode(errors="replace") for found in lists for job_id in found)
         )

@@ -217,7 +217,8 @@ end
 -- The job's last state.
 local function end_job(id, queue, status, now_us, ttl_s)
   local job, dependencies = RQ_JOB .. id, "rq:job::" .. id .. ":dependencies" -- RQ's name for it
-  if note_dependents(id, queue, ttl_s) and ttl_s == 0 then ttl_s = DEPENDENTS_S end
+  -- without it, those that depend on it could not be released
+  if note_dependents(id, queue, ttl_s) and ttl_s >= 0 then ttl_s = math.max(ttl_s, DEPENDENTS_S) end
   keep(job, ttl_s)
   keep(dependencies, ttl_s)
   redis.call("HSET", job, "status", status, "ended_at", utc_text(now_us))

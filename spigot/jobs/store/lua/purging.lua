@@ -21,7 +21,7 @@ local function cancel_one(purge, id, queue)
   if not is_to_cancel(id) then return end
   if has_numbers(purge.bucket) then -- else it is a queue of plain RQ
     local entry = { now_us = purge.now_us, job = id, bucket = purge.bucket, status = "cancelled",
-      error = purge.error, token = "cancelled:" .. id .. ":" .. purge.now_us, owner = "" }
+      error = purge.error, token = string.format("cancelled:%s:%d", id, purge.now_us), owner = "" }
     log_line(entry)
     count_end(entry)
   end
