@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 from redis.exceptions import RedisError
 
@@ -98,12 +95,3 @@ def test_a_server_that_is_away_is_an_error_and_works_later(monkeypatch, redis_ur
     monkeypatch.setenv("REDIS_URL", redis_url)
     program_at.cache_clear()
     assert enqueue("add", {"x": 1}).position == 1
-
-
-def test_importing_jobs_is_cheap():
-    heavy = "{'redis', 'rq', 'flask', 'click', 'pydantic_settings'}"
-    script = f"import sys, spigot; print(sorted({heavy} & set(sys.modules)))"
-
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-
-    assert (done.stdout, done.stderr) == ("[]\n", "")

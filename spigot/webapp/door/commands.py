@@ -14,7 +14,7 @@ from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.terminal import as_json, print_fields, print_json, print_table
 from spigot.webapp.door.rate_limits.decision import RuleState
-from spigot.webapp.door.rate_limits.refusal_counts import most_refused
+from spigot.webapp.door.rate_limits.refused_clients import most_refused
 from spigot.webapp.door.rate_limits.rule import Rule
 from spigot.webapp.door.rate_limits.rules import DEFAULT, Rules
 from spigot.webapp.door.rate_limits.rules_file import read_rules

@@ -9,7 +9,7 @@ from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.state import JobState, Status
 from spigot.jobs.store.times import Moment
 from spigot.jobs.types.progress import Progress
-from spigot.webapp.door.rate_limits.refusal_counts import Refused, most_refused
+from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
 SHOWN = 15
 """Lines of each list, so that a look costs as little with many jobs."""

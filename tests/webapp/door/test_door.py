@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, request
 
 from spigot.webapp.door.door import Door, rate_limit
 from spigot.webapp.door.rate_limits import bans
-from spigot.webapp.door.rate_limits.refusal_counts import Refused, most_refused
+from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 from spigot.webapp.door.rate_limits.rules_text import RulesError
 from tests.support.fake_clock import FakeClock
 from tests.support.problem_check import is_problem

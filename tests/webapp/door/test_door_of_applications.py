@@ -9,7 +9,7 @@ from flask import Flask
 from spigot.runtime.server.server_url import NoServerError
 from spigot.webapp.door.door import Door
 from spigot.webapp.door.rate_limits import bans, keys
-from spigot.webapp.door.rate_limits.refusal_counts import Refused, most_refused
+from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 from tests.support.command_line import run_spigot
 from tests.support.processes import wait_for
 
@@ -92,8 +92,8 @@ def test_without_a_prefix_the_keys_are_those_of_spigots_own_web(redis, redis_url
     statuses(build(redis_url, "one", key_prefix=""), 1)
 
     assert {key.decode() for key in redis.scan_iter()} == {
-        keys.state("window", "few", "127.0.0.1"),
-        keys.state("window", "both", "127.0.0.1,127.0.0.1"),
+        f"{keys.state_prefix('window', 'few')}127.0.0.1",
+        f"{keys.state_prefix('window', 'both')}127.0.0.1,127.0.0.1",
     }
 
 

@@ -7,12 +7,8 @@ import pytest
 
 from spigot.runtime.server.redis_connection import connect
 from spigot.webapp.door.rate_limits import refusal_counts
-from spigot.webapp.door.rate_limits.refusal_counts import (
-    RefusalCounts,
-    Refused,
-    most_refused,
-    write_refusals,
-)
+from spigot.webapp.door.rate_limits.refusal_counts import RefusalCounts, write_refusals
+from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 from tests.support.processes import wait_for
 from tests.support.round_trips import counted_round_trips
 from tests.support.servers import own_server
