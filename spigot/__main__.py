@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": ("spigot.launch.doctor:doctor", "Check server, files, workers and log."),
     "job": ("spigot.jobs.commands:job", "Submit, show, watch, list, cancel and requeue jobs."),
     "limits": ("spigot.webapp.door.commands:limits", "Show rate limits; ban and reset clients."),
+    "new": ("spigot.launch.new:new", "Make an application to start from."),
     "up": ("spigot.launch.up:up", "Run everything on this machine."),
     "web": ("spigot.webapp.gunicorn.commands:web", "Serve the API."),
     "worker": ("spigot.worker.commands:worker", "Run jobs, each bucket at its rate."),
