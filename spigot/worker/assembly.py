@@ -24,12 +24,14 @@ from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
 from spigot.worker.running.executor import Executor
-from spigot.worker.running.horse_runner import Runner
 from spigot.worker.running.rq_callbacks import RqCallbacks
+from spigot.worker.running.runner import Runner, RunnerTools
 
 from .connections import Connections
 from .presence import Presence
 from .worker_start import WorkerStart
+
+RunnerClass = Callable[[RunnerTools], Runner]
 
 RQ_TTL = round(ALIVE_SECONDS) + 20
 """Seconds after its last sign of life until RQ forgets a worker."""
@@ -97,7 +99,7 @@ class Assembly:
         self._renewer = self._make_renewer()
         self._plain_pushes = PlainPushListener(connections.pushes, start.bucket, start.queues)
 
-    def parts(self, runner_class: Callable[..., Runner], maintain: Callable[[], None]) -> Parts:
+    def parts(self, runner_class: RunnerClass, maintain: Callable[[], None]) -> Parts:
         """Return the parts.
 
         Args:
@@ -148,11 +150,14 @@ class Assembly:
         )
 
     def _make_executor(
-        self, runner_class: Callable[..., Runner], leases: LeaseStore, last_leases: LeaseStore
+        self,
+        runner_class: RunnerClass,
+        leases: LeaseStore,
+        last_leases: LeaseStore,
     ) -> Executor:
         stop, grace_seconds = self._stop, self._settings.grace_seconds
         death_penalty = self._worker.death_penalty_class
-        runner = runner_class(
+        tools = RunnerTools(
             catalog=self._start.catalog,
             renewer=self._renewer,
             stop=stop,
@@ -160,7 +165,7 @@ class Assembly:
             death_penalty=death_penalty,
         )
         return Executor(
-            runner=runner,
+            runner=runner_class(tools),
             renewer=self._renewer,
             leases=leases,
             last_leases=last_leases,

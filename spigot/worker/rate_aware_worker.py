@@ -43,9 +43,9 @@ from spigot.runtime.stop_signals import StopRequested, StopSignals
 from spigot.worker.idle.wake_up_tokens import STEP_SECONDS
 from spigot.worker.rq.bucket_queues import Queues
 from spigot.worker.running.function_call import ClaimedJob
-from spigot.worker.running.horse_runner import HorseRunner, Runner
+from spigot.worker.running.horse_runner import HorseRunner
 
-from .assembly import Assembly
+from .assembly import Assembly, RunnerClass
 from .connections import LAST_TIMEOUT, MAIN_TIMEOUT, Connections
 from .worker_start import prepare_start
 
@@ -73,7 +73,7 @@ class RateAwareWorker(Worker):
             types cannot be loaded, or there is no server; the message says which.
     """
 
-    runner_class: Callable[..., Runner] = HorseRunner
+    runner_class: RunnerClass = HorseRunner
     """What runs the attempts."""
 
     def __init__(

@@ -22,6 +22,7 @@ from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.in_process_runner import InProcessRunner
 from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.runner import RunnerTools
 from tests.support.consistency import problems, status_of, wait_for_lines
 from tests.support.processes import wait_for
 
@@ -140,13 +141,14 @@ class TestStop:
 
     def test_before_the_slot_gives_the_job_back_unbegun(self, bucket, redis, tmp_path):
         stop = StopSignals(on_second=lambda: None)
-        runner = InProcessRunner(
+        tools = RunnerTools(
             catalog=JobCatalog.load(["tests.support.worker_jobs"]),
             renewer=Mock(),
             stop=stop,
             grace_seconds=8,
             death_penalty=UnixSignalDeathPenalty,
         )
+        runner = InProcessRunner(tools)
         queue = Queue("default", connection=redis, serializer=JSONSerializer)
         queue.enqueue("tests.support.worker_jobs.leave_mark", str(tmp_path), "begun")
         claim = replace(bucket.claim(), start_at=time.monotonic() + 60)

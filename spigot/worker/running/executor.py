@@ -21,9 +21,9 @@ from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 
 from .function_call import ClaimedJob
-from .horse_runner import Runner
 from .outcome import Outcome, one_line
 from .rq_callbacks import RqCallbacks
+from .runner import Runner
 from .settlement import settle
 
 log = logging.getLogger(__name__)

@@ -6,75 +6,25 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
-
-from rq.timeouts import BaseDeathPenalty
-
-from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.runtime.stop_signals import StopSignals
-from spigot.worker.leases.lease_renewer import LeaseRenewer
 
 from . import function_call, outcome
 from .function_call import ClaimedJob
 from .outcome import Outcome
+from .runner import LOOK_SECONDS, TIMEOUT_MARGIN, RunnerTools
 from .work_horse import WorkHorse
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25
-"""How often a running horse's deadlines are looked at; its end and signals are seen at once."""
-
-TIMEOUT_MARGIN = 5.0
-"""Seconds after its timeout at which a horse that does not heed it is killed."""
-
 FORK_AGAIN_SECONDS = 0.5
 
 
-class Runner(Protocol):
-    """Runs one attempt after the other."""
-
-    pid: int
-    """Of the process that runs the present one; 0 for none."""
-
-    def run(self, job: ClaimedJob) -> Outcome:
-        """Run the job's function in its slot, with its lease renewed, and say how it went."""
-        ...
-
-    def kill(self) -> None:
-        """End the present attempt at once; safe from any thread and signal handler."""
-        ...
-
-    def cancel(self, job_id: str) -> None:
-        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
-        ...
-
-
 class HorseRunner:
-    """Forks a work horse for each attempt.
+    """Forks a work horse for each attempt."""
 
-    Args:
-        catalog: The job types.
-        renewer: Renews the lease meanwhile.
-        stop: What signals said.
-        grace_seconds: How long a function may run on after a signal.
-        death_penalty: RQ's way to end a function at its timeout.
-    """
-
-    def __init__(
-        self,
-        *,
-        catalog: JobCatalog,
-        renewer: LeaseRenewer,
-        stop: StopSignals,
-        grace_seconds: float,
-        death_penalty: type[BaseDeathPenalty],
-    ) -> None:
+    def __init__(self, tools: RunnerTools) -> None:
         self.pid = 0
-        self._catalog = catalog
-        self._renewer = renewer
-        self._stop = stop
-        self._grace_seconds = grace_seconds
-        self._death_penalty = death_penalty
+        self._tools = tools
+        self._stop = tools.stop
         self._horse: WorkHorse | None = None
         self._job_id = ""
         self._cancelled_id = ""
@@ -114,11 +64,11 @@ class HorseRunner:
         self._horse, self.pid, self._job_id = horse, horse.pid, job.id
         if self._cancelled_id == job.id:  # after the claim, before the fork
             horse.kill()
-        self._renewer.keep(job.claim.token, lose, lambda: self.cancel(job.id))
+        self._tools.renewer.keep(job.claim.token, lose, lambda: self.cancel(job.id))
         try:
             seen = self._watch(horse, job)
         finally:
-            self._renewer.release(job.claim.token)
+            self._tools.renewer.release(job.claim.token)
             horse.reap()
             self._horse, self.pid, self._job_id = None, 0, ""
         if self._cancelled_id == job.id:
@@ -142,7 +92,7 @@ class HorseRunner:
         """Be the horse, up to its slot."""
         os.environ["RQ_WORKER_ID"] = job.worker_name or ""
         os.environ["RQ_JOB_ID"] = job.id
-        return function_call.prepare(job, self._catalog, self._death_penalty)
+        return function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
 
     def _watch(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
         """Wait for the horse's end, or kill it if there is reason to.
@@ -152,9 +102,9 @@ class HorseRunner:
         """
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
-            self._renewer.expire()
+            self._tools.renewer.expire()
             if self._stop.requested and (
-                not horse.started or self._stop.requested_for(self._grace_seconds)
+                not horse.started or self._stop.requested_for(self._tools.grace_seconds)
             ):
                 return outcome.given_back()
             if time.monotonic() > latest:

@@ -9,16 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from rq.timeouts import BaseDeathPenalty
-
-from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.runtime.stop_signals import StopSignals
-from spigot.worker.leases.lease_renewer import LeaseRenewer
-
 from . import function_call, outcome
 from .function_call import ClaimedJob, Interrupted
-from .horse_runner import LOOK_SECONDS, TIMEOUT_MARGIN
 from .outcome import Outcome
+from .runner import LOOK_SECONDS, TIMEOUT_MARGIN, RunnerTools
 
 log = logging.getLogger(__name__)
 
@@ -58,31 +52,13 @@ class InProcessRunner:
     A work horse can be killed; here the function is interrupted by an exception. One that does
     not heed it (it catches everything, or is deep in foreign code) takes the process with it:
     the lease brings its job back.
-
-    Args:
-        catalog: The job types.
-        renewer: Renews the lease meanwhile.
-        stop: What signals said.
-        grace_seconds: How long a function may run on after a signal.
-        death_penalty: RQ's way to end a function at its timeout.
     """
 
     pid = 0
 
-    def __init__(
-        self,
-        *,
-        catalog: JobCatalog,
-        renewer: LeaseRenewer,
-        stop: StopSignals,
-        grace_seconds: float,
-        death_penalty: type[BaseDeathPenalty],
-    ) -> None:
-        self._catalog = catalog
-        self._renewer = renewer
-        self._stop = stop
-        self._grace_seconds = grace_seconds
-        self._death_penalty = death_penalty
+    def __init__(self, tools: RunnerTools) -> None:
+        self._tools = tools
+        self._stop = tools.stop
         self._attempt: _Attempt | None = None
         self._cancelled_id = ""
         # re-entrant: a signal handler may call `kill` while the main thread holds it
@@ -92,13 +68,13 @@ class InProcessRunner:
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
         self._start_watch()
-        function = function_call.prepare(job, self._catalog, self._death_penalty)
+        function = function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
         if self._stop.requested:
             return Outcome("not_started")
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)
-        self._renewer.keep(
+        self._tools.renewer.keep(
             job.claim.token,
             lambda: self._interrupt(attempt, outcome.lost()),
             lambda: self.cancel(job.id),
@@ -106,7 +82,7 @@ class InProcessRunner:
         try:
             reported = self._call(function, attempt)
         finally:
-            self._renewer.release(job.claim.token)
+            self._tools.renewer.release(job.claim.token)
             if self._cancelled_id == job.id:
                 self._cancelled_id = ""
         if attempt.reason is None or (reported is not None and reported.status == "finished"):
@@ -183,13 +159,13 @@ class InProcessRunner:
                 self._look_at(attempt)
 
     def _look_at(self, attempt: _Attempt) -> None:
-        self._renewer.expire()
+        self._tools.renewer.expire()
         now = time.monotonic()
         if attempt.reason is not None:
             if now - attempt.interrupted_at > HEED_SECONDS:
                 log.error("the running function does not end: the worker ends with it")
                 os._exit(1)
-        elif self._stop.requested_for(self._grace_seconds):
+        elif self._stop.requested_for(self._tools.grace_seconds):
             self._interrupt(attempt, outcome.given_back())
         elif now > attempt.latest:
             self._interrupt(

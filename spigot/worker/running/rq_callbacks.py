@@ -13,8 +13,8 @@ from rq.timeouts import BaseDeathPenalty
 from spigot.runtime.stop_signals import StopSignals
 
 from .function_call import ClaimedJob
-from .horse_runner import LOOK_SECONDS, TIMEOUT_MARGIN
 from .outcome import Outcome
+from .runner import LOOK_SECONDS, TIMEOUT_MARGIN
 from .work_horse import WorkHorse
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,57 @@
+"""What runs attempts, whether in a process each or in the worker's own."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from rq.timeouts import BaseDeathPenalty
+
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.leases.lease_renewer import LeaseRenewer
+
+from .function_call import ClaimedJob
+from .outcome import Outcome
+
+LOOK_SECONDS = 0.25
+"""How often a running horse's deadlines are looked at; its end and signals are seen at once."""
+
+TIMEOUT_MARGIN = 5.0
+"""Seconds after its timeout at which a horse that does not heed it is killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerTools:
+    """What a runner works with.
+
+    Attributes:
+        catalog: The job types.
+        renewer: Renews the lease while the function runs.
+        stop: What signals said.
+        grace_seconds: How long a function may run on after a signal.
+        death_penalty: RQ's way to end a function at its timeout.
+    """
+
+    catalog: JobCatalog
+    renewer: LeaseRenewer
+    stop: StopSignals
+    grace_seconds: float
+    death_penalty: type[BaseDeathPenalty]
+
+
+class Runner(Protocol):
+    """Runs one attempt after the other."""
+
+    pid: int
+    """Of the process that runs the present one; 0 for none."""
+
+    def run(self, job: ClaimedJob) -> Outcome:
+        """Run the job's function in its slot, with its lease renewed, and say how it went."""
+        ...
+
+    def kill(self) -> None:
+        """End the present attempt at once; safe from any thread and signal handler."""
+        ...
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
+        ...
