@@ -40,7 +40,7 @@ from .routes import jobs as job_routes
 from .routes import one_job as one_job_routes
 from .routes import status as status_routes
 
-REPLY_SECONDS = 0.5
+WEB_REPLY_SECONDS = 0.5
 """How long a request waits for the server: a hung one costs it a connect or one reply."""
 
 CHANGE_SECONDS = 10.0
@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings.buckets, catalog.bucket_names(), optional=settings.is_unset("buckets")
     )
     url = find_server_url(settings)
-    redis = connect(url, timeout=REPLY_SECONDS)
+    redis = connect(url, timeout=WEB_REPLY_SECONDS)
     _publish(redis, buckets)
 
     app = Flask(__name__)
@@ -99,11 +99,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
     live_routes.init_app(
-        app, redis, connect(limits_url, timeout=REPLY_SECONDS), settings.keep_seconds
+        app, redis, connect(limits_url, timeout=WEB_REPLY_SECONDS), settings.keep_seconds
     )
     if settings.admin_password:
         changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
-        dashboard.init_app(app, connect(url, timeout=REPLY_SECONDS), changes)
+        dashboard.init_app(app, connect(url, timeout=WEB_REPLY_SECONDS), changes)
     for blueprint in _blueprints_of(catalog):
         app.register_blueprint(blueprint)
     return app

@@ -17,7 +17,7 @@ from .publishing import BucketPublisher
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 1.0
+FILE_CHECK_SECONDS = 1.0
 """How often the file is looked at, at most."""
 
 
@@ -82,7 +82,7 @@ class BucketFile(Mapping[str, BucketConfig]):
         if time.monotonic() < self._next_look or not self._looking.acquire(blocking=False):
             return
         try:
-            self._next_look = time.monotonic() + LOOK_SECONDS
+            self._next_look = time.monotonic() + FILE_CHECK_SECONDS
             self._look()
             stale = [name for name in only or self if self._published.get(name) != self.get(name)]
             self.publish(redis, stale)
@@ -102,7 +102,7 @@ class BucketFile(Mapping[str, BucketConfig]):
         stopped = threading.Event()
 
         def run() -> None:
-            while not stopped.wait(LOOK_SECONDS):
+            while not stopped.wait(FILE_CHECK_SECONDS):
                 self.follow(redis, only)
 
         threading.Thread(target=run, name="bucket-file", daemon=True).start()

@@ -13,7 +13,7 @@ from spigot.runtime.settings import load_settings
 from .bucket_steering import control_of, steer
 from .server import connect_to_server
 
-LOOK_SECONDS = 0.2
+COUNT_SECONDS = 0.2
 """How often a drain looks how far it is."""
 
 
@@ -65,7 +65,7 @@ def _until_empty(reader: BucketReader, name: str) -> Iterator[int]:
         if reason and reason != said:
             click.echo(f"\n{reason}", err=True)
         said = reason
-        time.sleep(LOOK_SECONDS)
+        time.sleep(COUNT_SECONDS)
 
 
 def _why_nothing_leaves(found: BucketState) -> str:

@@ -23,7 +23,7 @@ from .client_identity import GLOBAL, parse_client
 from .duration import parse_duration
 from .rate_limits import bans, client_states, keys
 
-REPLY_SECONDS = 5.0
+COMMAND_REPLY_SECONDS = 5.0
 STATE_HEAD = ("RULE", "COUNTED AS", "REMAINING", "OF", "MORE IN")
 
 of_application = click.option(
@@ -157,7 +157,7 @@ def top(count: int, prefix: str, as_json: bool) -> None:
 
 def _server(settings: Settings) -> Redis:
     url = settings.limits_redis_url or find_server_url(settings)
-    return connect(url, timeout=REPLY_SECONDS)
+    return connect(url, timeout=COMMAND_REPLY_SECONDS)
 
 
 def _seconds(duration: str) -> int:

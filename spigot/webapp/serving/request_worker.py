@@ -34,7 +34,7 @@ Source: RFC 9112, section 9.6.
 CROWDED_SECONDS = 1.0
 """What a request may take to arrive while there is no room for further connections."""
 
-LOOK_SECONDS = 0.25
+TIMEOUT_CHECK_SECONDS = 0.25
 TOO_SLOW = b"""\
 HTTP/1.1 408 Request Timeout\r
 Connection: close\r
@@ -101,7 +101,7 @@ class RequestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no anno
         now = time.monotonic()
         if now < self._look_at:
             return
-        self._look_at = now + LOOK_SECONDS
+        self._look_at = now + TIMEOUT_CHECK_SECONDS
         crowded = self.nr_conns >= self.worker_connections
         for connection, arrival in list(self._arriving.items()):
             if now >= arrival.due or (crowded and now >= arrival.begun_at + CROWDED_SECONDS):

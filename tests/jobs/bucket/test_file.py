@@ -24,7 +24,7 @@ def path(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _every_look_counts(monkeypatch):
-    monkeypatch.setattr(bucket_file, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(bucket_file, "FILE_CHECK_SECONDS", 0)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_a_file_that_was_replaced_is_read(file, path, redis):
 
 
 def test_is_looked_at_once_a_second_at_most(file, path, redis, monkeypatch):
-    monkeypatch.setattr(bucket_file, "LOOK_SECONDS", 60)
+    monkeypatch.setattr(bucket_file, "FILE_CHECK_SECONDS", 60)
     file.follow(redis)
     path.write_text("{}")
 
@@ -191,7 +191,7 @@ def test_threads_do_not_wait_for_each_other(file, path, redis, monkeypatch):
 
 
 def test_is_followed_from_a_thread(file, path, redis, monkeypatch):
-    monkeypatch.setattr(bucket_file, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(bucket_file, "FILE_CHECK_SECONDS", 0.01)
     stop = file.follow_from_a_thread(redis, ["mail"])
 
     path.write_text('{"default": {"rate": "7/s"}, "mail": {"rate": "8/s"}}')
