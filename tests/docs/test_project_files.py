@@ -11,6 +11,7 @@ from spigot.__main__ import COMMANDS
 from spigot.runtime.settings import Settings, variable_name
 
 ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
 README = (ROOT / "README.md").read_text()
 ENV_EXAMPLE = (ROOT / ".env.example").read_text()
 LOCK = (ROOT / "requirements.lock").read_text()
@@ -90,3 +91,8 @@ def test_the_lock_has_all_that_the_project_asks_for():
     for text in [*project["dependencies"], *project["optional-dependencies"]["dev"]]:
         requirement = Requirement(text)
         assert locked.get(requirement.name, "none") in requirement.specifier, text
+
+
+@pytest.mark.parametrize("path", sorted(SUPPORT.glob("*.py")), ids=lambda path: path.stem)
+def test_the_page_of_helpers_names_each_of_them(path):
+    assert f"({path.name})" in (SUPPORT / "README.md").read_text()

@@ -12,8 +12,7 @@ from spigot.webapp.door.rate_limits.rules_text import build_rules
 from tests.support.clocked_limiter import CLIENT
 from tests.support.fake_clock import FakeClock
 from tests.support.limiter_model import Bucket, Window
-
-from .test_plain_model import BUCKETS, STEPS, WINDOWS, model_numbers
+from tests.support.random_rules import BUCKETS, STEPS, WINDOWS, model_numbers
 
 
 class Alone:

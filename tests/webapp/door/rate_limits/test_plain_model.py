@@ -1,34 +1,15 @@
 """Whatever happens, the server says what the plain model says: never more, and never less."""
 
-from fractions import Fraction
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from spigot.webapp.door.rate_limits.decision import Verdict
-from tests.support.clocked_limiter import SECOND, ClockedLimiter
+from tests.support.clocked_limiter import ClockedLimiter
 from tests.support.limiter_model import Bucket, Window
+from tests.support.random_rules import BUCKETS, STEPS, WINDOWS, model_numbers
 
 CLIENTS = ["192.0.2.1", "2001:db8::/64"]
-STEPS = st.one_of(st.integers(0, 50), st.integers(0, 5 * SECOND), st.integers(0, 100 * SECOND))
-BUCKETS = st.fixed_dictionaries(
-    {
-        "capacity": st.integers(1, 12),
-        "refill_rate": st.sampled_from([1, 2, 3, 7, 100, 0.1, 0.03, "1/m", "20/m", "7/h", 99_999]),
-    }
-)
-WINDOWS = st.fixed_dictionaries(
-    {"limit": st.integers(1, 12), "window": st.sampled_from([0.000_01, 0.5, 1, 7, 60])}
-)
-PER_SECOND = {"1/m": Fraction(1, 60), "20/m": Fraction(1, 3), "7/h": Fraction(7, 3600)}
-
-
-def model_numbers(written):
-    if "limit" in written:
-        return written["limit"], int(Fraction(str(written["window"])) * SECOND)
-    rate = written["refill_rate"]
-    return written["capacity"], PER_SECOND.get(rate, Fraction(str(rate).split("/")[0])) / SECOND
 
 
 class Door(RuleBasedStateMachine):
@@ -43,7 +24,7 @@ class Door(RuleBasedStateMachine):
     @initialize(bucket=BUCKETS, window=WINDOWS, trial=st.one_of(BUCKETS, WINDOWS))
     def open(self, bucket, window, trial):
         self._rules = {"bucket": bucket, "window": window, "trial": {**trial, "mode": "shadow"}}
-        self._asker = ClockedLimiter(self._redis, self._rules)
+        self._limiter = ClockedLimiter(self._redis, self._rules)
         self._models = {
             (client, name): (Window if "limit" in written else Bucket)(*model_numbers(written))
             for client in CLIENTS
@@ -61,7 +42,7 @@ class Door(RuleBasedStateMachine):
     @rule(bucket=BUCKETS, window=WINDOWS)
     def change_the_rules(self, bucket, window):
         self._rules |= {"bucket": bucket, "window": window}
-        self._asker.change(self._rules)
+        self._limiter.change(self._rules)
         for client in CLIENTS:
             self._models[client, "bucket"].change(*model_numbers(bucket))
             self._models[client, "window"].change(*model_numbers(window))
@@ -87,7 +68,7 @@ class Door(RuleBasedStateMachine):
         before = {name: model.look(self._now_us, cost) for name, model in models.items()}
         admitted = all(before[name].admits for name in names if name != "trial")
 
-        decision = self._asker.ask(self._now_us, client, cost=cost, rules=names, spend=spend)
+        decision = self._limiter.ask(self._now_us, client, cost=cost, rules=names, spend=spend)
 
         for name, model in models.items():
             if spend and admitted and before[name].admits:
