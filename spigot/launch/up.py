@@ -21,6 +21,7 @@ from spigot.runtime.missing_files import tell_missing_files
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.stop_signals import StopRequested
+from spigot.webapp.door.rate_limits.rules_file import read_rules
 
 from .announcement import announcement
 from .child import Child, ChildEndedError
@@ -87,8 +88,9 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
         OperatorError: Something could not be started, or web or server ended.
     """
     tell_missing_files(settings)
-    # A fault in the buckets is told once, before anything starts.
+    # A fault in a file is told once, before anything starts.
     load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
+    read_rules(settings.rate_limits, optional=settings.is_unset("rate_limits"))
     host, port = _free_address(settings)
     url = local_url(host, port)
     with suppress(StopRequested), _supervised_server(settings) as (supervisor, server):

@@ -210,6 +210,17 @@ def test_broken_buckets_are_one_line(notes, tmp_path):
     assert message.count("\n") == 1
 
 
+@pytest.mark.parametrize("variable", ["SPIGOT_BUCKETS", "SPIGOT_RATE_LIMITS"])
+def test_a_file_that_is_named_and_missing_is_one_line(notes, monkeypatch, variable):
+    monkeypatch.setenv(variable, "none.json")
+
+    message = refused()
+
+    assert message.startswith("Error: none.json")
+    assert "cannot be read" in message
+    assert message.count("\n") == 1
+
+
 def test_a_server_that_does_not_answer_is_one_line_without_its_password(notes, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:secret@127.0.0.1:1/0")
 
