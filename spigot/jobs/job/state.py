@@ -126,14 +126,14 @@ def parse_state(job_id: str, reply: list[Any]) -> JobState | None:
     """Read what ``describe`` in ``job_state.lua`` returned."""
     _, now_us, position, start_us, flat, result = reply
     fields = _text_fields(flat)
-    if "data" not in fields:
+    if not fields:
         return None
     status = STATUS.get(fields.get("status", ""), "queued")
     bucket, priority = _bucket_and_priority(fields.get("origin", ""))
     begun = status not in ("queued", "delayed")
     return JobState(
         id=job_id,
-        type=fields.get("spigot_type") or function_name(fields["data"]),
+        type=fields.get("spigot_type") or function_name(fields.get("data", "")),
         status=status,
         bucket=bucket,
         priority=priority,

@@ -12,6 +12,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.job.state import JobReader, utc_text
 from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
 from tests.support.leak_model import CLAIM_AHEAD_US
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips
@@ -459,3 +460,13 @@ def test_the_scripts_write_times_as_rq_does(roomy, redis, moment):
     redis.delete(keys.queue("default"))
 
     assert roomy.enqueue("add", {"x": 1}, now_us=us).enqueued_at == utc_text(us)
+
+
+def test_the_payload_of_a_job_with_a_type_is_not_read(redis):
+    fields = {"data": b"x" * 100_000, "spigot_type": "mail", "status": "started"}
+    redis.hset(keys.job("one"), mapping=fields)
+
+    reply = load_script(redis, "spigot.jobs.job", "read_job.lua")(args=["one", ""])
+
+    assert b"data" not in reply[4]
+    assert b"mail" in reply[4]

@@ -31,11 +31,31 @@ local function due_of(job_id, job)
   return number(job.spigot_due_us) or due_s and math.floor(tonumber(due_s) * SECOND_US)
 end
 
--- {word, now_us, position or 0, start_us or 0, fields of the job's hash, last result or {}}
+local SHOWN = { "status", "origin", "spigot_type", "spigot_place", "spigot_due_us", "spigot_attempts",
+  "enqueued_at", "started_at", "ended_at", "spigot_progress", "spigot_error", "spigot_revision" }
+
+-- Returns the fields that are shown, by name, and as alternating name and value; none if there is no
+-- such job. The payload, `data`, is read of a job of plain RQ only: it names the function.
+local function read_shown(job_id)
+  local job, flat = {}, {}
+  for i, value in ipairs(lenient("HMGET", RQ_JOB .. job_id, unpack(SHOWN)) or {}) do
+    job[SHOWN[i]] = value or nil
+  end
+  if (job.spigot_type or "") == "" then
+    job.data = lenient("HGET", RQ_JOB .. job_id, "data") or nil
+    if not job.data then return {}, {} end
+  end
+  for name, value in pairs(job) do
+    flat[#flat + 1] = name
+    flat[#flat + 1] = value
+  end
+  return job, flat
+end
+
+-- {word, now_us, position or 0, start_us or 0, alternating name and value of what is shown of the
+-- job's hash, last result or {}}
 local function describe(job_id, now_us, word)
-  local fields = lenient("HGETALL", RQ_JOB .. job_id) or {}
-  local job = {}
-  for i = 1, #fields, 2 do job[fields[i]] = fields[i + 1] end
+  local job, fields = read_shown(job_id)
   local position, start_us = 0, 0
   if job.status == "queued" and job.origin then
     local bucket = read_bucket(bucket_of(job.origin))
