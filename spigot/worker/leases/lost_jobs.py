@@ -24,8 +24,8 @@ FIRST_SECONDS = 10.0
 PAUSE_SECONDS = 1.0
 """Between two looks, though there is more to do."""
 
-SLICES = 4
-"""Of at most a millisecond of the server each, that one look takes."""
+SLICES = 10
+"""That one look takes, one after the other; each ends after half a millisecond of the server."""
 
 REFUSED_SECONDS = 600.0
 """After which a server is asked again that refused to run the script."""
