@@ -1,5 +1,6 @@
 """Redis servers: one for all tests of a run, and some that one test may stop, restart or kill."""
 
+import shutil
 import signal
 import subprocess
 import time
@@ -61,6 +62,7 @@ def own_server(*, durable: bool = False, program: str | None = None) -> Iterator
         yield server
     finally:
         server.kill()
+        shutil.rmtree(server.socket.parent)
 
 
 def start_server(*options: str, program: str | None = None) -> "subprocess.Popen[bytes]":
