@@ -17,7 +17,7 @@ ARGV[3] keep_s    how long a cancelled job is kept, >= 1
 ARGV[4] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {ms until this worker is to come again, 0 if there is more to do at once; texts, one for each
-job that was brought back; tokens and lines for the result log by turns}
+job that was brought back; alternating token and line for the result log}
 ]]
 local sweep, missing, sought = KEYS[1], KEYS[2], KEYS[3]
 local worker, lease_ms, keep_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
