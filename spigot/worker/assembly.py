@@ -128,7 +128,7 @@ class Assembly:
             leases=leases,
             result_log=self._result_log,
             commands=self._make_command_channel(),
-            start_threads=partial(self._start_threads, executor),
+            start_threads=partial(self._start_threads, self._make_primary_watch(executor)),
             sign_off=partial(claimer.sign_off, last_bucket, last_leases),
         )
 
@@ -209,11 +209,14 @@ class Assembly:
             self._connections.commands, worker.pubsub_channel_name, worker.handle_payload
         )
 
-    def _start_threads(self, executor: Executor) -> None:
+    def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:
+        # while it is idle, it is told at once: its wait for the wake-up ends
+        return PrimaryWatch(self._start.connection, lambda: bool(executor.running))
+
+    def _start_threads(self, primary_watch: PrimaryWatch) -> None:
         self._renewer.start()
         self._plain_pushes.start()
-        # while it is idle, it is told at once: its wait for the wake-up ends
-        PrimaryWatch(self._start.connection, lambda: bool(executor.running)).start()
+        primary_watch.start()  # its thread ends with the object, which the parts hold
         self._start.buckets.follow_from_a_thread(
             self._connections.bucket_file, [self._start.bucket]
         )

@@ -1,6 +1,7 @@
 """Everything follows an address to the new primary, though no connection to the old one breaks."""
 
 import time
+from contextlib import ExitStack
 
 import pytest
 from rq.command import send_stop_job_command
@@ -50,10 +51,10 @@ def become_replica_of_nobody(pair: Pair) -> None:
 
 @pytest.mark.slow
 def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
-    with fleet.workers(2), fleet.web() as web:
+    with fleet.workers(2), fleet.web() as web, ExitStack() as streams:
         nap = post_soon(web, "nap", seconds=60)
         wait_for(lambda: web.ask("GET", f"/jobs/{nap}")[1]["status"] == "started")
-        stream = web.open(f"/jobs/{nap}/events")
+        stream = streams.enter_context(web.open(f"/jobs/{nap}/events"))
         echoes = [post_soon(web, "echo", text=str(n)) for n in range(20)]
         fleet.wait_for_lines(20)
         wait_for(lambda: pair.old.pubsub_numsub("spigot:1:job_events")[0][1] >= 1)
@@ -80,7 +81,6 @@ def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
         told = b""
         while b'"cancelled"' not in told:
             told += stream.recv(1 << 16)
-        stream.close()
 
 
 def test_a_web_that_only_reads_notices_it_too(pair, fleet):
