@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from spigot.runtime.backoff import Backoff
-from spigot.runtime.child_process import start_child
+from spigot.runtime.child_process import describe_end, start_child
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.stop_signals import StopSignals
 
@@ -155,10 +155,3 @@ def _start(child: Child) -> subprocess.Popen[bytes]:
         with suppress(BrokenPipeError), process.stdin as stdin:
             stdin.write(child.stdin)
     return process
-
-
-def describe_end(returncode: int) -> str:
-    """Return how a process ended, in words."""
-    if returncode < 0:
-        return f"was killed by {signal.Signals(-returncode).name}"
-    return f"ended with status {returncode}"

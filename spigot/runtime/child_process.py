@@ -9,10 +9,14 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
 PR_SET_PDEATHSIG = 1
+
+HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+"""Signals that a fork holds back until the child has handlers of its own."""
 
 
 def start_child(
@@ -37,6 +41,73 @@ def start_child(
     # Popen's preexec_fn would do the same in a forked interpreter, which may deadlock.
     bound = [sys.executable, "-I", "-S", __file__, str(int(death_signal)), str(os.getpid())]
     return subprocess.Popen([*bound, *command], start_new_session=True, **options)
+
+
+def fork_child(take_signals: Callable[[], None], live: Callable[[], int]) -> int:
+    """Fork a process that ends with this one; call it from the main thread.
+
+    Args:
+        take_signals: Called in the child first: sets handlers for ``HELD_BACK``, which are this
+            process's own before, and would note there what nobody reads.
+        live: Called in the child; returns its exit status. What it raises is printed, and its
+            status is 1.
+
+    Returns:
+        The process id of the child.
+
+    Raises:
+        OSError: No process can be forked now.
+    """
+    sys.stdout.flush()  # or the child would write what is buffered, too
+    sys.stderr.flush()
+    parent = os.getpid()
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _be_child(take_signals, live, parent, mask)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _be_child(
+    take_signals: Callable[[], None], live: Callable[[], int], parent: int, mask: set[int]
+) -> NoReturn:
+    status = 1
+    try:
+        signal.set_wakeup_fd(-1)
+        take_signals()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        die_with_parent(signal.SIGKILL, parent)
+        status = live()
+    except BaseException:
+        with suppress(Exception):
+            sys.__excepthook__(*sys.exc_info())
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a function may have closed it
+                stream.flush()
+        os._exit(status)
+
+
+def describe_end(returncode: int) -> str:
+    """Return how a process ended, in words.
+
+    Args:
+        returncode: Its exit status; negative for the number of the signal that killed it.
+    """
+    if returncode < 0:
+        return f"was killed by {signal_name(-returncode)}"
+    return f"ended with status {returncode}"
+
+
+def signal_name(number: int) -> str:
+    """Return ``SIGKILL`` for 9; those between SIGRTMIN and SIGRTMAX have a number only."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def die_with_parent(death_signal: int, parent_pid: int) -> None:

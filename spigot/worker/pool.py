@@ -4,16 +4,16 @@ import gc
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 
 from redis.exceptions import RedisError
 
 from spigot.runtime.backoff import Backoff
-from spigot.runtime.child_process import die_with_parent
+from spigot.runtime.child_process import HELD_BACK, describe_end, fork_child
 from spigot.runtime.server.server_faults import explain, is_denied
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.in_process_runner import HEED_SECONDS
@@ -25,8 +25,6 @@ GIVE_BACK_SECONDS = HEED_SECONDS + 1.0
 
 HURRY_SECONDS = 1.0
 """The same after a second signal."""
-
-KNOWN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
 @dataclass(slots=True)
@@ -103,28 +101,14 @@ class WorkerPool:
         return [place for place in self._places if place.pid]
 
     def _fork(self, place: _Place) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        parent = os.getpid()
         place.begun_at = time.monotonic()
-        # A signal between the fork and the child's own handlers would be noted here and lost there.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, KNOWN_SIGNALS)
-        place.pid = os.fork()
-        if place.pid == 0:
-            self._be_worker(place.bucket, parent, mask)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        place.pid = fork_child(_take_no_signal, partial(self._be_worker, place.bucket))
 
-    def _be_worker(self, bucket: str, parent: int, mask: set[int]) -> None:
-        """Be a worker process; never returns."""
-        code = 1
+    def _be_worker(self, bucket: str) -> int:
+        """Be a worker process; return its exit status."""
         try:
-            signal.set_wakeup_fd(-1)
-            for number in KNOWN_SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            die_with_parent(signal.SIGKILL, parent)
             self._work(bucket)
-            code = 0
+            return 0
         except SystemExit as reason:
             log.error("worker of bucket %s: %s", bucket, reason)
         except BaseException as error:
@@ -132,10 +116,7 @@ class WorkerPool:
                 log.error("worker of bucket %s: the server %s", bucket, explain(error))
             else:
                 log.exception("worker of bucket %s failed", bucket)
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
+        return 1
 
     def _await_event(self, waiting: list[_Place]) -> None:
         until = min([place.begun_at for place in waiting] + [self._kill_at])
@@ -165,10 +146,10 @@ class WorkerPool:
     def _plan_restart(self, place: _Place, pid: int, code: int) -> None:
         delay = place.backoff.delay_after(time.monotonic() - place.begun_at)
         log.error(
-            "worker process %d of bucket %s ended (%s); restarted in %g s",
+            "worker process %d of bucket %s %s; restarted in %g s",
             pid,
             place.bucket,
-            f"signal {-code}" if code < 0 else f"exit {code}",
+            describe_end(code),
             delay,
         )
         place.begun_at = time.monotonic() + delay
@@ -197,3 +178,9 @@ class WorkerPool:
     def _signal_all(self, number: int) -> None:
         for place in self._living():
             os.kill(place.pid, number)
+
+
+def _take_no_signal() -> None:
+    """Have each signal end the process, until the worker has handlers of its own."""
+    for number in HELD_BACK:
+        signal.signal(number, signal.SIG_DFL)

@@ -1,15 +1,16 @@
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
-from spigot.runtime.child_process import start_child
+from spigot.runtime.child_process import describe_end, fork_child, start_child
 from tests.support.processes import is_alive, run_script, wait_for
 
 PARENT = """
 import signal, sys
-from spigot.runtime.child_process import start_child
+from spigot.runtime.child_process import describe_end, fork_child, start_child
 child = start_child(["sleep", "600"], death_signal=int(sys.argv[1]))
 print(child.pid, flush=True)
 child.wait()
@@ -17,7 +18,7 @@ child.wait()
 
 PARENT_OF_A_DEAF_CHILD = """
 import subprocess, sys
-from spigot.runtime.child_process import start_child
+from spigot.runtime.child_process import describe_end, fork_child, start_child
 DEAF = '''
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -28,6 +29,13 @@ child = start_child([sys.executable, "-c", DEAF], stdout=subprocess.PIPE)
 child.stdout.readline()
 print(child.pid, flush=True)
 child.wait()
+"""
+
+FORKING_PARENT = """
+import time
+from spigot.runtime.child_process import fork_child
+print(fork_child(lambda: None, lambda: time.sleep(600)), flush=True)
+time.sleep(600)
 """
 
 ORPHAN = """
@@ -96,3 +104,63 @@ def test_a_thread_may_not_start_children():
     thread.join()
 
     assert refused
+
+
+def no_signals():
+    """Set no handlers."""
+
+
+def end_of(live, take_signals=no_signals) -> int:
+    pid = fork_child(take_signals, live)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_a_forked_child_ends_with_the_status_it_returns():
+    assert end_of(lambda: 7) == 7
+
+
+def test_what_a_forked_child_raises_is_printed(capfd):
+    def fail() -> int:
+        raise SystemExit("enough")
+
+    assert end_of(fail) == 1
+    assert "SystemExit: enough" in capfd.readouterr().err
+
+
+def test_a_forked_child_that_closed_its_output_leaves_its_parents_code_alone(capfd):
+    def close_output() -> int:
+        sys.stdout.close()
+        sys.stderr.close()
+        return 5
+
+    assert end_of(close_output) == 5
+
+
+def test_a_forked_child_dies_with_its_killed_parent():
+    with run_script(FORKING_PARENT) as parent:
+        child = int(parent.stdout.readline())
+        parent.kill()
+
+    wait_for(lambda: not is_alive(child), seconds=2)
+
+
+def test_no_signal_is_lost_between_a_fork_and_the_childs_handlers():
+    def take_signals():
+        os.kill(os.getpid(), signal.SIGTERM)  # it is held back until there is a handler
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+
+    assert end_of(lambda: 0, take_signals) == 9
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.parametrize(
+    ("returncode", "words"),
+    [
+        (0, "ended with status 0"),
+        (3, "ended with status 3"),
+        (-9, "was killed by SIGKILL"),
+        (-40, "was killed by signal 40"),
+    ],
+)
+def test_an_end_is_told_in_words(returncode, words):
+    assert describe_end(returncode) == words

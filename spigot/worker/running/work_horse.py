@@ -7,14 +7,14 @@ needs no connection to the server: the worker does all bookkeeping.
 import os
 import select
 import signal
-import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
-from spigot.runtime.child_process import die_with_parent
+from spigot.runtime.child_process import fork_child, signal_name
 
 from .outcome import Outcome
 
@@ -36,20 +36,15 @@ class WorkHorse:
     """
 
     def __init__(self, prepare: Callable[[], Callable[[], Outcome]], start_at: float) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
         self._pipe, writer = os.pipe()
-        parent = os.getpid()
         try:
-            self.pid = os.fork()
+            live = partial(_live, prepare, start_at, self._pipe, writer)
+            self.pid = fork_child(_leave_signals_to_worker, live)
         except OSError:
             os.close(self._pipe)
-            os.close(writer)
             raise
-        if self.pid == 0:
-            os.close(self._pipe)
-            _live(prepare, start_at, writer, parent)
-        os.close(writer)
+        finally:
+            os.close(writer)
         os.set_blocking(self._pipe, False)
         self._received = bytearray()
         self._silent = False
@@ -85,7 +80,7 @@ class WorkHorse:
     def end(self) -> str:
         """How it ended, for people: ``was killed by SIGKILL``, ``exited with 1``."""
         code = os.waitstatus_to_exitcode(self.wait_status)
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
 
     def wait(self, seconds: float, wake: int) -> bool:
         """Wait until it has ended, at most ``seconds``, or until ``wake`` has something to read.
@@ -139,40 +134,32 @@ class WorkHorse:
 
 
 def _live(
-    prepare: Callable[[], Callable[[], Outcome]], start_at: float, writer: int, parent: int
-) -> None:
-    """Be the horse; never returns."""
-    code = 1
+    prepare: Callable[[], Callable[[], Outcome]], start_at: float, reader: int, writer: int
+) -> int:
+    """Be the horse; return its exit status."""
+    os.close(reader)
+    os.setpgrp()
+    run = prepare()
+    time.sleep(max(0, start_at - time.monotonic()))
+    horse = os.getpid()
+    os.write(writer, b"%s%d\n" % (STARTED, (time.monotonic() - start_at) * 1_000_000))
+    told = memoryview(run().to_bytes())
+    if os.getpid() != horse:  # the function forked, and its child came back too
+        os._exit(0)
     try:
-        os.setpgrp()
-        _take_signals_of_its_own()
-        die_with_parent(signal.SIGKILL, parent)
-        run = prepare()
-        time.sleep(max(0, start_at - time.monotonic()))
-        horse = os.getpid()
-        os.write(writer, b"%s%d\n" % (STARTED, (time.monotonic() - start_at) * 1_000_000))
-        told = memoryview(run().to_bytes())
-        if os.getpid() != horse:  # the function forked, and its child came back too
-            os._exit(0)
-        code = os.EX_IOERR
         while told:
             told = told[os.write(writer, told) :]
-        code = 0
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BaseException:
-        with suppress(Exception):
-            traceback.print_exc()
-    finally:
-        os._exit(code)
+    except OSError:
+        traceback.print_exc()
+        return os.EX_IOERR
+    return 0
 
 
-def _take_signals_of_its_own() -> None:
+def _leave_signals_to_worker() -> None:
     """Leave SIGTERM and SIGINT to the worker, which gives a running function its grace time.
 
     A service manager that stops a service may send SIGTERM to each of its processes.
     """
-    signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     horse = os.getpid()
 
