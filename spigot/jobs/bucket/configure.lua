@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Set some of a bucket's numbers and switches: what the file says, what an operator says.
 

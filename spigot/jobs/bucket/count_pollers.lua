@@ -1,4 +1,4 @@
--- requires: bucket, polling
+-- requires: times, polling
 --[[
 Count the pollers of a bucket that are alive, for a worker that sleeps.
 

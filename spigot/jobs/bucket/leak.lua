@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, places, polling, job_moves, promotion, turns
+-- requires: times, bucket, attempts, bucket_stats, places, polling, job_moves, promotion, turns
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 

@@ -1,4 +1,4 @@
--- requires: bucket, purging
+-- requires: times, bucket, waiting_jobs
 --[[
 Cancel jobs that wait in a bucket, in its queues or for a time.
 

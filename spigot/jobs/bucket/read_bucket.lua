@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Read a bucket: its numbers, and how much of what is in it.
 

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats
+-- requires: times, bucket, bucket_stats
 --[[
 Read what the metrics show of a bucket. The work does not grow with what waits in it.
 

@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 End a bucket's hold: its downstream is asked at once.
 

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, places, job_moves, job_state
+-- requires: times, bucket, bucket_stats, job_end, places, result_log, job_state
 --[[
 Cancel a job, wherever it is. One that waits is taken out; the worker of one that runs is told,
 and a mark in the job's hash keeps it from running again should that worker die.

@@ -1,4 +1,4 @@
--- requires: bucket, slice, forgetting, purging
+-- requires: slice, times, bucket, ended_jobs, waiting_jobs
 --[[
 Empty one of the places in which RQ keeps a queue's jobs: cancel those that wait, forget those
 that have ended. What a bucket delays counts as scheduled in the queue of its name.

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, places, room, job_state
+-- requires: times, bucket, bucket_stats, places, room, job_state
 --[[
 Put one job into a bucket, unless the bucket is full.
 

@@ -1,4 +1,4 @@
--- requires: bucket, forgetting
+-- requires: bucket, ended_jobs
 --[[
 Remove what is kept of one job, if it has ended.
 

@@ -1,4 +1,4 @@
--- requires: bucket, job_state
+-- requires: times, job_state
 --[[
 Read one job, with its position and the time at which it should start.
 

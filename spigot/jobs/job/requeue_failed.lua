@@ -1,4 +1,4 @@
--- requires: bucket, slice, requeueing
+-- requires: slice, times, bucket, failed_jobs
 --[[
 Let some of a queue's failed jobs wait again, the oldest first, until the bucket is full.
 
@@ -8,7 +8,7 @@ ARGV[3] at_once  entries to look at, at most, >= 1
 ARGV[4] now_us   Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {jobs that wait again, entries looked at, why the next one may not wait or {}}; the last
-as `let_wait_again` in requeueing.lua says
+as `let_wait_again` in failed_jobs.lua says
 ]]
 local queue, skip, at_once = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now_us = clock_us(ARGV[4])

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, refusals, job_moves
+-- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 

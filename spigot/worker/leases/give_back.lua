@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, refusals, job_moves
+-- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals
 --[[
 End an attempt whose job is to run again: at once from the head of its queue, or later; or not
 at all, if the job was cancelled or deleted meanwhile.

@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, lease_times, polling, job_moves, survey
+-- requires: times, bucket, attempts, bucket_stats, job_end, lease_times, polling, result_log, job_moves, survey
 --[[
 Give the jobs of silent workers back, and pick up what dead workers left undone.
 

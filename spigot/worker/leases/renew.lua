@@ -1,4 +1,4 @@
--- requires: bucket, lease_times, job_moves
+-- requires: times, bucket, attempts, lease_times
 --[[
 Renew the leases of a worker's running attempts, and the worker's own signs of life.
 

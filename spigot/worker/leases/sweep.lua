@@ -1,4 +1,4 @@
--- requires: bucket, slice, places, whereabouts
+-- requires: slice, times, bucket, places, whereabouts
 --[[
 Look at some more jobs of this server, and bring back those that are in no place.
 

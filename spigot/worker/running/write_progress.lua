@@ -1,4 +1,4 @@
--- requires: bucket, job_moves
+-- requires: bucket, attempts
 --[[
 Show how far the job of a running attempt is.
 

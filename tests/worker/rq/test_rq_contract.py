@@ -211,7 +211,7 @@ def test_results_are_a_stream_that_rq_reads(redis):
     types = {kind.name: kind.value for kind in Result.Type}
 
     assert types["SUCCESSFUL"] == 1, broke("1 is a success", "completion.lua")
-    assert types["FAILED"] == 2, broke("2 is a failure", "job_moves.lua")
+    assert types["FAILED"] == 2, broke("2 is a failure", "job_end.lua")
     assert types["RETRIED"] == 4, broke("4 is a retry", "give_back.lua")
     assert result is not None, broke("a result is an entry of a stream")
     assert (result.type, result.exc_string) == (Result.Type.FAILED, "Traceback: ü"), broke(

@@ -1,22 +1,22 @@
+-- requires: times
 --[[
-Functions that several scripts share: the clock, a bucket's numbers and slots, its wake-up token, and
-the marks that a change of a job leaves.
+Functions that know a bucket: its keys, its numbers and slots, its wake-up token, and the marks that
+a change of a job leaves.
 
-All times are whole Unix microseconds of the server's clock (`_us`), or milliseconds where
-they are scores of a sorted set (`_ms`). Keys of jobs are only known after a pop, so scripts
-build their names: the queue side needs a single primary.
+Keys of jobs are only known after a pop, so scripts build their names: the queue side needs a
+single primary.
 ]]
 local RQ_JOB = "rq:job:"
 local RQ_QUEUE = "rq:queue:"
 local ENDED = { finished = true, failed = true, canceled = true, stopped = true } -- statuses of RQ
 local EVENTS = "spigot:1:job_events"
-local SECOND_US = 1000000
 local SCHEMA = 1 -- of a bucket's hash; raised when a field gets another meaning
 local CLAIM_AHEAD_US = 50000 -- how long before its slot a job may be claimed, and no longer
 
 -- As redis.call, but false where a key or a field holds what somebody else put there: that stops
 -- no job. A missing right still raises.
 local SPOILT = { "WRONGTYPE", "not an integer", "not a float", "not a valid float", "overflow", "NaN" }
+
 local function lenient(...)
   local reply = redis.pcall(...)
   if type(reply) ~= "table" or not reply.err then return reply end
@@ -48,56 +48,8 @@ local function add(hash, field, n)
   return n
 end
 
-local function clock_us(now)
-  if now and now ~= "" then return tonumber(now) end
-  local time = redis.call("TIME")
-  return tonumber(time[1]) * SECOND_US + tonumber(time[2])
-end
-
-local function ms(us) return math.floor(us / 1000) end
-
--- "2026-01-31T12:00:00.000000Z", as RQ writes times. Source: H. Hinnant,
--- "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
-local function utc_text(us)
-  local seconds = math.floor(us / SECOND_US)
-  local days = math.floor(seconds / 86400)
-  local era = math.floor((days + 719468) / 146097)
-  local day_of_era = days + 719468 - era * 146097
-  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460)
-    + math.floor(day_of_era / 36524) - math.floor(day_of_era / 146096)) / 365)
-  local day_of_year = day_of_era
-    - (365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100))
-  local shifted_month = math.floor((5 * day_of_year + 2) / 153)
-  local day = day_of_year - math.floor((153 * shifted_month + 2) / 5) + 1
-  local month = shifted_month < 10 and shifted_month + 3 or shifted_month - 9
-  local year = year_of_era + era * 400 + (month <= 2 and 1 or 0)
-  local second_of_day = seconds - days * 86400
-  return string.format("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
-    math.floor(second_of_day / 3600), math.floor(second_of_day / 60) % 60, second_of_day % 60,
-    us - seconds * SECOND_US)
-end
-
--- The inverse, for jobs that plain RQ enqueued; nil for what is no time.
-local function utc_us(text)
-  local year, month, day, hour, minute, second, fraction =
-    string.match(text or "", "^(%d+)-(%d+)-(%d+)T(%d+):(%d+):(%d+)%.?(%d*)Z$")
-  if not year then return nil end
-  month, day = tonumber(month), tonumber(day)
-  year = tonumber(year) - (month <= 2 and 1 or 0)
-  local era = math.floor(year / 400)
-  local year_of_era = year - era * 400
-  local day_of_year = math.floor((153 * (month > 2 and month - 3 or month + 9) + 2) / 5) + day - 1
-  local days = era * 146097 + year_of_era * 365 + math.floor(year_of_era / 4)
-    - math.floor(year_of_era / 100) + day_of_year - 719468
-  local micros = tonumber(string.sub(fraction .. "000000", 1, 6))
-  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 * SECOND_US
-    + tonumber(second) * SECOND_US + micros
-end
-
 local function bucket_of(queue) return (string.gsub(string.gsub(queue, "%-high$", ""), "%-low$", "")) end
-
 local function bucket_key(name) return "spigot:1:bucket:" .. name end
-
 local function lease_key(token) return "spigot:1:lease:" .. token end
 
 -- Whether the attempt with this token is running; false without one.
@@ -114,7 +66,6 @@ local function queue_keys(name)
 end
 
 local BLANK = "" -- what a cancelled job leaves in its queue (places.lua)
-
 local function blanks_key(queue) return "spigot:1:blanks:" .. queue end
 
 local function blanks_in(queues)
@@ -148,6 +99,7 @@ end
 
 -- Of a bucket whose rate is no rate, or its capacity no number, until somebody sets them.
 local SPOILT_INTERVAL_US = SECOND_US
+
 local SPOILT_CAPACITY = 1000
 
 -- nil if nobody published the bucket's numbers (the server is new or was emptied).

@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Functions that count what a bucket does, in fields of its hash `…:stats`:
 

@@ -1,4 +1,4 @@
--- requires: bucket, places
+-- requires: times, bucket, places
 --[[
 Functions that say where a job is: `describe` gives what clients are told of it.
 ]]

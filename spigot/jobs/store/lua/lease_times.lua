@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Functions that keep leases true to the time that workers could really renew them.
 ]]

@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Functions that choose which idle workers poll a bucket, so that Redis works no more the more
 workers there are. docs/idle-polling.md has the states and the events.

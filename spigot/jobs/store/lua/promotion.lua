@@ -1,4 +1,4 @@
--- requires: bucket, job_moves
+-- requires: times, bucket, job_moves
 --[[
 Functions that let jobs whose time has come join the end of their queue: ours (retries), and
 those that plain RQ scheduled.

@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: times, bucket
 --[[
 Functions that judge a downstream's refusals: how long the bucket holds, and whose fault it is.
 

@@ -1,4 +1,4 @@
--- requires: bucket, places, refusals, job_moves
+-- requires: times, bucket, places, job_moves, refusals
 --[[
 Functions that say whose turn it is while a suspect waits (refusals.lua): another job's, which is
 brought to the head of its queue. Afterwards the order is what it was, but for a guilty job, which

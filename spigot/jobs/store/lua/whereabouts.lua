@@ -1,4 +1,4 @@
--- requires: bucket, bucket_stats, places, job_moves
+-- requires: times, bucket, attempts, bucket_stats, job_end, places, result_log, job_moves
 --[[
 Functions that tell whether a job is anywhere, and bring back one that is nowhere.
 

@@ -1,4 +1,4 @@
--- requires: bucket, slice, bucket_stats, places, job_moves
+-- requires: slice, bucket, bucket_stats, job_end, places, result_log
 --[[
 Functions that take many jobs out of where they wait and cancel them. `purge` is what one script
 does: {bucket, keep_s, now_us, error, left, taken, cancelled}; `left` is how many entries it may

@@ -1,4 +1,4 @@
--- requires: bucket, room, job_moves
+-- requires: times, bucket, room, job_moves
 --[[
 Functions that let a job that failed wait in its queue again.
 ]]

@@ -1,0 +1,74 @@
+-- requires: times, bucket
+--[[
+Functions that know an attempt by its lease: whose it is, what became of its job, and how the job
+leaves it.
+]]
+-- nil if there is no lease, or none that names its job. Other fields may have been lost.
+local function read_lease(token)
+  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt" }
+  local values = lenient("HMGET", lease_key(token), unpack(names))
+  if not values or not values[1] then return nil end
+  local lease = { token = token }
+  for i, field in ipairs(names) do lease[field] = values[i] end
+  lease.bucket = lease.bucket or bucket_of(lease.queue or "default")
+  lease.queue, lease.worker = lease.queue or lease.bucket, lease.worker or "unknown"
+  lease.slot_us, lease.attempt = number(lease.slot_us) or 0, number(lease.attempt) or 0
+  return lease
+end
+
+-- What became of the job of an attempt, and how often its worker or its process died before:
+-- "left" (a script that failed half-way had moved it already), "deleted", "cancelled" (it does
+-- not run again, whatever ends its attempt), or nil.
+local function fate_of(lease)
+  local key = RQ_JOB .. lease.job
+  local job = lenient("HMGET", key, "data", "status", "spigot_stop", "spigot_token", "spigot_reaps")
+  if not job then return "deleted", 0 end
+  if not job[1] then
+    redis.call("DEL", key) -- fields that were set on the way here
+    return "deleted", 0
+  end
+  local status, reaps = job[2], number(job[5]) or 0
+  if job[4] ~= lease.token or status == "finished" or status == "failed" then return "left", reaps end
+  return (job[3] or ENDED[status]) and "cancelled" or nil, reaps
+end
+
+local function is_cancelled(id)
+  local job = lenient("HMGET", RQ_JOB .. id, "spigot_stop", "status") or {}
+  return job[1] or job[2] == "canceled" or job[2] == "stopped"
+end
+
+-- The job leaves its attempt: from now on the lease does not count. It goes before its entry, by
+-- which it would be found again.
+local function leave_attempt(lease, fate)
+  if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
+  if try("DEL", lease_key(lease.token), "rq:execution:" .. lease.job .. ":" .. lease.token) then
+    try("ZREM", bucket_key(lease.bucket) .. ":leases", lease.token)
+  end
+  try("ZREM", "rq:wip:" .. lease.queue, lease.job .. ":" .. lease.token)
+  try("ZREM", "rq:executions:" .. lease.job, lease.token)
+  local worker = "rq:worker:" .. lease.worker
+  if try("HGET", worker, "current_job") == lease.job then
+    try("HDEL", worker, "current_job")
+    try("HSET", worker, "state", "idle")
+  end
+end
+
+-- The function's last word, which it may not have had time to have written.
+local function keep_progress(id, progress)
+  if progress ~= "" then redis.call("HSET", RQ_JOB .. id, "spigot_progress", progress) end
+end
+
+-- The answer to a worker that did not get the first one: its line, if it is still to be logged.
+local function ended_before(bucket, token)
+  local kept = lenient("HGET", bucket_key(bucket) .. ":unlogged", token)
+  local line = kept and string.match(kept, "^[^\n]*\n(.*)$")
+  return line and { line, 1 } or {}
+end
+
+-- RQ's record of a worker ends by itself when the worker is not seen.
+local function seen_by_rq(worker, now_us, ttl_s)
+  local key = "rq:worker:" .. worker
+  if try("EXISTS", key) ~= 1 then return end
+  try("HSET", key, "last_heartbeat", utc_text(now_us))
+  try("EXPIRE", key, ttl_s)
+end
