@@ -20,7 +20,7 @@ LINKS = [
 def all_files() -> list[str]:
     return [
         f"/{path.relative_to(ROOT)}"
-        for top in ("spigot", "tests")
+        for top in ("spigot", "tests", "benchmarks")
         for path in (ROOT / top).rglob("*")
     ]
 
