@@ -6,11 +6,16 @@ from pathlib import Path
 FILE = re.compile(r"`([\w./]+)`:\n\n```\w*\n(.*?)```", re.DOTALL)
 
 
+def files_of(page: str) -> dict[str, str]:
+    """Return the files whose name and colon stand just before a fenced block, by their names."""
+    return dict(FILE.findall(page))
+
+
 def write_files(page: str, folder: Path) -> list[str]:
-    """Write each file whose name and colon stand just before a fenced block; return their names."""
-    files = FILE.findall(page)
-    for name, text in files:
+    """Write the files of a page; return their names."""
+    files = files_of(page)
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return [name for name, _ in files]
+    return list(files)
