@@ -11,6 +11,7 @@ MOST_OF_OURS = 50
 DOOR = "import spigot; spigot.Door"
 COMMAND = "from click.testing import CliRunner; from spigot.__main__ import cli; "
 LIST = COMMAND + "assert CliRunner().invoke(cli, ['limits', 'list']).exit_code == 0"
+JSON = LIST.replace("'list'", "'list', '--json'")
 HELP = COMMAND + "assert CliRunner().invoke(cli, ['--help']).exit_code == 0"
 
 
@@ -36,9 +37,10 @@ def test_the_door_is_light():
     ("code", "heavy"),
     [
         (LIST, [name for name in HEAVY if name != "pydantic_settings"]),  # it reads the settings
-        (HELP, [*HEAVY, "flask", "redis"]),
+        (JSON, ["rich"]),
+        (HELP, [*HEAVY, "flask", "redis", "rich"]),
     ],
-    ids=["limits list", "--help"],
+    ids=["limits list", "--json", "--help"],
 )
 def test_a_command_loads_what_it_needs(code, heavy):
     assert not loaded_by(code) & set(heavy)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from spigot.runtime.settings import Settings, load_settings
-from spigot.runtime.terminal import as_json
+from spigot.runtime.terminal import State, as_json, print_table
 
 from .file_checks import check_job_types, check_rate_limits, check_result_log
 from .finding import Finding
@@ -26,8 +26,7 @@ def doctor(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"ok": ok, "checks": [asdict(finding) for finding in findings]}))
     else:
-        for finding in findings:
-            click.echo(_line(finding))
+        print_table((), [row for finding in findings for row in _rows(finding)], elastic={1})
     sys.exit(0 if ok else 1)
 
 
@@ -42,7 +41,6 @@ def examine(settings: Settings) -> list[Finding]:
     ]
 
 
-def _line(finding: Finding) -> str:
-    if finding.ok:
-        return f"ok     {finding.check}: {finding.detail}"
-    return f"WRONG  {finding.check}: {finding.detail}\n       {finding.mend}"
+def _rows(finding: Finding) -> list[tuple[str, str]]:
+    found = (State("ok   " if finding.ok else "WRONG"), f"{finding.check}: {finding.detail}")
+    return [found] if finding.ok else [found, ("", finding.mend)]

@@ -11,7 +11,15 @@ from spigot.jobs.bucket.configuring import (
     describe_change,
 )
 from spigot.jobs.bucket.state import BucketReader, BucketState
-from spigot.runtime.terminal import as_json, cell, print_fields, print_json, print_table
+from spigot.runtime.terminal import (
+    State,
+    as_json,
+    cell,
+    from_now,
+    print_fields,
+    print_json,
+    print_table,
+)
 
 from .server import connect_to_server
 
@@ -39,7 +47,7 @@ def list_buckets(as_json: bool) -> None:
     if as_json:
         print_json({"buckets": [bucket.to_json() for bucket in buckets]})
     else:
-        print_table(HEAD, [_row(bucket) for bucket in buckets])
+        print_table(HEAD, [_row(bucket) for bucket in buckets], elastic={1, len(HEAD) - 1})
 
 
 @bucket.command(epilog="Example: spigot bucket show default --json")
@@ -83,7 +91,7 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
         bucket.delayed,
         bucket.running,
         bucket.workers,
-        _state_of(bucket),
+        State(_state_of(bucket)),
     )
 
 
@@ -98,5 +106,5 @@ def _state_of(bucket: BucketState) -> str:
 def _hold_of(bucket: BucketState) -> str:
     spent = "quota spent: " if bucket.hold_kind == "quota" else ""
     if bucket.held_until:
-        return f"{spent}held until {bucket.held_until}"
+        return f"{spent}held, goes on {from_now(bucket.held_until)}"
     return f"{spent}asks with one job at a time"

@@ -1,6 +1,7 @@
 """``spigot job cancel`` and ``spigot job requeue``."""
 
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -11,6 +12,7 @@ from spigot.jobs.job.following import follow
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
+from spigot.jobs.job.short_ids import whole_id
 from spigot.jobs.job.state import JobState
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
@@ -29,6 +31,7 @@ NO_SUCH_JOB = "it never was, or it ended long ago"
 def cancel(id: str, as_json: bool) -> None:
     """Cancel the job ID: it will not run, or is stopped if it runs."""
     redis = connect_to_server()
+    id = whole_id(redis, id)
     cancellation = JobCanceller(redis, keep_seconds=load_settings().keep_seconds).cancel(id)
     if cancellation is None:
         raise click.ClickException(f"there is no job {id!r}: {NO_SUCH_JOB}")
@@ -68,7 +71,7 @@ def requeue(ids: tuple[str, ...], all_failed: bool, bucket: str | None, as_json:
     if all_failed:
         _requeue_all(redis, bucket, as_json)
     else:
-        _requeue_each(redis, ids, as_json)
+        _requeue_each(redis, [whole_id(redis, id) for id in ids], as_json)
 
 
 def _requeue_all(redis: Redis, bucket: str | None, as_json: bool) -> None:
@@ -77,7 +80,7 @@ def _requeue_all(redis: Redis, bucket: str | None, as_json: bool) -> None:
     _report(answer.count, answer.count, refused, as_json)
 
 
-def _requeue_each(redis: Redis, ids: tuple[str, ...], as_json: bool) -> None:
+def _requeue_each(redis: Redis, ids: Iterable[str], as_json: bool) -> None:
     requeuer, requeued, refused = JobRequeuer(redis), [], []
     for job_id in ids:
         try:

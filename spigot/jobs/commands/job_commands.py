@@ -1,6 +1,7 @@
 """``spigot job``: submit jobs, see where they are, and end them."""
 
 import json
+from datetime import UTC, datetime
 
 import click
 
@@ -9,18 +10,31 @@ from spigot.jobs.enqueueing import BucketFull, enqueue
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.listing import PLACES, JobLister
 from spigot.jobs.job.queue import Priority
+from spigot.jobs.job.short_ids import short_ids, whole_id
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
 from spigot.runtime.settings import load_settings
-from spigot.runtime.terminal import as_json, print_fields, print_json, print_table, printable
+from spigot.runtime.terminal import (
+    Cut,
+    State,
+    as_json,
+    from_now,
+    print_fields,
+    print_json,
+    print_table,
+    printable,
+)
 
 from .job_changing import cancel, requeue
-from .job_watching import watch
+from .job_watching import details, watch
 from .server import connect_to_server
 
-HEAD = ("ID", "TYPE", "STATUS", "BUCKET", "PRIORITY", "POSITION", "ATTEMPTS", "ENQUEUED", "ERROR")
+HEAD = ("ID", "TYPE", "STATUS", "BUCKET", "PRIORITY", "ENQUEUED", "HOW FAR")
+
+TYPE, HOW_FAR = 1, 6
+"""The columns that give way on a narrow terminal."""
 
 SUBMIT_EXAMPLE = """\b
 Example: spigot job submit message '{"id": 1, "job_priority": 1, "job_type": 2,
@@ -63,6 +77,7 @@ def submit(type: str, payload: str, priority: Priority, as_json: bool) -> None:
 def show(id: str, as_json: bool) -> None:
     """Show the job ID: its status, position, estimated start, result, payload, traceback."""
     redis = connect_to_server()
+    id = whole_id(redis, id)
     found = JobReader(redis).read(id)
     if found is None:
         raise click.ClickException(f"there is no job {id!r}: it never was, or it ended long ago")
@@ -90,22 +105,21 @@ def list_jobs(status: str | None, bucket: str | None, limit: int, skip: int, as_
     if as_json:
         print_json({"jobs": [job.to_json() for job in page.jobs], "total": page.total})
         return
-    print_table(HEAD, [_row(job) for job in page.jobs])
+    names = short_ids([job.id for job in page.jobs])
+    print_table(HEAD, [_row(names[job.id], job) for job in page.jobs], elastic={TYPE, HOW_FAR})
     if len(page.jobs) < page.total:
         click.echo(f"{len(page.jobs)} of {page.total} jobs; --skip and --limit show others")
 
 
-def _row(job: JobState) -> tuple[object, ...]:
+def _row(name: str, job: JobState) -> tuple[object, ...]:
     return (
-        job.id,
+        name,
         job.type,
-        job.status,
+        State(job.status),
         job.bucket,
         job.priority,
-        job.position,
-        job.attempts,
-        job.enqueued_at,
-        job.error,
+        from_now(job.enqueued_at),
+        Cut(details(job, datetime.now(UTC))),
     )
 
 

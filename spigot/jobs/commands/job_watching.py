@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from spigot.jobs.job.following import follow
+from spigot.jobs.job.short_ids import whole_id
 from spigot.jobs.job.state import JobState
 from spigot.runtime.terminal import as_json, printable
 
@@ -31,7 +32,8 @@ def watch(id: str, as_json: bool) -> None:
     """
     display = _JsonLines() if as_json else _Line() if sys.stdout.isatty() else _Lines()
     job: JobState | None = None
-    for job in follow(connect_to_server(), id, TICK_SECONDS):
+    redis = connect_to_server()
+    for job in follow(redis, whole_id(redis, id), TICK_SECONDS):
         if job is not None:
             display.show(job)
     display.end()
@@ -49,9 +51,18 @@ def summary(job: JobState, now: datetime) -> str:
         job: As it was read.
         now: To count down to its start.
     """
+    return printable(f"{job.status:9} {details(job, now)}".rstrip())
+
+
+def details(job: JobState, now: datetime) -> str:
+    """Return how far a job is: its place, its progress, or how it ended; perhaps unsafe to print.
+
+    Args:
+        job: As it was read.
+        now: To count down to its start.
+    """
     told = {"queued": _place, "delayed": _place, "started": _progress}.get(job.status)
-    details = told(job, now) if told else _end(job)
-    return printable(f"{job.status:9} {details}".rstrip())
+    return told(job, now) if told else _end(job)
 
 
 def _place(job: JobState, now: datetime) -> str:

@@ -12,7 +12,7 @@ from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
-from spigot.runtime.terminal import as_json, print_fields, print_json, print_table
+from spigot.runtime.terminal import as_json, from_now, print_fields, print_json, print_table
 from spigot.webapp.door.rate_limits.decision import RuleState
 from spigot.webapp.door.rate_limits.refused_clients import most_refused
 from spigot.webapp.door.rate_limits.rule import Rule
@@ -55,7 +55,7 @@ def list_rules(as_json: bool) -> None:
     if as_json:
         print_json({"rules": [rule.to_json() for rule in rules]})
     else:
-        print_table(RULE_HEAD, [_rule_row(rule) for rule in rules])
+        print_table(RULE_HEAD, [_rule_row(rule) for rule in rules], elastic={0, 1, 2, 3})
 
 
 @limits.command(epilog="Example: spigot limits check rate_limits.json")
@@ -85,7 +85,7 @@ def show(client: str, prefix: str, as_json: bool) -> None:
         print_json({**about, "rules": states})
     else:
         print_fields(about)
-        print_table(STATE_HEAD, [tuple(each.values()) for each in states])
+        print_table(STATE_HEAD, [_shown(each) for each in states], elastic={0, 1})
 
 
 @limits.command(epilog="Example: spigot limits reset 192.0.2.7")
@@ -139,7 +139,8 @@ def list_bans(prefix: str, as_json: bool) -> None:
     if as_json:
         print_json({"bans": [{"client": n, "banned_until_at": at} for n, at in until.items()]})
     else:
-        print_table(("CLIENT", "BANNED UNTIL"), list(until.items()))
+        rows = [(client, from_now(end)) for client, end in until.items()]
+        print_table(("CLIENT", "BAN ENDS"), rows, elastic={0})
 
 
 @limits.command(epilog="Example: spigot limits top --count 5")
@@ -152,7 +153,8 @@ def top(count: int, prefix: str, as_json: bool) -> None:
     if as_json:
         print_json({"refused": refused})
     else:
-        print_table(("CLIENT", "RULE", "REFUSED"), [tuple(each.values()) for each in refused])
+        rows = [tuple(each.values()) for each in refused]
+        print_table(("CLIENT", "RULE", "REFUSED"), rows, elastic={0, 1})
 
 
 def _server(settings: Settings) -> Redis:
@@ -219,6 +221,11 @@ def _state_row(state: RuleState) -> dict[str, Any]:
         "quota": state.check.rule.limit.quota,
         "more_in": None if more_in_us is None else more_in_us / 1_000_000,
     }
+
+
+def _shown(state: dict[str, Any]) -> list[Any]:
+    more_in = state["more_in"]
+    return [*list(state.values())[:-1], None if more_in is None else f"{more_in:.3g} s"]
 
 
 def _time_text(time: float | None) -> str | None:

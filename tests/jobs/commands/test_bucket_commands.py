@@ -5,7 +5,6 @@ from socket import gethostname
 import pytest
 
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.job.state import utc_text
 from spigot.jobs.store import keys
 from tests.support.command_line import run_spigot
 from tests.support.minimal_app import NUMBERS
@@ -46,11 +45,11 @@ def test_list_shows_a_line_for_each_bucket():
     [
         ({"paused": 1, "draining": 1, "held_until_us": FAR_FUTURE_US}, "paused"),
         ({"draining": 1}, "draining"),
-        ({"held_until_us": FAR_FUTURE_US}, f"held until {utc_text(FAR_FUTURE_US)}"),
+        ({"held_until_us": FAR_FUTURE_US}, "held, goes on in "),
         ({"held_until_us": 1, "hold_kind": "quota"}, "open"),
         (
             {"held_until_us": FAR_FUTURE_US, "hold_kind": "quota"},
-            f"quota spent: held until {utc_text(FAR_FUTURE_US)}",
+            "quota spent: held, goes on in ",
         ),
         ({"probing": 1, "hold_kind": "quota"}, "quota spent: asks with one job at a time"),
         ({"probing": 1, "hold_kind": "wait"}, "asks with one job at a time"),
@@ -59,7 +58,7 @@ def test_list_shows_a_line_for_each_bucket():
 def test_list_shows_the_state(redis, fields, state):
     redis.hset(keys.bucket("default"), mapping=fields)
 
-    assert run("list").stdout.splitlines()[1].endswith(f"  {state}")
+    assert f"  {state}" in run("list").stdout.splitlines()[1]
 
 
 def test_list_prints_what_the_api_answers():

@@ -181,3 +181,46 @@ class TestList:
     )
     def test_refuses_what_cannot_be(self, arguments):
         assert run("list", *arguments).exit_code == 2
+
+
+class TestShortIds:
+    JOB = "0123456789abcdef0123456789abcdef"
+
+    @pytest.mark.parametrize("command", ["show", "cancel", "requeue", "watch"])
+    def test_every_command_takes_one(self, bucket, command):
+        if command == "requeue":
+            fail(bucket, self.JOB)
+        else:
+            bucket.enqueue(self.JOB)
+        if command == "watch":
+            run("cancel", self.JOB)
+
+        result = run(command, self.JOB[:8], "--json")
+
+        assert self.JOB in result.stdout
+
+    @pytest.mark.parametrize("command", ["show", "cancel", "requeue", "watch"])
+    def test_one_of_several_jobs_is_told_in_one_line(self, bucket, command):
+        bucket.enqueue(self.JOB)
+        bucket.enqueue(self.JOB[::-1].replace("fedcba98", self.JOB[:8], 1))
+
+        result = run(command, self.JOB[:8])
+
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+        assert result.stderr.startswith("Error: several jobs begin with '01234567'")
+
+    def test_lists_show_them(self, bucket):
+        bucket.enqueue(self.JOB)
+
+        assert run("list").stdout.splitlines()[1].split()[0] == self.JOB[:8]
+
+
+def test_a_list_fits_the_terminal(bucket, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for number in range(3):
+        fail(bucket, f"{number:032x}"[::-1])
+
+    lines = run("list").stdout.splitlines()
+
+    assert len(lines) == 4
+    assert max(map(len, lines)) <= 80
