@@ -27,7 +27,7 @@ from spigot.worker.running.executor import Executor
 from spigot.worker.running.rq_callbacks import RqCallbacks
 from spigot.worker.running.runner import Runner, RunnerTools
 
-from .connections import Connections
+from .connections import LAST_TIMEOUT, Connections
 from .presence import Presence
 from .worker_start import WorkerStart
 
@@ -206,7 +206,10 @@ class Assembly:
     def _make_command_channel(self) -> CommandChannel:
         worker = self._worker
         return CommandChannel(
-            self._connections.commands, worker.pubsub_channel_name, worker.handle_payload
+            self._connections.commands,
+            worker.pubsub_channel_name,
+            worker.handle_payload,
+            LAST_TIMEOUT,
         )
 
     def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:

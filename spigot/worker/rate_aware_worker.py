@@ -1,7 +1,7 @@
 """The rate-aware worker: RQ's Worker, with Spigot's bucket in front and its leases behind.
 
-This file is the loop, and what RQ's Worker does otherwise; ``assembly.py`` makes the parts that
-it calls. A job's life here, step by step:
+This file is the loop; ``assembly.py`` makes the parts that it calls, and ``rq/rq_side.py`` is what
+RQ asks of a worker. A job's life here, step by step:
 
 1. ``Claimer`` claims it from the bucket, a little ahead of its slot. From this moment a lease
    says that it runs here. Until there is a job to claim, ``IdleTime`` sleeps and looks around.
@@ -18,21 +18,17 @@ the job back at the head of its queue. ``docs/nothing-lost.md`` tells it all.
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import RedisError
-from rq import Queue, Worker, worker_registration
+from rq import Queue
 from rq.defaults import DEFAULT_LOGGING_DATE_FORMAT, DEFAULT_LOGGING_FORMAT
 from rq.job import Job
 from rq.serializers import JSONSerializer
-from rq.worker import DequeueStrategy, WorkerStatus
+from rq.worker import DequeueStrategy
 
 from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
@@ -40,20 +36,20 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
 from spigot.runtime.settings import Settings
 from spigot.runtime.stop_signals import StopRequested, StopSignals
-from spigot.worker.idle.wake_up_tokens import STEP_SECONDS
 from spigot.worker.rq.bucket_queues import Queues
+from spigot.worker.rq.rq_side import RqSide
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner
 
 from .assembly import Assembly, RunnerClass
-from .connections import LAST_TIMEOUT, MAIN_TIMEOUT, Connections
+from .connections import MAIN_TIMEOUT, Connections
 from .worker_start import prepare_start
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 
-class RateAwareWorker(Worker):
+class RateAwareWorker(RqSide):
     """Starts jobs of one bucket in its slots, over the whole fleet, and loses none.
 
     Run by ``spigot worker``, or by ``rq worker -w spigot.RateAwareWorker QUEUE…``.
@@ -96,10 +92,9 @@ class RateAwareWorker(Worker):
         rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
         super().__init__(start.queues, name, connection=connections.main, **rq_options)
         assembly = Assembly(self, start, connections, self._stop)
-        self._parts = assembly.parts(self.runner_class, self._maintain)
-        self._executor = self._parts.executor
-
-    # The loop
+        self._parts = assembly.parts(self.runner_class, self.maintain)
+        self.executor = self._parts.executor
+        self.commands = self._parts.commands
 
     def work(
         self,
@@ -187,7 +182,7 @@ class RateAwareWorker(Worker):
             if max_idle_time is not None and time.monotonic() - idle_since >= max_idle_time:
                 return None
             may_end = until_empty or max_idle_time is not None
-            self._parts.idle_time.spend(self._first_step(answer) if may_end else answer)
+            self._parts.idle_time.spend(answer, briefly=may_end)
         return None
 
     def _accept(self, claim: Claim) -> ClaimedJob | None:
@@ -195,7 +190,7 @@ class RateAwareWorker(Worker):
         try:
             job = ClaimedJob.of(claim, self.connection)
         except Exception as error:
-            self._executor.refuse(claim, error)
+            self.executor.refuse(claim, error)
             return None
         job.exception_handlers = self._exc_handlers
         job.on_horse_killed = self.handle_work_horse_killed
@@ -213,15 +208,6 @@ class RateAwareWorker(Worker):
             call, give_up=lambda: self._stop.requested
         )
 
-    def _maintain(self) -> None:
-        if self.should_run_maintenance_tasks:
-            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
-
-    @staticmethod
-    def _first_step(answer: Wait) -> Wait:
-        """Return a wait that is soon over, so that the bucket is asked again."""
-        return replace(answer, seconds=min(answer.seconds, STEP_SECONDS))
-
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Run a claimed job in its slot and end the attempt.
 
@@ -230,54 +216,7 @@ class RateAwareWorker(Worker):
             queue: The queue that it left.
         """
         assert isinstance(job, ClaimedJob)
-        self._executor.execute(job)
-
-    # What RQ's Worker does otherwise
-
-    def _set_ip_address(self, connection: Redis) -> None:
-        """RQ would ask the server, which may be away while a worker is built."""
-        self.ip_address = "unknown"
-
-    @property
-    def connection_timeout(self) -> int:
-        """RQ would raise the socket's time-out to minutes; ours notices a server that hangs."""
-        return 0
-
-    def get_state(self) -> str:
-        """Return what RQ's record of this worker says of it."""
-        return WorkerStatus.BUSY if self._executor.running else WorkerStatus.IDLE
-
-    def get_current_job_id(self, pipeline: Pipeline | None = None) -> str | None:
-        """Return the running job, which RQ's command to stop it must name."""
-        running = self._executor.running
-        return running.id if running else None
-
-    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """End the running attempt, as RQ's commands ask for; called from their thread."""
-        stopped_job_id, self._stopped_job_id = self._stopped_job_id, None
-        if stopped_job_id is None:
-            self._executor.runner.kill()
-        else:
-            self._executor.runner.cancel(stopped_job_id)
-
-    @property
-    def horse_pid(self) -> int:
-        """Process that runs the present attempt; 0 for none."""
-        return self._executor.runner.pid
-
-    def clean_registries(self) -> None:
-        """Forget dead workers. RQ's clean-up of jobs fails some that run: the reaper does it."""
-        for queue in self.queues:
-            worker_registration.clean_worker_registry(queue)
-        self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
-
-    def subscribe(self) -> None:
-        """Listen to RQ's commands, also when the server was away meanwhile."""
-        self._parts.commands.open()
-
-    def unsubscribe(self) -> None:
-        """Listen to RQ's commands no more."""
-        self._parts.commands.close(LAST_TIMEOUT)
+        self.executor.execute(job)
 
     def teardown(self) -> None:
         """Leave the bucket and RQ's lists of workers; what fails runs out by itself."""
@@ -291,5 +230,5 @@ class RateAwareWorker(Worker):
 
     def _leave_at_once(self) -> None:
         """Obey a second signal, in its handler: the lease will bring the job back."""
-        self._executor.runner.kill()
+        self.executor.runner.kill()
         os._exit(1)

@@ -15,7 +15,7 @@ from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.registration import RqRegistration
 
 from .plain_push_listener import PlainPushListener
-from .wake_up_tokens import WakeUpTokens
+from .wake_up_tokens import STEP_SECONDS, WakeUpTokens
 
 REAP_SECONDS = 1.5
 """How often each poller reaps."""
@@ -71,13 +71,18 @@ class IdleTime:
         self._reaped_at = 0.0
         self._more = False
 
-    def spend(self, answer: Wait) -> None:
+    def spend(self, answer: Wait, *, briefly: bool = False) -> None:
         """Wait as the bucket answered, or for a wake-up; look around in between.
+
+        Args:
+            answer: Of the bucket.
+            briefly: Whether the bucket is to be asked again soon, whatever it answered.
 
         Raises:
             StopRequested: The worker is to stop.
         """
-        until = time.monotonic() + answer.seconds
+        seconds = min(answer.seconds, STEP_SECONDS) if briefly else answer.seconds
+        until = time.monotonic() + seconds
         try:
             if answer.polling and not answer.waiting:
                 self._plain_pushes.listen()

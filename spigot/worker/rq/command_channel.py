@@ -26,12 +26,16 @@ class CommandChannel:
         redis: Its address; the channel has a connection of its own.
         name: Of the channel.
         obey: Does what a message says; called from the thread.
+        patience: Seconds to wait for the end of the thread, which needs the server for that.
     """
 
-    def __init__(self, redis: Redis, name: str, obey: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, redis: Redis, name: str, obey: Callable[[dict[str, Any]], None], patience: float
+    ) -> None:
         self._redis = redis
         self._name = name
         self._obey = obey
+        self._patience = patience
         self._thread: PubSubWorkerThread | None = None
 
     def open(self) -> None:
@@ -46,11 +50,8 @@ class CommandChannel:
             sleep_time=LISTEN_SECONDS, daemon=True, exception_handler=_listen_again
         )
 
-    def close(self, patience: float) -> None:
+    def close(self) -> None:
         """Listen no more.
-
-        Args:
-            patience: Seconds to wait for the end of the thread, which needs the server for that.
 
         Raises:
             redis.RedisError: The server does not answer; the thread ends with the process.
@@ -58,7 +59,7 @@ class CommandChannel:
         if self._thread is not None:
             self._thread.stop()  # before its subscription ends, or it would wait for a new one
             self._thread.pubsub.unsubscribe()
-            self._thread.join(patience)
+            self._thread.join(self._patience)
 
 
 def _listen_again(error: BaseException, pubsub: PubSub, thread: PubSubWorkerThread) -> None:

@@ -1,0 +1,75 @@
+"""What RQ, its commands and its dashboard ask of a worker, or would do to its jobs."""
+
+import signal
+from datetime import UTC, datetime
+
+from redis import Redis
+from redis.client import Pipeline
+from rq import Worker, worker_registration
+from rq.worker import WorkerStatus
+
+from spigot.worker.running.executor import Executor
+
+from .command_channel import CommandChannel
+
+
+class RqSide(Worker):
+    """RQ's Worker, which answers from what runs here and leaves the jobs alone.
+
+    Attributes:
+        executor: Runs the jobs.
+        commands: Of RQ to this worker.
+    """
+
+    executor: Executor
+    commands: CommandChannel
+
+    def _set_ip_address(self, connection: Redis) -> None:
+        """RQ would ask the server, which may be away while a worker is built."""
+        self.ip_address = "unknown"
+
+    @property
+    def connection_timeout(self) -> int:
+        """RQ would raise the socket's time-out to minutes; ours notices a server that hangs."""
+        return 0
+
+    def get_state(self) -> str:
+        """Return what RQ's record of this worker says of it."""
+        return WorkerStatus.BUSY if self.executor.running else WorkerStatus.IDLE
+
+    def get_current_job_id(self, pipeline: Pipeline | None = None) -> str | None:
+        """Return the running job, which RQ's command to stop it must name."""
+        running = self.executor.running
+        return running.id if running else None
+
+    def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
+        """End the running attempt, as RQ's commands ask for; called from their thread."""
+        stopped_job_id, self._stopped_job_id = self._stopped_job_id, None
+        if stopped_job_id is None:
+            self.executor.runner.kill()
+        else:
+            self.executor.runner.cancel(stopped_job_id)
+
+    @property
+    def horse_pid(self) -> int:
+        """Process that runs the present attempt; 0 for none."""
+        return self.executor.runner.pid
+
+    def maintain(self) -> None:
+        """Do RQ's own maintenance, when it is due."""
+        if self.should_run_maintenance_tasks:
+            self.run_maintenance_tasks()  # type: ignore[no-untyped-call]
+
+    def clean_registries(self) -> None:
+        """Forget dead workers. RQ's clean-up of jobs fails some that run: the reaper does it."""
+        for queue in self.queues:
+            worker_registration.clean_worker_registry(queue)
+        self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
+
+    def subscribe(self) -> None:
+        """Listen to RQ's commands, also when the server was away meanwhile."""
+        self.commands.open()
+
+    def unsubscribe(self) -> None:
+        """Listen to RQ's commands no more."""
+        self.commands.close()
