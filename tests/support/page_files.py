@@ -1,9 +1,15 @@
-"""The files that a page of documentation has its reader make."""
+"""The fenced blocks of a page of documentation, and the files that it has its reader make."""
 
 import re
 from pathlib import Path
 
-FILE = re.compile(r"`([\w./]+)`:\n\n```\w*\n(.*?)```", re.DOTALL)
+FILE = re.compile(r"`([\w./-]+)`:\n\n```\w*\n(.*?)```", re.DOTALL)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks_of(page: str, language: str = "") -> list[str]:
+    """Return the fenced blocks of that language."""
+    return [text for found, text in BLOCK.findall(page) if found == language]
 
 
 def files_of(page: str) -> dict[str, str]:
