@@ -8,6 +8,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from spigot.launch.lazy_group import LazyGroup
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.terminal import printable
 
 COMMANDS = {
     # name: (where it is, what `spigot --help` says of it)
@@ -29,7 +30,15 @@ class UsageLine(click.ClickException):
 
     def __init__(self, error: click.UsageError) -> None:
         asked = error.ctx.command_path if error.ctx else "spigot"
-        super().__init__(f"{error.format_message()} (see `{asked} --help`)")
+        said = printable(error.format_message().replace("\n", " "))
+        super().__init__(f"{said} (see `{asked} --help`)")
+
+
+class FailureLine(click.ClickException):
+    """A failure of a command; what a stranger wrote into it does not steer the terminal."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(printable(error.format_message()))
 
 
 class RootGroup(LazyGroup):
@@ -43,6 +52,8 @@ class RootGroup(LazyGroup):
             raise
         except click.UsageError as error:
             raise UsageLine(error) from error
+        except click.ClickException as error:
+            raise FailureLine(error) from error
 
 
 @click.group(cls=RootGroup, lazy_commands=COMMANDS, epilog="Example: spigot up --port 9000")

@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
+from spigot.runtime.command_group import CommandGroup
 
-class LazyGroup(click.Group):
+
+class LazyGroup(CommandGroup):
     """Knows its commands by name and one line of help; that is all ``--help`` needs.
 
     Args:
         lazy_commands: By name: ``module:attribute`` of the command, and its line of help.
-        **options: Of ``click.Group``.
+        **options: Of ``CommandGroup``.
     """
 
     def __init__(self, *, lazy_commands: Mapping[str, tuple[str, str]], **options: Any) -> None:

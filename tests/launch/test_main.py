@@ -13,12 +13,10 @@ from spigot.runtime.errors import OperatorError
 
 @pytest.mark.parametrize("name", root.COMMANDS)
 def test_every_command_can_be_loaded_and_shows_an_example(name):
-    command = load_command(root.COMMANDS[name][0])
-
-    result = CliRunner().invoke(command, ["--help"])
+    result = CliRunner().invoke(root.cli, [name, "--help"])
 
     assert result.exit_code == 0
-    assert f"spigot {name}" in result.output
+    assert f"spigot {name}" in result.output.partition("Example:")[2]
     assert "\\b" not in result.output
 
 
@@ -39,6 +37,35 @@ def test_help_lists_every_command_and_imports_none():
     assert result.stdout.endswith("[]\n")
 
 
+def every_command(group, path=()):
+    for name in group.commands:
+        place = root.COMMANDS.get(name, [None])[0] if not path else None
+        command = load_command(place) if place else group.commands[name]
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+
+
+@pytest.mark.parametrize("path", [(), *every_command(root.cli)], ids=" ".join)
+def test_every_command_tells_its_help_whole(path):
+    results = [CliRunner().invoke(root.cli, [*path, option]) for option in ("-h", "--help")]
+
+    assert [result.exit_code for result in results] == [0, 0]
+    assert results[0].output == results[1].output
+    assert max(map(len, results[0].output.splitlines())) <= 80
+    listed = results[0].output.partition("Commands:")[2].replace("[ARGS]...", "")
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in every_command(root.cli) if path[0] in ("bucket", "job", "limits")]
+)
+def test_every_command_of_data_prints_json(path):
+    help = CliRunner().invoke(root.cli, [*path, "-h"]).output
+
+    assert "Commands:" in help or "--json" in help
+
+
 def test_shows_the_version():
     result = CliRunner().invoke(root.cli, ["--version"])
 
@@ -52,6 +79,7 @@ def test_shows_the_version():
         (["bucket", "rate"], "Error: Missing argument 'NAME'. (see `spigot bucket rate --help`)"),
         (["up", "--port", "x"], "Error: Invalid value for '--port': 'x' is not a valid integer"),
         (["job", "list", "--all"], "Error: No such option"),
+        (["a\nb\x1b[2J"], "Error: No such command"),
     ],
 )
 def test_a_wrong_use_is_told_in_one_line(arguments, line):

@@ -11,6 +11,7 @@ from spigot.jobs.bucket.configuring import (
     describe_change,
 )
 from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.terminal import (
     State,
     as_json,
@@ -34,7 +35,7 @@ SWITCHES = {"paused", "draining"}
 SHOWN_CHANGES = 10
 
 
-@click.group(epilog="Example: spigot bucket list")
+@click.group(cls=CommandGroup, epilog="Example: spigot bucket list")
 def bucket() -> None:
     """See what waits in the buckets and how fast they leak, and change that."""
 

@@ -9,6 +9,7 @@ from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.runtime.settings import load_settings
+from spigot.runtime.terminal import as_json, print_json
 
 from .bucket_steering import control_of, steer
 from .server import connect_to_server
@@ -20,28 +21,43 @@ COUNT_SECONDS = 0.2
 @click.command(epilog="Example: spigot bucket drain openai && spigot bucket resume openai")
 @click.argument("name")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the bucket is empty.")
-def drain(name: str, no_wait: bool) -> None:
+@as_json
+def drain(name: str, no_wait: bool, as_json: bool) -> None:
     """Take no more jobs into the bucket NAME, and wait until it is empty.
 
     It takes jobs again after `spigot bucket resume NAME`.
     """
-    steer(name, lambda control: control.set(name, BucketChange(draining=True)), as_json=False)
+    change = BucketChange(draining=True)
+    if not as_json:
+        steer(name, lambda control: control.set(name, change), as_json=False)
+        if not no_wait:
+            _show_drain(name)
+        return
+    redis = connect_to_server()
+    control_of(redis).set(name, change)
+    reader = BucketReader(redis)
     if not no_wait:
-        _show_drain(name)
+        for _ in _until_empty(reader, name):
+            pass
+    print_json(_read(reader, name).to_json())
 
 
 @click.command(epilog="Example: spigot bucket purge openai --yes")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def purge(name: str, yes: bool) -> None:
+@as_json
+def purge(name: str, yes: bool, as_json: bool) -> None:
     """Cancel all jobs that wait in the bucket NAME; those that run go on."""
     redis = connect_to_server()
     found = _read(BucketReader(redis), name)
     if not yes:
         waiting = found.waiting + found.delayed
-        click.confirm(f"Cancel {waiting} jobs that wait in bucket {name}?", abort=True)
+        click.confirm(f"Cancel {waiting} jobs that wait in bucket {name}?", abort=True, err=as_json)
     count = control_of(redis).purge(name, keep_seconds=load_settings().keep_seconds)
-    click.echo(f"{name}: {count} jobs were cancelled")
+    if as_json:
+        print_json({"bucket": name, "cancelled": count})
+    else:
+        click.echo(f"{name}: {count} jobs were cancelled")
 
 
 def _show_drain(name: str) -> None:

@@ -15,6 +15,7 @@ from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
+from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import (
     Cut,
@@ -37,11 +38,12 @@ TYPE, HOW_FAR = 1, 6
 """The columns that give way on a narrow terminal."""
 
 SUBMIT_EXAMPLE = """\b
-Example: spigot job submit message '{"id": 1, "job_priority": 1, "job_type": 2,
-    "job_publisher": "mobile_app", "data": "hello"}' --priority high"""
+Example: spigot job submit message '{"id": 1, "job_priority": 1,
+    "job_type": 2, "job_publisher": "mobile_app", "data": "hello"}' \\
+    --priority high"""
 
 
-@click.group(epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736")
+@click.group(cls=CommandGroup, epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736")
 def job() -> None:
     """Submit jobs, see where they are, cancel and requeue them."""
 

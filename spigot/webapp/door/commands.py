@@ -8,6 +8,7 @@ import click
 from redis import Redis
 
 from spigot.jobs.store.times import utc_text
+from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
@@ -37,7 +38,7 @@ of_application = click.option(
 RULE_HEAD = ("RULE", "NUMBERS", "MATCH", "KEY", "COST", "MODE", "ON ERROR")
 
 
-@click.group(epilog="Example: spigot limits top")
+@click.group(cls=CommandGroup, epilog="Example: spigot limits top")
 def limits() -> None:
     """See the rate limits at the door; reset, ban and unban clients.
 

@@ -180,6 +180,17 @@ class TestPurge:
         assert (result.exit_code, result.stdout) == (0, "default: 2 jobs were cancelled\n")
         assert default().waiting == 0
 
+    def test_prints_json(self, default):
+        result = run("purge", "default", "--yes", "--json")
+
+        assert json.loads(result.stdout) == {"bucket": "default", "cancelled": 2}
+        assert default().waiting == 0
+
+    def test_asks_beside_the_json(self, default, monkeypatch):
+        monkeypatch.setattr("click.termui.visible_prompt_func", lambda prompt: "y")
+
+        assert json.loads(run("purge", "default", "--json").stdout)["cancelled"] == 2
+
     def test_without_a_terminal_and_without_yes_changes_nothing(self, default, monkeypatch):
         def no_terminal(prompt):
             raise EOFError
@@ -223,3 +234,11 @@ class TestDrain:
 
         assert result.stderr.count(reason) == 1
         assert result.exit_code == 0
+
+    @pytest.mark.parametrize("options", [[], ["--no-wait"]])
+    def test_prints_json(self, default, options):
+        result = run("drain", "default", "--json", *options)
+
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert json.loads(result.stdout)["draining"]
+        assert default().draining
