@@ -1,6 +1,10 @@
 """What the calls on leases answer."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Self
+
+from spigot.jobs.store.stored_values import stored_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,11 @@ class Ended:
     line: bytes
     has_dependents: bool
 
+    @classmethod
+    def from_reply(cls, reply: list[Any]) -> Self | None:
+        """Read what a script replied; None if the attempt was given to somebody else."""
+        return cls(reply[0], bool(reply[1])) if reply else None
+
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
@@ -27,6 +36,12 @@ class Renewed:
 
     lost: set[str]
     cancelled: set[str]
+
+    @classmethod
+    def from_reply(cls, reply: list[list[bytes]]) -> Self:
+        """Read what a script replied."""
+        lost, cancelled = ({token.decode() for token in tokens} for tokens in reply)
+        return cls(lost, cancelled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +63,40 @@ class Reaped:
     faults: list[str] = field(default_factory=list)
     more: bool = False
     brought_back: list[str] = field(default_factory=list)
+
+    @classmethod
+    def from_reply(
+        cls,
+        reply: list[Any],
+        drop_line: Callable[[bytes], None],
+        drop_parent: Callable[[bytes], None],
+    ) -> Self:
+        """Read what a script replied.
+
+        Args:
+            reply: Its lines by token, parents, count, faults, and whether there is more.
+            drop_line: Called with a token that cannot be ours: it would be found for ever.
+            drop_parent: The same for the id of a job.
+        """
+        lines, parents, count, faults, more = reply
+        complaints = [stored_text(fault) for fault in faults]
+        found = dict(zip(lines[::2], lines[1::2], strict=True))
+        return cls(
+            {token: found[raw] for raw, token in _texts(found, complaints, drop_line)},
+            [job_id for _, job_id in _texts(parents, complaints, drop_parent)],
+            count,
+            complaints,
+            bool(more),
+        )
+
+
+def _texts(
+    raws: Iterable[bytes], complaints: list[str], drop: Callable[[bytes], None]
+) -> Iterator[tuple[bytes, str]]:
+    """Yield each with its text; drop what has none."""
+    for raw in raws:
+        try:
+            yield raw, raw.decode()
+        except UnicodeDecodeError:
+            drop(raw)
+            complaints.append(f"{raw!r} is no name of ours and was dropped")

@@ -1,15 +1,13 @@
 """Ends attempts and renews their leases; each call is one script, decided on the server's clock."""
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable
 
 from redis import Redis
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
-from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.store.times import clock_argument
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
@@ -73,7 +71,7 @@ class LeaseStore:
                 report.late,
             ],
         )
-        return _ended(reply)
+        return Ended.from_reply(reply)
 
     def give_back(
         self,
@@ -122,7 +120,7 @@ class LeaseStore:
                 self.terms.max_refusals,
             ],
         )
-        return _ended(reply)
+        return Ended.from_reply(reply)
 
     def renew(self, tokens: Iterable[str], rq_ttl: int, *, now_us: int | None = None) -> Renewed:
         """Renew the leases of running attempts.
@@ -135,7 +133,7 @@ class LeaseStore:
         Raises:
             redis.RedisError: Nothing is known.
         """
-        lost, cancelled = self._renew(
+        reply = self._renew(
             args=[
                 self._bucket,
                 self._worker,
@@ -147,7 +145,7 @@ class LeaseStore:
                 *tokens,
             ]
         )
-        return Renewed({token.decode() for token in lost}, {token.decode() for token in cancelled})
+        return Renewed.from_reply(reply)
 
     def reap(self, *, fresh_ms: int = 0, now_us: int | None = None) -> Reaped:
         """Give the jobs of silent workers back, and find what dead ones left undone.
@@ -160,7 +158,7 @@ class LeaseStore:
             redis.RedisError: Lines that were adopted are adopted again later.
         """
         reason = f"Abandoned: {self.terms.max_reaps} workers died or fell silent while they ran it"
-        lines, parents, count, faults, more = self._reap(
+        reply = self._reap(
             args=[
                 self._bucket,
                 self._worker,
@@ -174,15 +172,7 @@ class LeaseStore:
                 clock_argument(now_us),
             ]
         )
-        complaints = [stored_text(fault) for fault in faults]
-        found = dict(zip(lines[::2], lines[1::2], strict=True))
-        return Reaped(
-            {token: found[raw] for raw, token in _texts(found, complaints, self._forget_line)},
-            [job_id for _, job_id in _texts(parents, complaints, self.dependents_released)],
-            count,
-            complaints,
-            bool(more),
-        )
+        return Reaped.from_reply(reply, self._forget_line, self.dependents_released)
 
     def _forget_line(self, token: bytes) -> None:
         self.redis.hdel(keys.unlogged(self._bucket), token)
@@ -194,19 +184,3 @@ class LeaseStore:
     def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)
-
-
-def _ended(reply: list[Any]) -> Ended | None:
-    return Ended(reply[0], bool(reply[1])) if reply else None
-
-
-def _texts(
-    raws: Iterable[bytes], complaints: list[str], drop: Callable[[bytes], None]
-) -> Iterator[tuple[bytes, str]]:
-    """Yield what is ours with its text; drop what cannot be, or it would be found for ever."""
-    for raw in raws:
-        try:
-            yield raw, raw.decode()
-        except UnicodeDecodeError:
-            drop(raw)
-            complaints.append(f"{raw!r} is no name of ours and was dropped")
