@@ -12,9 +12,12 @@ from spigot.runtime.terminal import printable
 
 COMMANDS = {
     # name: (where it is, what `spigot --help` says of it)
-    "bucket": ("spigot.jobs.commands:bucket", "Show and steer buckets."),
+    "bucket": ("spigot.jobs.commands:bucket", "Show and steer buckets; check buckets.json."),
     "doctor": ("spigot.launch.doctor:doctor", "Check server, files, workers and log."),
-    "job": ("spigot.jobs.commands:job", "Submit, show, watch, list, cancel and requeue jobs."),
+    "job": (
+        "spigot.jobs.commands:job",
+        "Submit, show, watch, list, cancel and requeue jobs; list job types.",
+    ),
     "limits": ("spigot.webapp.door.commands:limits", "Show rate limits; ban and reset clients."),
     "new": ("spigot.launch.new:new", "Make an application to start from."),
     "up": ("spigot.launch.up:up", "Run everything on this machine."),

@@ -7,10 +7,12 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, Validation
 
 from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.unknown_field import about_unknown_field
 
 from .rate import Rate
 
 DEFAULT = "default"
+USUAL_NAME = "buckets.json"
 
 
 class BucketConfigError(OperatorError):
@@ -57,13 +59,22 @@ def load_bucket_configs(path: Path, *, optional: bool = False) -> dict[str, Buck
     except OSError as error:
         raise BucketConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = " ".join(map(str, problem["loc"])) or "the file"
-        raise BucketConfigError(f"{path}: {where}: {problem['msg']}") from error
+        raise BucketConfigError(f"{path}: {_first_problem(error)}") from error
     for name in configs:
         if not keys.BUCKET.fullmatch(name):
             raise BucketConfigError(f"{path}: bucket {name!r} must be named [a-z][a-z0-9_]*")
     return {DEFAULT: BucketConfig(), **configs}
+
+
+def _first_problem(error: ValidationError) -> str:
+    problems = error.errors()
+    unknown = (problem for problem in problems if problem["type"] == "extra_forbidden")
+    problem = next(unknown, problems[0])  # a typo explains what is missing, not the reverse
+    where = " ".join(map(str, problem["loc"])) or "the file"
+    if problem["type"] != "extra_forbidden":
+        return f"{where}: {problem['msg']}"
+    field = str(problem["loc"][-1])
+    return f"{where}: {about_unknown_field(field, list(BucketConfig.model_fields), USUAL_NAME)}"
 
 
 def with_buckets(

@@ -1,9 +1,11 @@
 """``spigot bucket``: what waits, and how fast it leaks."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.bucket.configuring import (
     BucketHistory,
     Change,
@@ -66,6 +68,18 @@ def show(name: str, as_json: bool) -> None:
     else:
         print_fields(_with_sources(found))
         _print_changes(changes)
+
+
+@bucket.command(epilog="Example: spigot bucket check buckets.json")
+@click.argument("file", type=click.Path(path_type=Path))
+@as_json
+def check(file: Path, as_json: bool) -> None:
+    """Check that the buckets of FILE can be used."""
+    names = list(load_bucket_configs(file))
+    if as_json:
+        print_json({"file": str(file), "buckets": names})
+    else:
+        click.echo(f"{file}: {len(names)} buckets can be used: {', '.join(names)}")
 
 
 def _with_sources(found: BucketState) -> dict[str, Any]:

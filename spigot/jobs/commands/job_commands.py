@@ -29,6 +29,7 @@ from spigot.runtime.terminal import (
 )
 
 from .job_changing import cancel, requeue
+from .job_type_list import list_types
 from .job_watching import details, watch
 from .server import connect_to_server
 
@@ -48,7 +49,7 @@ def job() -> None:
     """Submit jobs, see where they are, cancel and requeue them."""
 
 
-for command in (watch, cancel, requeue):
+for command in (watch, cancel, requeue, list_types):
     job.add_command(command)
 
 

@@ -1,5 +1,6 @@
 """``spigot limits``: the rules at the door, and the clients in front of it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ of_application = click.option(
 )
 """The option of all commands about clients."""
 
-RULE_HEAD = ("RULE", "NUMBERS", "MATCH", "KEY", "COST", "MODE", "ON ERROR")
+RULE_HEAD = ("RULE", "LIMIT", "MATCH", "KEY", "COST", "MODE", "ON ERROR")
 
 
 @click.group(cls=CommandGroup, epilog="Example: spigot limits top")
@@ -200,17 +201,22 @@ def _tell(facts: dict[str, Any], text: str, as_json: bool) -> None:
 
 def _rule_row(rule: Rule) -> tuple[Any, ...]:
     shown = rule.to_json()
-    numbers = ", ".join(f"{name} {value}" for name, value in rule.limit.numbers.items())
     match = ", ".join(shown["match"]) or ("all others" if rule.name == DEFAULT else "by name")
     return (
         rule.name,
-        numbers,
+        _limit_text(rule.limit.numbers),
         match,
         ", ".join(rule.counted_by),
         rule.cost,
         shown["mode"],
         rule.on_error,
     )
+
+
+def _limit_text(numbers: Mapping[str, Any]) -> str:
+    if "window" in numbers:
+        return f"{numbers['limit']} in {numbers['window']} s"
+    return f"{numbers['capacity']}, {numbers['refill_rate']}/s"
 
 
 def _state_row(state: RuleState) -> dict[str, Any]:

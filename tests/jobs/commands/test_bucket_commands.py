@@ -109,6 +109,44 @@ def test_show_prints_json():
     assert printed["changes"][0]["changes"] == {"capacity": ["2", "11"]}
 
 
+def test_check_says_that_a_file_can_be_used(tmp_path):
+    path = tmp_path / "other.json"
+    path.write_text('{"mail": {"rate": "5/s"}}')
+
+    assert run("check", str(path)).stdout == f"{path}: 2 buckets can be used: default, mail\n"
+    assert json.loads(run("check", str(path), "--json").stdout)["buckets"] == ["default", "mail"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("{", "Invalid JSON"),
+        ('{"a": {"capcity": 5}}', "a capcity: there is no such field; did you mean capacity?"),
+        ('{"a": {"limit": 5, "window": 60}}', "this looks like rate_limits.json"),
+    ],
+)
+def test_check_says_in_one_line_what_cannot_be_used(tmp_path, text, said):
+    path = tmp_path / "other.json"
+    if text is not None:
+        path.write_text(text)
+
+    result = run("check", str(path), "--json")
+
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert str(path) in result.stderr
+    assert said in result.stderr
+
+
+def test_the_list_fits_the_terminal(redis, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    redis.hset(
+        keys.bucket("narrow"), mapping={"held_until_us": FAR_FUTURE_US, "hold_kind": "quota"}
+    )
+
+    assert max(map(len, run("list").stdout.splitlines())) <= 80
+
+
 def test_a_bucket_that_does_not_exist_fails_in_one_line():
     result = run("show", "other")
 

@@ -72,7 +72,8 @@ def test_list_shows_the_rules():
     table = ok("list").splitlines()
 
     assert table[1].split("  ")[0] == "default"
-    assert "capacity 20, refill_rate 0.5" in table[1]
+    assert "  20, 0.5/s  " in table[1]
+    assert "  5 in 3600 s  " in table[2]
     assert "all others" in table[1]
     assert "POST /jobs, /jobs/*" in table[2]
     assert "by name" in table[3]
@@ -89,6 +90,16 @@ def test_check_says_that_a_file_can_be_used(settings):
     [
         ('{"jobs": {"limit": 0, "window": 60}}', "rule 'jobs': limit"),
         ("{", "is no JSON"),
+        (
+            '{"a": {"capcity": 5, "refill_rate": 1}}',
+            "capcity: there is no such field; did you mean capacity?",
+        ),
+        (
+            '{"a": {"capacity": 5, "rate": "1/s"}}',
+            "rate: there is no such field in rate_limits.json; this looks like buckets.json",
+        ),
+        ('{"a": {"capacity": 5, "workers": 1}}', "this looks like buckets.json"),
+        ('{"a": {"zzz": 1}}', "there is no such field; known: capacity, refill_rate, limit,"),
         (None, "cannot be read"),
     ],
 )
@@ -99,6 +110,14 @@ def test_check_says_what_cannot_be_used(tmp_path, content, said):
 
     assert said in problem("check", str(path))
     assert str(path) in problem("check", str(path))
+
+
+def test_the_list_fits_the_terminal(monkeypatch, settings):
+    monkeypatch.setenv("COLUMNS", "80")
+    written = {"limit": 5, "window": 3600, "key": ["ip", "header:X-API-Key"], "match": "POST /p/*"}
+    settings.write_text(json.dumps({f"a-rule-{n}": written for n in range(3)}))
+
+    assert max(map(len, ok("list").splitlines())) <= 80
 
 
 def test_show_tells_what_a_client_has_left(spend):

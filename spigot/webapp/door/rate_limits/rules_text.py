@@ -7,10 +7,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.unknown_field import about_unknown_field
 
 from .rule import Rule
 from .rules import DEFAULT, Rules
 from .written_rule import WrittenRule
+
+USUAL_NAME = "rate_limits.json"
 
 
 class RulesError(OperatorError):
@@ -54,9 +57,13 @@ def _build_rule(name: str, fields: Any) -> Rule:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
+    problems = error.errors()
+    unknown = (problem for problem in problems if problem["type"] == "extra_forbidden")
+    problem = next(unknown, problems[0])
     message = problem["msg"].removeprefix("Value error, ")
     field = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        message = about_unknown_field(field, list(WrittenRule.model_fields), USUAL_NAME)
     return f"{field}: {message}" if field else message
 
 

@@ -1,0 +1,27 @@
+"""What is said of a field in a settings file that has no meaning there."""
+
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
+
+IN_ITS_FILE = {
+    "buckets.json": {"rate", "max_running", "workers"},
+    "rate_limits.json": {"refill_rate", "limit", "window", "match", "on_error"},
+}
+"""Fields that stand in one of the two files only."""
+
+
+def about_unknown_field(name: str, known: Collection[str], file: str) -> str:
+    """Return what is wrong with a field, and what may have been meant.
+
+    Args:
+        name: Of the field.
+        known: Those that there are.
+        file: In which file it was found, by its usual name.
+    """
+    others: Mapping[str, set[str]] = {f: n for f, n in IN_ITS_FILE.items() if f != file}
+    for other, names in others.items():
+        if name in names - set(known):
+            return f"there is no such field in {file}; this looks like {other}"
+    close = get_close_matches(name, known, n=1)
+    meant = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+    return f"there is no such field; {meant}"
