@@ -6,26 +6,35 @@ from typing import Any
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.job.state import JobState
+from spigot.webapp.routes.one_job import DetailedJob
 
 from .schemas import Schema, name_in
 
+JOB = {
+    "id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "type": "document",
+    "status": "queued",
+    "bucket": "default",
+    "priority": "default",
+    "position": 3,
+    "estimated_start_at": "2026-01-01T12:00:00.250000Z",
+    "estimated_start_in": 0.25,
+    "attempts": 0,
+    "enqueued_at": "2026-01-01T12:00:00.000000Z",
+    "started_at": None,
+    "ended_at": None,
+    "progress": None,
+    "result": None,
+    "error": None,
+}
+
 EXAMPLES: dict[Any, Any] = {
-    JobState: {
-        "id": "4bf92f3577b34da6a3ce929d0e0e4736",
-        "type": "document",
-        "status": "queued",
-        "bucket": "default",
-        "priority": "default",
-        "position": 3,
-        "estimated_start_at": "2026-01-01T12:00:00.250000Z",
-        "estimated_start_in": 0.25,
-        "attempts": 0,
-        "enqueued_at": "2026-01-01T12:00:00.000000Z",
-        "started_at": None,
-        "ended_at": None,
-        "progress": None,
-        "result": None,
-        "error": None,
+    JobState: JOB,
+    DetailedJob: {
+        **JOB,
+        "payload": {"doc_id": "doc_1"},
+        "traceback": None,
+        "worker": None,
     },
     BucketState: {
         "name": "default",

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from inspect import cleandoc
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
@@ -32,6 +33,9 @@ def schemas_of(
     schemas, parts = _renamed([by_key[key, mode] for key, mode, _ in inputs], shared["$defs"])
     for part in parts.values():
         _tell_attributes(part)
+    for (type, _), schema in zip(types.values(), schemas, strict=True):
+        if "$ref" in schema:
+            _tell_inherited_attributes(parts[name_in(schema)], type)
     return dict(zip(types, schemas, strict=True)), parts
 
 
@@ -59,13 +63,23 @@ def _renamed(
 
 def _tell_attributes(schema: Schema) -> None:
     """Put what a docstring says of the attributes where the attributes are described."""
-    text, _, attributes = schema.get("description", "").partition("\n\nAttributes:\n")
+    if text := _describe_attributes(schema, schema.get("description", "")):
+        schema["description"] = text
+
+
+def _tell_inherited_attributes(schema: Schema, type: Any) -> None:
+    for base in getattr(type, "__mro__", ())[1:]:
+        _describe_attributes(schema, cleandoc(base.__doc__ or ""))
+
+
+def _describe_attributes(schema: Schema, docstring: str) -> str:
+    """Describe the attributes that a docstring names; return what stands before them."""
+    text, _, attributes = docstring.partition("\n\nAttributes:\n")
     for name, meaning in ATTRIBUTE.findall(attributes):
         if name in schema.get("properties", {}):
             words = " ".join(meaning.split()).replace("``", "`").replace("None", "null")
             schema["properties"][name].setdefault("description", words)
-    if text:
-        schema["description"] = text
+    return text
 
 
 def name_in(reference: Schema) -> str:

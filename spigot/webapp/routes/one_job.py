@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from math import isfinite
 from typing import Any
@@ -48,10 +49,25 @@ NO_SUCH_JOB = "There is no such job: it never was, or it ended long ago."
 blueprint = Blueprint("job", __name__, url_prefix="/jobs/<job_id>")
 
 
+@dataclass(frozen=True)
+class DetailedJob(JobState):
+    """One job at one moment; the admin is told more of it.
+
+    Attributes:
+        payload: For the admin only: what the function is given, hidden fields masked.
+        traceback: For the admin only: of the last attempt that raised.
+        worker: For the admin only: name of the worker that runs the job, or ran it last.
+    """
+
+    payload: Any = None
+    traceback: str | None = None
+    worker: str | None = None
+
+
 @blueprint.get("")
 @described(
     {
-        200: Answer("The job.", JobState),
+        200: Answer("The job.", DetailedJob),
         400: "`wait` is no number of seconds within its bounds.",
         404: NO_SUCH_JOB,
         503: "Too many clients wait already, or the server is away.",

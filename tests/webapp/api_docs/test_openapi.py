@@ -12,6 +12,7 @@ from spigot.jobs.types.job_types import MARK, job_type
 from spigot.webapp.api_docs.docs_routes import ApiDocument
 from spigot.webapp.api_docs.openapi import openapi_document
 from spigot.webapp.api_docs.schemas import name_in
+from spigot.webapp.app import create_app
 from spigot.webapp.http.description import MARK as DESCRIBED
 from tests.support.problem_check import is_problem
 
@@ -134,6 +135,23 @@ def test_a_job_is_described_as_it_is_shown(client, document):
     assert "cancelled" in schema["properties"]["status"]["enum"]
 
 
+def test_what_the_admin_is_told_of_a_job_is_described_and_marked(server, settings, document):
+    client = create_app(settings(admin_password="s3cret")).test_client()
+    job_id = client.post("/jobs", json={"type": "add", "payload": {"x": 1}}).json["id"]
+    shown = client.get(f"/jobs/{job_id}").json
+    told = client.get(f"/jobs/{job_id}", auth=("admin", "s3cret")).json
+
+    answer = document["paths"]["/jobs/{job_id}"]["get"]["responses"]["200"]
+    schemas = document["components"]["schemas"]
+    schema = schemas[name_in(answer["content"]["application/json"]["schema"])]
+    assert set(schema["properties"]) == set(told)
+    assert set(schema["required"]) == set(shown)
+    for name in set(told) - set(shown):
+        assert schema["properties"][name]["description"].startswith("For the admin only: ")
+    for name, part in schemas["Job"]["properties"].items():
+        assert schema["properties"][name] == part
+
+
 @pytest.mark.parametrize(("path", "name"), [("/buckets", "Buckets"), ("/api/status", "Status")])
 def test_buckets_are_described_as_they_are_shown(client, document, path, name):
     shown = client.get(path).json
@@ -215,11 +233,12 @@ def test_examples_have_the_fields_of_their_schemas(document):
     schemas = document["components"]["schemas"]
     for path, method, status, name in [
         ("/jobs", "post", "202", "Job"),
+        ("/jobs/{job_id}", "get", "200", "DetailedJob"),
         ("/buckets/{name}", "get", "200", "Bucket"),
     ]:
         answer = document["paths"][path][method]["responses"][status]
         example = answer["content"]["application/json"]["example"]
-        assert set(example) == set(schemas[name]["required"])
+        assert set(example) == set(schemas[name]["properties"])
 
 
 def test_an_app_without_job_types_is_described_too(app):
