@@ -1,7 +1,9 @@
 """Runs the command line in this process."""
 
+import logging
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from unittest.mock import patch
@@ -25,6 +27,7 @@ def run_spigot(*arguments: str) -> Result:
         patch.object(sys, "argv", ["spigot", *arguments]),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
+        _logging_left_alone(),
     ):
         try:
             main()
@@ -32,3 +35,16 @@ def run_spigot(*arguments: str) -> Result:
         except SystemExit as exit:
             exit_code = int(exit.code or 0)
     return Result(exit_code, stdout.getvalue(), stderr.getvalue())
+
+
+@contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """Undo what a command sets up for its process: the next test has this one too."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers = handlers
+        logging.captureWarnings(False)

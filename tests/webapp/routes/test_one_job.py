@@ -105,11 +105,11 @@ class TestEvents:
 
         def story():
             claim = bucket.claim()
-            time.sleep(0.3)
+            time.sleep(0.6)
             bucket.retry(claim, delay=0)
-            time.sleep(0.3)
+            time.sleep(0.6)
             claim = bucket.claim()
-            time.sleep(0.3)
+            time.sleep(0.6)
             bucket.finish(claim)
 
         soon(story)
