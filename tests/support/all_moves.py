@@ -20,6 +20,8 @@ from spigot.jobs.job.queue import IdempotencyKey
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
+from spigot.worker.leases.lease_answers import Reaped
+from spigot.worker.leases.lost_jobs import LostJobs
 
 from .clocked_bucket import KEEP_SECONDS, SECOND_US, ClockedBucket, work
 from .consistency import places, status_of
@@ -88,6 +90,9 @@ class AllMoves:
         yield lambda: self._enqueue("emptied", priority="high")
         yield lambda: self.clearer.empty("default-high", "queued")
         yield lambda: self.control.purge("default", keep_seconds=KEEP_SECONDS)
+        yield lambda: self._enqueue("lost")
+        yield self._lose
+        yield self._search
         yield from (lambda: self._wait_and_reap() for _ in range(12))
 
     def _enqueue(self, name: str, **options: Any) -> None:
@@ -109,6 +114,18 @@ class AllMoves:
             bucket.now_us = max(bucket.now_us, answer.slot_us)
             ENDS.get(answer.job_id, finish)(bucket, answer)
 
+    def _lose(self) -> None:
+        """Take a job out of its queue, as a stranger or a script that failed half-way may."""
+        self.admin.lrem(keys.queue("default"), 0, "lost")
+
+    def _search(self) -> None:
+        """Search for lost jobs until the next round is to be waited for."""
+        lost_jobs = LostJobs(self.redis, "worker-1", self.bucket.leases.terms)
+        pause = 0.0
+        while pause < 60:
+            pause = lost_jobs.look_at_slice(Reaped({}, [], 0), now_us=self.bucket.now_us)
+            self.bucket.sleep(pause if pause < 60 else 0)
+
     def _wait_and_reap(self) -> None:
         self.bucket.sleep(2)
         self.bucket.reap()
@@ -119,6 +136,8 @@ class AllMoves:
     def settle(self) -> list[str]:
         """Let a worker do what is left; return what went wrong with that."""
         wrong: list[str] = []
+        self.admin.delete(keys.sweep(), keys.missing(), keys.sought())  # else in ten minutes
+        self._search()
         for _ in range(200):
             ended = {name for name in self.accepted if status_of(self.admin, name) in ENDED}
             if ended == self.accepted and not self.admin.zcard(keys.leases("default")):

@@ -45,7 +45,7 @@ def test_undisturbed_every_move_is_made(moves):
     assert moves.refused == []
     assert moves.settle() == []
     assert moves.misplaced() == []
-    assert len(moves.accepted) == 15
+    assert len(moves.accepted) == 16
 
 
 @pytest.mark.parametrize("command", COMMANDS)
