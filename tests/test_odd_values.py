@@ -18,7 +18,9 @@ NO_TEXT = b"\xff\xfe"
 QUEUE = "default"
 ADMIN = ("admin", "secret")
 ROUTES = ["/", "/buckets", "/buckets/default", "/api/status", "/metrics", "/livez", "/jobs/good"]
-ADMIN_ROUTES = ["/api/activity", "/rq/"]
+PLACES = ["queued", "started", "finished", "failed", "canceled", "scheduled", "deferred"]
+DASHBOARD = ["queues.json", *(f"jobs/default/{place}/8/asc/1.json" for place in PLACES)]
+ADMIN_ROUTES = ["/api/activity", "/rq/", *(f"/rq/0/data/{path}" for path in DASHBOARD)]
 COMMANDS = [
     ["bucket", "list"],
     ["bucket", "show", "default"],
@@ -103,6 +105,7 @@ ODD |= {
         redis.lpush(keys.queue(QUEUE), "text"),
         redis.zadd(keys.delayed(QUEUE), {"text": 1}),
     ),
+    "results of another type": lambda redis: redis.set("rq:results:good", "x"),
     "refusals": lambda redis: redis.zadd(
         door_keys.refusals(redis.time()[0] // PERIOD_SECONDS), {NO_TEXT: 5}
     ),

@@ -1,6 +1,8 @@
 """How rq-dashboard reads what RQ keeps: JSON and never a pickle, and of a list only one page."""
 
 import json
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, cast, get_args
 
 import rq_dashboard.web as rq_web
@@ -8,7 +10,15 @@ from redis import Redis
 from rq import Queue, Worker
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.job import Job
-from rq.registry import ScheduledJobRegistry
+from rq.registry import (
+    BaseRegistry,
+    CanceledJobRegistry,
+    DeferredJobRegistry,
+    FailedJobRegistry,
+    FinishedJobRegistry,
+    ScheduledJobRegistry,
+    StartedJobRegistry,
+)
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.job.clearing import Place
@@ -83,20 +93,55 @@ class ReadingWorker(Worker):
 
 
 class Queues(Queue):
-    """Queues, without what else somebody put into their set."""
+    """Queues, without what else somebody put into their set; a stranger's key counts as empty."""
+
+    @property
+    def count(self) -> int:
+        """How many jobs wait."""
+        count: int = unless_spoilt(lambda: super(Queues, self).count, 0)
+        return count
 
     @classmethod
     def all(cls, connection: Redis, *args: Any, **options: Any) -> list[Queue]:
         """Return all queues."""
         found = unless_spoilt(lambda: connection.smembers(cls.redis_queues_keys), set())
         return [
-            Queue.from_queue_key(key, connection, *args, **options)
+            cls.from_queue_key(key, connection, *args, **options)
             for key in map(stored_text, found)
             if key.startswith(cls.redis_queue_namespace_prefix)
         ]
 
 
-class Scheduled(ScheduledJobRegistry):
+class Registry(BaseRegistry):
+    """A list of a queue's jobs, of which a stranger's key counts as empty."""
+
+    def get_job_count(self, cleanup: bool = True) -> int:
+        """Return how many there are."""
+        count: int = unless_spoilt(lambda: super(Registry, self).get_job_count(cleanup), 0)
+        return count
+
+
+class Started(Registry, StartedJobRegistry):
+    """The jobs that run."""
+
+
+class Finished(Registry, FinishedJobRegistry):
+    """The jobs that finished."""
+
+
+class Failed(Registry, FailedJobRegistry):
+    """The jobs that failed."""
+
+
+class Deferred(Registry, DeferredJobRegistry):
+    """The jobs that wait for others."""
+
+
+class Canceled(Registry, CanceledJobRegistry):
+    """The jobs that were cancelled."""
+
+
+class Scheduled(Registry, ScheduledJobRegistry):
     """The jobs that wait for a time, those of the bucket of this name too."""
 
     def get_job_count(self, cleanup: bool = True) -> int:
@@ -130,8 +175,18 @@ def read_page(
     ids = [
         stored_text(entry).partition(":")[0] for entry in entries
     ]  # a running one has its attempt
-    jobs = ReadingJob.fetch_many(ids, connection=connection)
-    return total, [rq_web.serialize_job(job) for job in jobs if job is not None]
+    return total, list(_readable_jobs(ids, connection))
+
+
+def _readable_jobs(ids: list[str], connection: Redis) -> Iterator[dict[str, Any]]:
+    """Yield the jobs that are there, without those whose keys hold something else."""
+    jobs = unless_spoilt(lambda: ReadingJob.fetch_many(ids, connection=connection), None)
+    if jobs is None:
+        fetch = partial(ReadingJob.fetch_many, connection=connection)
+        jobs = [job for job_id in ids for job in unless_spoilt(partial(fetch, [job_id]), [])]
+    for job in filter(None, jobs):
+        if shown := unless_spoilt(partial(rq_web.serialize_job, job), None):
+            yield shown
 
 
 def _page_of_queue(
@@ -141,7 +196,7 @@ def _page_of_queue(
     with connection.pipeline(transaction=False) as pipeline:
         pipeline.llen(key)
         pipeline.lrange(key, *((-last - 1, -first - 1) if newest_first else (first, last)))
-        total, entries = pipeline.execute()
+        total, entries = unless_spoilt(pipeline.execute, (0, []))
     return total, entries[::-1] if newest_first else entries
 
 
@@ -149,7 +204,7 @@ def _page_of_sets(
     names: list[str], first: int, last: int, newest_first: bool, connection: Redis
 ) -> tuple[int, list[bytes]]:
     """Return a page of several sorted sets, one after the other."""
-    counts = [connection.zcard(name) for name in names]
+    counts: list[int] = [unless_spoilt(partial(connection.zcard, name), 0) for name in names]
     entries: list[bytes] = []
     parts = list(zip(names, counts, strict=True))
     for name, count in reversed(parts) if newest_first else parts:
@@ -173,6 +228,11 @@ def adapt_reading() -> None:
     rq_web.Job = ReadingJob
     rq_web.Queue = Queues
     rq_web.Worker = ReadingWorker
+    rq_web.StartedJobRegistry = Started
+    rq_web.FinishedJobRegistry = Finished
+    rq_web.FailedJobRegistry = Failed
+    rq_web.DeferredJobRegistry = Deferred
+    rq_web.CanceledJobRegistry = Canceled
     rq_web.ScheduledJobRegistry = Scheduled
     rq_web.get_queue_registry_jobs_count = read_page
     rq_web.RedisConnectionError = ()  # its page for that is a 200; uncaught, it is our 503
