@@ -13,10 +13,14 @@ from spigot.runtime.terminal import printable
 COMMANDS = {
     # name: (where it is, what `spigot --help` says of it)
     "bucket": ("spigot.jobs.commands:bucket", "Show and steer buckets; check buckets.json."),
+    "completion": (
+        "spigot.launch.completion:completion",
+        "Make a shell complete commands and names.",
+    ),
     "doctor": ("spigot.launch.doctor:doctor", "Check server, files, workers and log."),
     "job": (
         "spigot.jobs.commands:job",
-        "Submit, show, watch, list, cancel and requeue jobs; list job types.",
+        "Submit, show, list, cancel, requeue jobs; list their types.",
     ),
     "limits": ("spigot.webapp.door.commands:limits", "Show rate limits; ban and reset clients."),
     "new": ("spigot.launch.new:new", "Make an application to start from."),

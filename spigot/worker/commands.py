@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.file import BucketFile
+from spigot.jobs.job.completions import bucket_names
 from spigot.jobs.store import keys
 from spigot.jobs.store.server_check import check_server
 from spigot.jobs.types.app_choice import choose_apps
@@ -30,7 +31,7 @@ DEFAULT_WORKERS = 2
 
 
 @click.command(epilog="Example: spigot worker openai --count 8")
-@click.argument("buckets", nargs=-1, metavar="[BUCKET]...")
+@click.argument("buckets", nargs=-1, metavar="[BUCKET]...", shell_complete=bucket_names)
 @click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
 @click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
 @click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
+from io import BytesIO, TextIOWrapper
 from unittest.mock import patch
 
 from spigot.__main__ import main
@@ -22,7 +22,7 @@ class Result:
 
 def run_spigot(*arguments: str) -> Result:
     """Run ``spigot`` as a shell would."""
-    stdout, stderr = StringIO(), StringIO()
+    stdout, stderr = _stream(), _stream()
     with (
         patch.object(sys, "argv", ["spigot", *arguments]),
         redirect_stdout(stdout),
@@ -34,7 +34,7 @@ def run_spigot(*arguments: str) -> Result:
             exit_code = 0
         except SystemExit as exit:
             exit_code = int(exit.code or 0)
-    return Result(exit_code, stdout.getvalue(), stderr.getvalue())
+    return Result(exit_code, _written(stdout), _written(stderr))
 
 
 @contextmanager
@@ -48,3 +48,13 @@ def _logging_left_alone() -> Iterator[None]:
         root.setLevel(level)
         root.handlers = handlers
         logging.captureWarnings(False)
+
+
+def _stream() -> TextIOWrapper:
+    """Return a stream that takes bytes too, as those of a process do."""
+    return TextIOWrapper(BytesIO(), "utf-8", newline="", write_through=True)
+
+
+def _written(stream: TextIOWrapper) -> str:
+    assert isinstance(stream.buffer, BytesIO)
+    return stream.buffer.getvalue().decode()

@@ -13,6 +13,7 @@ from spigot.jobs.bucket.configuring import (
     describe_change,
 )
 from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.terminal import (
     State,
@@ -54,7 +55,7 @@ def list_buckets(as_json: bool) -> None:
 
 
 @bucket.command(epilog="Example: spigot bucket show default --json")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @as_json
 def show(name: str, as_json: bool) -> None:
     """Show the bucket NAME: what is in it, and who set its numbers when."""

@@ -8,6 +8,7 @@ import click
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
 
@@ -19,7 +20,7 @@ COUNT_SECONDS = 0.2
 
 
 @click.command(epilog="Example: spigot bucket drain openai && spigot bucket resume openai")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @click.option("--no-wait", is_flag=True, help="Do not wait until the bucket is empty.")
 @as_json
 def drain(name: str, no_wait: bool, as_json: bool) -> None:
@@ -43,7 +44,7 @@ def drain(name: str, no_wait: bool, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket purge openai --yes")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @as_json
 def purge(name: str, yes: bool, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from spigot.jobs.bucket.configuring import Change, UnknownBucketError, describe_
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
+from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.terminal import as_json, print_json
 
 from .parameters import to_limit, to_rate
@@ -19,7 +20,7 @@ from .server import connect_to_server
 
 
 @click.command(epilog='Example: spigot bucket rate openai "60/m burst 3"')
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @click.argument("rate", callback=to_rate)
 @as_json
 def rate(name: str, rate: Rate, as_json: bool) -> None:
@@ -28,7 +29,7 @@ def rate(name: str, rate: Rate, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket capacity openai 500")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @click.argument("number", type=click.IntRange(min=1))
 @as_json
 def capacity(name: str, number: int, as_json: bool) -> None:
@@ -37,7 +38,7 @@ def capacity(name: str, number: int, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket max-running openai 4")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @click.argument("number", callback=to_limit)
 @as_json
 def max_running(name: str, number: int | None, as_json: bool) -> None:
@@ -46,7 +47,7 @@ def max_running(name: str, number: int | None, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket pause openai")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @as_json
 def pause(name: str, as_json: bool) -> None:
     """Let no job leave the bucket NAME; new ones are taken in."""
@@ -54,7 +55,7 @@ def pause(name: str, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket resume openai")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @as_json
 def resume(name: str, as_json: bool) -> None:
     """End a pause or a drain of the bucket NAME."""
@@ -69,7 +70,7 @@ def resume(name: str, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket release openai")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @as_json
 def release(name: str, as_json: bool) -> None:
     """End a hold of the bucket NAME: its downstream is asked at once."""
@@ -85,7 +86,7 @@ def release(name: str, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: spigot bucket reset openai")
-@click.argument("name")
+@click.argument("name", shell_complete=bucket_names)
 @as_json
 def reset(name: str, as_json: bool) -> None:
     """Take back all that was set by command or HTTP: buckets.json counts again."""

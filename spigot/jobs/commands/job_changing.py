@@ -8,6 +8,7 @@ import click
 from redis import Redis
 
 from spigot.jobs.job.cancelling import JobCanceller
+from spigot.jobs.job.completions import bucket_names, failed_job, unended_job
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
@@ -26,7 +27,7 @@ NO_SUCH_JOB = "it never was, or it ended long ago"
 
 
 @click.command(epilog="Example: spigot job cancel 4bf92f3577b34da6a3ce929d0e0e4736")
-@click.argument("id")
+@click.argument("id", shell_complete=unended_job)
 @as_json
 def cancel(id: str, as_json: bool) -> None:
     """Cancel the job ID: it will not run, or is stopped if it runs."""
@@ -56,9 +57,13 @@ def _after_stop(redis: Redis, job: JobState) -> JobState:
 
 
 @click.command(epilog="Example: spigot job requeue --all-failed --bucket openai")
-@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=failed_job)
 @click.option("--all-failed", is_flag=True, help="All jobs that have failed until now.")
-@click.option("--bucket", help="With --all-failed: only those of this bucket.")
+@click.option(
+    "--bucket",
+    shell_complete=bucket_names,
+    help="With --all-failed: only those of this bucket.",
+)
 @as_json
 def requeue(ids: tuple[str, ...], all_failed: bool, bucket: str | None, as_json: bool) -> None:
     """Let failed jobs wait again, at the end of their queue and with all their retries.

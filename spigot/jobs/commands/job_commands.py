@@ -7,6 +7,7 @@ import click
 
 from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue
+from spigot.jobs.job.completions import any_job, bucket_names, job_types
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.listing import PLACES, JobLister
 from spigot.jobs.job.queue import Priority
@@ -54,7 +55,7 @@ for command in (watch, cancel, requeue, list_types):
 
 
 @job.command(epilog=SUBMIT_EXAMPLE)
-@click.argument("type")
+@click.argument("type", shell_complete=job_types)
 @click.argument("payload", metavar="[JSON]", default="{}")
 @click.option(
     "--priority",
@@ -75,7 +76,7 @@ def submit(type: str, payload: str, priority: Priority, as_json: bool) -> None:
 
 
 @job.command(epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736 --json")
-@click.argument("id")
+@click.argument("id", shell_complete=any_job)
 @as_json
 def show(id: str, as_json: bool) -> None:
     """Show the job ID: its status, position, estimated start, result, payload, traceback."""
@@ -96,7 +97,7 @@ def show(id: str, as_json: bool) -> None:
 
 @job.command(name="list", epilog="Example: spigot job list --status failed --bucket openai")
 @click.option("--status", type=click.Choice(list(PLACES)), help="Only jobs of this status.")
-@click.option("--bucket", help="Only jobs of this bucket.")
+@click.option("--bucket", shell_complete=bucket_names, help="Only jobs of this bucket.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @click.option("--skip", type=click.IntRange(min=0), default=0, help="Jobs to leave out first.")
 @as_json

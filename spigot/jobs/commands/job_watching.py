@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from spigot.jobs.job.completions import any_job
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.short_ids import whole_id
 from spigot.jobs.job.state import JobState
@@ -22,7 +23,7 @@ CLEAR = "\r\x1b[K"
 
 
 @click.command(epilog="Example: spigot job watch 4bf92f3577b34da6a3ce929d0e0e4736")
-@click.argument("id")
+@click.argument("id", shell_complete=any_job)
 @as_json
 def watch(id: str, as_json: bool) -> None:
     """Follow the job ID until it has ended; the exit status is 0 if it finished.

@@ -1,16 +1,18 @@
 """``spigot limits``: the rules at the door, and the clients in front of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 from redis import Redis
 
 from spigot.jobs.store.times import utc_text
 from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.proposals import proposing
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
@@ -26,6 +28,7 @@ from .duration import parse_duration
 from .rate_limits import bans, client_states, keys
 
 COMMAND_REPLY_SECONDS = 5.0
+MOST_PROPOSED = 50
 STATE_HEAD = ("RULE", "COUNTED AS", "REMAINING", "OF", "MORE IN")
 
 of_application = click.option(
@@ -37,6 +40,19 @@ of_application = click.option(
 """The option of all commands about clients."""
 
 RULE_HEAD = ("RULE", "LIMIT", "MATCH", "KEY", "COST", "MODE", "ON ERROR")
+
+
+@proposing
+def banned_clients() -> Iterator[CompletionItem]:
+    """Propose who is banned from Spigot's own web."""
+    yield from map(CompletionItem, bans.banned(_server(load_settings())))
+
+
+@proposing
+def refused_clients() -> Iterator[CompletionItem]:
+    """Propose who was refused most in the last hour at Spigot's own web."""
+    refused = most_refused(_server(load_settings()), MOST_PROPOSED)
+    yield from (CompletionItem(name) for name in dict.fromkeys(each.client for each in refused))
 
 
 @click.group(cls=CommandGroup, epilog="Example: spigot limits top")
@@ -73,7 +89,7 @@ def check(file: Path, as_json: bool) -> None:
 
 
 @limits.command(epilog="Example: spigot limits show 192.0.2.7")
-@click.argument("client")
+@click.argument("client", shell_complete=refused_clients)
 @of_application
 @as_json
 def show(client: str, prefix: str, as_json: bool) -> None:
@@ -91,7 +107,7 @@ def show(client: str, prefix: str, as_json: bool) -> None:
 
 
 @limits.command(epilog="Example: spigot limits reset 192.0.2.7")
-@click.argument("client")
+@click.argument("client", shell_complete=refused_clients)
 @of_application
 @as_json
 def reset(client: str, prefix: str, as_json: bool) -> None:
@@ -104,7 +120,7 @@ def reset(client: str, prefix: str, as_json: bool) -> None:
 
 
 @limits.command(epilog="Example: spigot limits ban 192.0.2.7 --for 30m")
-@click.argument("client")
+@click.argument("client", shell_complete=refused_clients)
 @click.option("--for", "duration", default="1h", help="Such as 90s, 30m or 7d; 1h.")
 @of_application
 @as_json
@@ -118,7 +134,7 @@ def ban(client: str, duration: str, prefix: str, as_json: bool) -> None:
 
 
 @limits.command(epilog="Example: spigot limits unban 192.0.2.7")
-@click.argument("client")
+@click.argument("client", shell_complete=banned_clients)
 @of_application
 @as_json
 def unban(client: str, prefix: str, as_json: bool) -> None:
