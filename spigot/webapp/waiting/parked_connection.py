@@ -28,6 +28,7 @@ class ParkedConnection:
         self.response = response
         self.socket = client
         self._unsent = bytearray(opening)
+        self._is_behind = False
         self._behind_since = time.monotonic()
         self._taken = 0
 
@@ -59,10 +60,11 @@ class ParkedConnection:
         """
         if text and len(self._unsent) > MOST_UNSENT_BYTES:
             raise BrokenPipeError("the client is too far behind")
-        if not self._unsent:
-            self._behind_since, self._taken = time.monotonic(), 0
+        was_behind = self._is_behind
         self._unsent += text
         self.flush()
+        if not was_behind:  # what the system took at once, into its own memory, nobody has read
+            self._behind_since, self._taken = time.monotonic(), 0
 
     def flush(self) -> None:
         """Send what is kept.
@@ -75,6 +77,7 @@ class ParkedConnection:
                 sent = self.socket.send(self._unsent[:CHUNK_BYTES])
                 del self._unsent[:sent]
                 self._taken += sent
+        self._is_behind = self.has_unsent
 
     def on_readable(self) -> None:
         """Read what the client sends, which is ignored, or find that it hung up.

@@ -92,6 +92,8 @@ def test_a_client_that_takes_too_long_is_told_so_and_left(few_threads):
                 answer, document = read(connections[kind])
                 assert answer.status == document["status"] == status, kind
                 assert answer.headers["Content-Type"] == "application/problem+json"
+                if status == 408:
+                    assert document["type"] == "urn:spigot:problem:request-timeout", kind
             assert connections[kind].recv(1) == b""
             assert 9 < time.monotonic() - began < 20
         assert "Traceback" not in (few_threads.folder / "web.out").read_text()

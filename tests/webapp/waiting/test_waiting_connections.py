@@ -3,16 +3,18 @@
 import json
 import os
 import signal
+import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
+from spigot.jobs.store import keys
 from tests.support.event_streams import parsed
-from tests.support.processes import wait_for
+from tests.support.processes import descendants, wait_for
 
 
 def read_until(connection, text: bytes) -> bytes:
@@ -129,3 +131,54 @@ def descriptors(parent: int) -> int:
     """Count the open files of the one process that a web process has forked."""
     (child,) = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return len(os.listdir(f"/proc/{child}/fd"))
+
+
+@pytest.mark.slow
+def test_streams_that_nobody_reads_are_ended_and_others_are_served_meanwhile(one_thread, redis):
+    queue = one_thread.queue(redis)
+    other, large = queue.enqueue("echo", {}), queue.enqueue("echo", {})
+    with one_thread.web() as web, ExitStack() as stack:
+        reader = stack.enter_context(web.open(f"/jobs/{other.id}/events"))
+        read_until(reader, b"data:")
+        (process,) = descendants(web.process.pid)
+        before = open_files(process)
+        for _ in range(5):
+            stream = stack.enter_context(small_window(web))
+            stream.sendall(f"GET /jobs/{large.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        wait_for(lambda: open_files(process) == before + 5)
+
+        began = time.monotonic()
+        change(redis, large.id, "x" * 2 * most_kept_by_the_system())
+        while open_files(process) > before:
+            asked = time.monotonic()
+            assert web.ask("GET", "/livez")[0] == 200
+            change(redis, other.id, f"at {asked}")
+            read_until(reader, f"at {asked}".encode())
+            assert time.monotonic() - asked < 2
+            assert asked - began < 20
+            time.sleep(0.2)
+        assert time.monotonic() - began > 9
+
+
+@contextmanager
+def small_window(web):
+    """Connect so that the system keeps little for this side."""
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((web.host, web.port))
+        yield connection
+
+
+def change(redis, job_id: str, name: str) -> None:
+    """Change what is shown of a job, as large as need be."""
+    redis.hset(keys.job(job_id), "spigot_type", name)
+    redis.hincrby(keys.job(job_id), "spigot_revision", 1)
+    redis.publish(keys.job_events(), job_id)
+
+
+def most_kept_by_the_system() -> int:
+    return int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
+
+
+def open_files(process: int) -> int:
+    return len(os.listdir(f"/proc/{process}/fd"))
