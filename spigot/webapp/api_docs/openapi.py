@@ -21,11 +21,11 @@ from .schemas import Mode, Schema, name_in, schemas_of
 from .titles import Titles
 
 ABOUT = cleandoc("""
-    Jobs go in at the rate that each client is allowed, and come out at the rate that what is
-    behind them can take. Submit one with `POST /jobs`, and ask for its state at the address in
-    `Location`. Whoever knows the id of a job may see and cancel it: it is random, and only the
-    admin sees a list. Every answer has an `X-Request-ID`, which the logs of web and worker name;
-    send one to choose it.
+    Submit a job with `POST /jobs`; the header `Location` of the answer is its address, which shows
+    its state. A client that submits too often gets 429, and a full queue 503; `Retry-After` says
+    when to come back. Accepted jobs start one by one, at the rate of their bucket. Whoever knows
+    the id of a job may see and cancel it; the id is random, and only the admin sees a list. Every
+    answer has an `X-Request-ID`, which is in the logs too; send that header to choose the id.
 """)
 
 ADMIN = {
