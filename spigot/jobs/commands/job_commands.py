@@ -30,6 +30,7 @@ from spigot.runtime.terminal import (
 )
 
 from .job_changing import cancel, requeue
+from .job_failures import failures
 from .job_type_list import list_types
 from .job_watching import details, watch
 from .server import connect_to_server
@@ -50,7 +51,7 @@ def job() -> None:
     """Submit jobs, see where they are, cancel and requeue them."""
 
 
-for command in (watch, cancel, requeue, list_types):
+for command in (watch, cancel, requeue, failures, list_types):
     job.add_command(command)
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,6 +64,19 @@ class JobDetailsReader:
             traceback=_traceback(results[0][1]) if results else None,
             worker=worker.decode("utf-8", "replace") if worker else None,
         )
+
+    def read_tracebacks(self, job_ids: Iterable[str]) -> list[str | None]:
+        """Return how each of these jobs failed last, in one round trip.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for job_id in job_ids:
+                pipeline.xrevrange(f"rq:results:{job_id}", count=1)
+            replies = pipeline.execute(raise_on_error=False)  # of another type: somebody else's
+        lists = (reply if isinstance(reply, list) else [] for reply in replies)
+        return [_traceback(results[0][1]) if results else None for results in lists]
 
 
 def _payload(data: bytes | None, hidden: bytes | None, *, is_ours: bool) -> Any:
