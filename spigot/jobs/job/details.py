@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json
-from redis import Redis
+from redis import Redis, RedisError
 
 from spigot.jobs.store import keys
+from spigot.jobs.store.stored_values import is_spoilt
 from spigot.jobs.types.hidden_fields import masked
 
 FIELDS = ("data", "spigot_type", "spigot_hidden", "worker_name")
@@ -58,7 +59,9 @@ class JobDetailsReader:
         with self._redis.pipeline(transaction=False) as pipeline:
             pipeline.hmget(keys.job(job_id), *FIELDS)
             pipeline.xrevrange(f"rq:results:{job_id}", count=1)
-            (data, type_name, hidden, worker), results = pipeline.execute()
+            replies = pipeline.execute(raise_on_error=False)
+        data, type_name, hidden, worker = _unless_spoilt(replies[0], [None] * len(FIELDS))
+        results = _unless_spoilt(replies[1], [])
         return JobDetails(
             payload=_payload(data, hidden, is_ours=bool(type_name)),
             traceback=_traceback(results[0][1]) if results else None,
@@ -77,6 +80,15 @@ class JobDetailsReader:
             replies = pipeline.execute(raise_on_error=False)  # of another type: somebody else's
         lists = (reply if isinstance(reply, list) else [] for reply in replies)
         return [_traceback(results[0][1]) if results else None for results in lists]
+
+
+def _unless_spoilt(reply: Any, otherwise: list[Any]) -> Any:
+    """Return the reply; ``otherwise`` if the key holds something else."""
+    if not isinstance(reply, RedisError):
+        return reply
+    if not is_spoilt(reply):
+        raise reply
+    return otherwise
 
 
 def _payload(data: bytes | None, hidden: bytes | None, *, is_ours: bool) -> Any:
