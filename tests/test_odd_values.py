@@ -25,6 +25,7 @@ COMMANDS = [
     ["bucket", "list"],
     ["bucket", "show", "default"],
     ["job", "list"],
+    ["job", "failures"],
     ["job", "show", "good"],
     ["limits", "bans"],
     ["limits", "top"],

@@ -259,3 +259,14 @@ def test_jobs_that_are_missing_are_wrong_and_those_brought_back_are_told(setting
 
     (detail,) = wrong(settings, "lost jobs")
     assert detail.startswith("2 jobs are missing, 3 were brought back so far; workers began")
+
+
+def test_fits_the_terminal(settings, monkeypatch):
+    settings.rate_limits.write_text(json.dumps({f"rule-{number}": 5 for number in range(30)}))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("spigot.launch.doctor.load_settings", lambda: settings)
+
+    lines = CliRunner().invoke(doctor).output.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert {line[:7] for line in lines} == {"ok     ", "WRONG  ", "       "}

@@ -77,8 +77,8 @@ class JobDetailsReader:
         with self._redis.pipeline(transaction=False) as pipeline:
             for job_id in job_ids:
                 pipeline.xrevrange(f"rq:results:{job_id}", count=1)
-            replies = pipeline.execute(raise_on_error=False)  # of another type: somebody else's
-        lists = (reply if isinstance(reply, list) else [] for reply in replies)
+            replies = pipeline.execute(raise_on_error=False)
+        lists = (_unless_spoilt(reply, []) for reply in replies)
         return [_traceback(results[0][1]) if results else None for results in lists]
 
 
