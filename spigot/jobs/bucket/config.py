@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, Validation
 
 from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.followed_file import read_text
+from spigot.runtime.rate import Rate
 from spigot.runtime.unknown_field import about_unknown_field
-
-from .rate import Rate
 
 DEFAULT = "default"
 USUAL_NAME = "buckets.json"
@@ -53,11 +53,17 @@ def load_bucket_configs(path: Path, *, optional: bool = False) -> dict[str, Buck
     Raises:
         BucketConfigError: The file is not there, or not valid.
     """
+    return parse_bucket_configs(path, read_text(path, BucketConfigError, optional=optional))
+
+
+def parse_bucket_configs(path: Path, text: str) -> dict[str, BucketConfig]:
+    """Read the text of the file ``path``, as ``load_bucket_configs`` does.
+
+    Raises:
+        BucketConfigError: It is not valid.
+    """
     try:
-        text = b"{}" if optional and not path.exists() else path.read_bytes()
         configs = FILE.validate_json(text)
-    except OSError as error:
-        raise BucketConfigError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
         raise BucketConfigError(f"{path}: {_first_problem(error)}") from error
     for name in configs:

@@ -13,8 +13,7 @@ from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text, unless_spoilt
 from spigot.jobs.store.times import clock_argument
 from spigot.runtime.errors import OperatorError, PortableError
-
-from .rate import Rate
+from spigot.runtime.rate import Rate
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.times import clock_argument
+from spigot.runtime.rate import Rate
 
 from .configuring import BucketConfigurer, Change, Fields, UnknownBucketError, rate_fields
-from .rate import Rate
 
 PURGED_AT_ONCE = 500
 """Jobs that one script cancels, so that it does not keep the server from the others for long."""

@@ -10,9 +10,9 @@ from redis import Redis
 
 from spigot.jobs.bucket.configuring import Change, UnknownBucketError, describe_change
 from spigot.jobs.bucket.control import BucketChange, BucketControl
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.completions import bucket_names
+from spigot.runtime.rate import Rate
 from spigot.runtime.terminal import as_json, print_json
 
 from .parameters import to_limit, to_rate

@@ -2,7 +2,7 @@
 
 import click
 
-from spigot.jobs.bucket.rate import Rate
+from spigot.runtime.rate import Rate
 
 
 def to_rate(context: click.Context, parameter: click.Parameter, value: str) -> Rate:

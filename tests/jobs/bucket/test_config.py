@@ -6,7 +6,7 @@ from spigot.jobs.bucket.config import (
     load_bucket_configs,
     with_buckets,
 )
-from spigot.jobs.bucket.rate import Rate
+from spigot.runtime.rate import Rate
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from spigot.jobs.bucket.configuring import (
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.store import keys
+from spigot.runtime.rate import Rate
 from tests.support.clocked_bucket import KEEP_SECONDS, START_US
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips

@@ -81,7 +81,7 @@ def test_only_what_was_changed_is_written(file, path, redis):
 
 
 def test_a_file_that_was_not_touched_is_not_read(file, path, redis, monkeypatch):
-    monkeypatch.setattr(bucket_file, "load_bucket_configs", pytest.fail)
+    monkeypatch.setattr(bucket_file, "parse_bucket_configs", pytest.fail)
 
     with counted_round_trips() as sent:
         file.follow(redis)
@@ -126,7 +126,7 @@ def test_a_broken_file_keeps_the_last_good_numbers_and_logs_one_error(
     assert rates(redis) == {"default": "10/s", "mail": "1/s", "new": "10/s"}
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
     assert str(path) in caplog.messages[-1]
-    assert caplog.messages[-1].endswith("the last good numbers stay")
+    assert caplog.messages[-1].endswith("the last good numbers stay in force")
 
     path.write_text('{"mail": {"rate": "3/s"}}')
     file.follow(redis)
@@ -154,7 +154,7 @@ def test_an_optional_file_is_followed_from_when_it_is_there(path, redis, caplog)
     path.unlink()
     file.follow(redis)
     assert rates(redis)["new"] == "3/s"
-    assert caplog.messages[-1].endswith("the last good numbers stay")
+    assert caplog.messages[-1].endswith("the last good numbers stay in force")
 
 
 def test_a_server_that_was_away_is_told_later(path, redis):
@@ -170,14 +170,14 @@ def test_a_server_that_was_away_is_told_later(path, redis):
 def test_threads_do_not_wait_for_each_other(file, path, redis, monkeypatch):
     path.write_text("{}")
     inside, go_on = threading.Event(), threading.Event()
-    load = bucket_file.load_bucket_configs
+    parse = bucket_file.parse_bucket_configs
 
-    def slow(path, **options):
+    def slow(path, text):
         inside.set()
         go_on.wait(20)
-        return load(path, **options)
+        return parse(path, text)
 
-    monkeypatch.setattr(bucket_file, "load_bucket_configs", slow)
+    monkeypatch.setattr(bucket_file, "parse_bucket_configs", slow)
     first = threading.Thread(target=file.follow, args=[redis])
     first.start()
     inside.wait(20)

@@ -20,10 +20,10 @@ from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.control import BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys, lua_script
 from spigot.jobs.store.lua_script import load_script
+from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from tests.support.clocked_bucket import SECOND_US, ClockedBucket
 from tests.support.leak_model import BucketModel, Started

@@ -11,11 +11,11 @@ from spigot.jobs.bucket.configuring import BucketConfigurer, rate_fields
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
 from spigot.jobs.bucket.metrics import BucketMetrics, BucketMetricsReader
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.bucket.rate import Rate
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms

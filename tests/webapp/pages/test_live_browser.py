@@ -3,7 +3,7 @@
 import pytest
 
 from spigot.jobs.bucket.control import BucketChange, BucketControl
-from spigot.jobs.bucket.rate import Rate
+from spigot.runtime.rate import Rate
 from tests.support.browser import DEADLINE_SECONDS, chromium
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
-from spigot.jobs.bucket.rate import Rate
+from spigot.runtime.rate import Rate
 from spigot.webapp.door.client_address import Network, parse_network
 from spigot.webapp.door.client_identity import HEADER
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from spigot.jobs.bucket.rate import MICROSECONDS, Rate
+from spigot.runtime.rate import MICROSECONDS, Rate
 
 
 @pytest.mark.parametrize(

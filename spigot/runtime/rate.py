@@ -9,7 +9,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from spigot.runtime.time_units import SECONDS
+from .time_units import SECONDS
 
 MICROSECONDS = {unit: seconds * 1_000_000 for unit, seconds in SECONDS.items()}
 RATE = re.compile(r"(\d{1,9})\s*/\s*([smhd])(?:\s+burst\s+(\d{1,6}))?", re.ASCII)
