@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from spigot.runtime.command_group import HELP_OPTIONS
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.terminal import State, as_json, print_table
 
@@ -14,7 +15,7 @@ from .finding import Finding
 from .server_checks import check_servers
 
 
-@click.command(epilog="Example: spigot doctor --json")
+@click.command(epilog="Example: spigot doctor --json", context_settings=HELP_OPTIONS)
 @as_json
 def doctor(as_json: bool) -> None:
     """Check server, files, workers and result log, and say what to mend.

@@ -26,7 +26,6 @@ FILTERS = (
 
 MINUTE = 60
 INCIDENTS = {
-    "SpigotBucketStalled deserted": "starts nothing, although it is neither paused nor held",
     "SpigotPlacesTaken stalling": "2 jobs run, which is all that its workers",
     "SpigotNoWorkers deserted": "has no worker that is alive",
     "SpigotDownstreamRefuses refusing": "its downstream says too many requests",

@@ -155,7 +155,7 @@ def test_streams_that_nobody_reads_are_ended_and_others_are_served_meanwhile(one
             change(redis, other.id, f"at {asked}")
             read_until(reader, f"at {asked}".encode())
             assert time.monotonic() - asked < 2
-            assert asked - began < 20
+            assert asked - began < 60
             time.sleep(0.2)
         assert time.monotonic() - began > 9
 
