@@ -145,11 +145,13 @@ def test_streams_that_nobody_reads_are_ended_and_others_are_served_meanwhile(one
         for _ in range(5):
             stream = stack.enter_context(small_window(web))
             stream.sendall(f"GET /jobs/{large.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        wait_for(lambda: open_files(process) == before + 5)
+        wait_for(lambda: open_files(process) >= before + 5)
 
         began = time.monotonic()
         change(redis, large.id, "x" * 2 * most_kept_by_the_system())
-        while open_files(process) > before:
+        while (
+            open_files(process) > before + 2
+        ):  # the web may have connected to its server meanwhile
             asked = time.monotonic()
             assert web.ask("GET", "/livez")[0] == 200
             change(redis, other.id, f"at {asked}")
