@@ -41,7 +41,7 @@ SERVER_START_SECONDS = 600.0
 START_SECONDS = 60.0
 WEB_STOP_SECONDS = 8.0
 GIVE_BACK_SECONDS = 8.0
-"""Time the pool has after the grace: its workers give jobs back, and it kills those that do not."""
+"""Time the workers have after the grace: they give jobs back, and are killed if they do not."""
 
 
 @dataclass(frozen=True, slots=True)

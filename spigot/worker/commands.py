@@ -21,9 +21,9 @@ from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
 
 from .connections import MAIN_TIMEOUT
-from .pool import WorkerPool
 from .rate_aware_simple_worker import RateAwareSimpleWorker
 from .rate_aware_worker import RateAwareWorker
+from .worker_processes import WorkerProcesses
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +74,10 @@ def worker(
             keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs
         ).work(burst=until_empty)
 
-    pool = WorkerPool(plan, work, restart=not until_empty, grace_seconds=settings.grace_seconds)
-    if not pool.run():
+    processes = WorkerProcesses(
+        plan, work, restart=not until_empty, grace_seconds=settings.grace_seconds
+    )
+    if not processes.run():
         raise click.ClickException("a worker failed; its reason is above")
 
 

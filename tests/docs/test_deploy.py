@@ -16,7 +16,7 @@ from spigot.__main__ import COMMANDS
 from spigot.runtime.listening_socket import free_port
 from spigot.runtime.settings import Settings, variable_name
 from spigot.webapp.gunicorn.settings import GRACEFUL_SECONDS
-from spigot.worker.pool import GIVE_BACK_SECONDS
+from spigot.worker.worker_processes import GIVE_BACK_SECONDS
 from tests.support.page_files import blocks_of, files_of, write_files
 from tests.support.processes import wait_for
 

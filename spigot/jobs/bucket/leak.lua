@@ -13,7 +13,9 @@ ARGV[4] lease_ms    how long the claim stands without renewal, >= 1
 ARGV[5] alive_ms    how long the worker counts as alive from now on, >= 1
 ARGV[6] rq_ttl_s    the same for RQ's record of the worker, >= 1
 ARGV[7] now_us      Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[8…] logged     tokens whose lines are now in a result log
+ARGV[8] concurrency how many jobs the worker runs at once, >= 1; with more than one it is a pool
+ARGV[9] ahead_us    how long before its slot a job may be claimed, 1 to CLAIM_AHEAD_US
+ARGV[10…] logged    tokens whose lines are now in a result log
 
 Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job},
         {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it, or
@@ -27,7 +29,7 @@ The job is claimed ahead of its slot, so that the worker's way to it costs no ti
 local lease = KEYS[1]
 local name, worker, token = ARGV[1], ARGV[2], ARGV[3]
 local lease_ms, alive_ms, rq_ttl_s = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
-local now_us = clock_us(ARGV[7])
+local now_us, concurrency, ahead_us = clock_us(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 local key = bucket_key(name)
 local leases = key .. ":leases"
 local DROPPED_AT_ONCE = 100 -- entries that count as no job; with more of them the worker asks again
@@ -41,6 +43,7 @@ local function note_alive()
   local known_ms = number(lenient("ZSCORE", workers, worker)) or 0
   if known_ms <= until_ms and known_ms > until_ms - FRESH_MS then return end
   lenient("ZADD", workers, until_ms, worker)
+  if concurrency > 1 then lenient("HSET", key .. ":concurrency", worker, concurrency) end
   seen_by_rq(worker, now_us, rq_ttl_s)
 end
 
@@ -120,15 +123,16 @@ local function enter_attempt(id, queue, slot_us, attempt)
   redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
   redis.call("HSET", lease, "job", id, "bucket", name, "queue", queue, "worker", worker,
     "slot_us", slot_us, "attempt", attempt)
+  if concurrency > 1 then redis.call("HSET", lease, "pool", 1) end
   redis.call("HDEL", job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
   redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
     "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt)
 end
 
-local function start(bucket, job, slot_us, ahead_us)
+local function start(bucket, job, slot_us, arrival_ahead_us)
   local attempt = job.attempts + 1
   enter_attempt(job.id, job.queue, slot_us, attempt)
-  redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", ahead_us, "paced_us", bucket.interval_us)
+  redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us)
   local answer = claimed(job.id, job.queue, slot_us, attempt)
   take_first(job.list)
   try("HSETNX", key, "heard_us", now_us) -- from now on a long time without contact is an outage
@@ -139,7 +143,7 @@ local function start(bucket, job, slot_us, ahead_us)
 end
 
 note_alive()
-for i = 8, #ARGV do lenient("HDEL", key .. ":unlogged", ARGV[i]) end
+for i = 10, #ARGV do lenient("HDEL", key .. ":unlogged", ARGV[i]) end
 local answered = read_lease(token)
 if answered then
   return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt)
@@ -164,7 +168,7 @@ local function wait_until(look_ms, slack_ms, standby_ms)
 end
 
 local function wait_for_slot(slot_us)
-  return wait_until(ms(slot_us - CLAIM_AHEAD_US) + 1, 0, DEAD_MS)
+  return wait_until(ms(slot_us - ahead_us) + 1, 0, DEAD_MS)
 end
 
 -- No job can leave, and perhaps nobody wakes a worker for the next one that can. The pollers take
@@ -184,8 +188,8 @@ local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
 local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
 if paused or full or entries == 0 or probe_runs(bucket) then return wait_for_push() end
 
-local slot_us, ahead_us = slot_of(bucket, now_us, 1)
-if slot_us - now_us > CLAIM_AHEAD_US then return wait_for_slot(slot_us) end
+local slot_us, arrival_ahead_us = slot_of(bucket, now_us, 1)
+if slot_us - now_us > ahead_us then return wait_for_slot(slot_us) end
 
 local job = most_urgent(bucket)
 if not job and dropped >= DROPPED_AT_ONCE then return ask_again() end
@@ -194,6 +198,6 @@ if not job then
   return wait_for_push()
 end
 if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
-local answer = start(bucket, job, slot_us, ahead_us)
+local answer = start(bucket, job, slot_us, arrival_ahead_us)
 hand_over_polling(name, worker, waiting_in(queues) > 0)
 return answer

@@ -18,6 +18,9 @@ SLEEP_SECONDS = 30.0
 ALIVE_SECONDS = 40.0
 """How long a worker counts as alive after a sign of life: a sleep, with room to spare."""
 
+CLAIM_AHEAD_US = 50_000
+"""How long before its slot a job may be claimed at most, as in ``bucket.lua``."""
+
 
 class UnpublishedBucketError(Exception):
     """The bucket has no numbers in Redis: publish ``buckets.json`` and ask again."""
@@ -90,6 +93,8 @@ class LeakyBucket:
         *,
         lease_ms: int,
         rq_ttl: int = 480,
+        concurrency: int = 1,
+        ahead_us: int = CLAIM_AHEAD_US,
         logged: Sequence[str] = (),
         now_us: int | None = None,
     ) -> Claim | Wait:
@@ -100,6 +105,8 @@ class LeakyBucket:
             token: For the attempt; used only if there is a job.
             lease_ms: How long the claim stands without renewal, >= 1.
             rq_ttl: Seconds until RQ forgets the worker.
+            concurrency: How many jobs the worker runs at once, >= 1.
+            ahead_us: How long before its slot the job may be claimed, 1 to ``CLAIM_AHEAD_US``.
             logged: Tokens of ended attempts whose lines are now in a result log.
             now_us: Unix microseconds; None takes the clock of Redis.
 
@@ -118,6 +125,8 @@ class LeakyBucket:
                 round(ALIVE_SECONDS * 1000),
                 rq_ttl,
                 clock_argument(now_us),
+                concurrency,
+                ahead_us,
                 *logged,
             ],
         )

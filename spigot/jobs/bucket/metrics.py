@@ -56,6 +56,7 @@ class BucketMetrics:
     running: int
     max_running: int | None
     workers: int
+    concurrency: int
     rate_configured: float
     rate_effective: float
     held_for: float
@@ -98,7 +99,8 @@ class BucketMetricsReader:
 
 
 def _parse(name: str, reply: list[Any]) -> BucketMetrics:
-    now_us, waiting, oldest_us, delayed, running, workers, unlogged, suspended, *rest = reply
+    now_us, waiting, oldest_us, delayed, running, *rest = reply
+    workers, concurrency, unlogged, suspended, *rest = rest
     fields, stats = _texts(rest[0]), _texts(rest[1])
     bounds = {stored_text(histogram): us for histogram, *us in rest[2]}
     held_us = max(0, stored_int(fields.get("held_until_us")) - now_us)
@@ -117,6 +119,7 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
         running=running,
         max_running=stored_int(fields.get("max_running")) or None,
         workers=workers,
+        concurrency=concurrency,
         rate_configured=rate,
         rate_effective=0 if paused or refuses else rate,
         held_for=held_us / SECOND_US,

@@ -1,11 +1,12 @@
--- requires: times, bucket
+-- requires: times, bucket, workers
 --[[
 Read a bucket: its numbers, and how much of what is in it.
 
 ARGV[1] bucket  name
 ARGV[2] now_us  Unix time, or "" for the clock of Redis (only tests pass it)
 
-Returns {now_us, next slot in us, waiting, delayed, running, workers alive, fields of the hash},
+Returns {now_us, next slot in us, waiting, delayed, running, workers alive, how many jobs
+these run at once, fields of the hash},
 or {} if the bucket has no numbers yet
 ]]
 local name, now_us = ARGV[1], clock_us(ARGV[2])
@@ -13,6 +14,6 @@ local key = bucket_key(name)
 local bucket = read_bucket(name)
 if not bucket then return {} end
 
+local workers, concurrency = living_workers(name, now_us)
 return { now_us, (slot_of(bucket, now_us, 1)), waiting_in(queue_keys(name)), delayed_in(name),
-  size_of(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
-  redis.call("HGETALL", key) }
+  size_of(key .. ":leases"), workers, concurrency, redis.call("HGETALL", key) }

@@ -1,4 +1,4 @@
--- requires: times, bucket, bucket_stats
+-- requires: times, bucket, bucket_stats, workers
 --[[
 Read what the metrics show of a bucket. The work does not grow with what waits in it.
 
@@ -6,7 +6,7 @@ ARGV[1] bucket  name
 ARGV[2] now_us  Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {now_us, waiting, us that the oldest waiting job waits, delayed, running, workers alive,
-lines not yet in a result log, 1 if RQ is suspended else 0, fields of the bucket's hash, fields
+how many jobs these run at once, lines not yet in a result log, 1 if RQ is suspended else 0, fields of the bucket's hash, fields
 of its counters (bucket_stats.lua), {histogram, bounds in us…} for each histogram},
 or {} if the bucket has no numbers yet
 ]]
@@ -33,7 +33,8 @@ local function bounds()
 end
 
 if not read_bucket(name) then return {} end
+local workers, concurrency = living_workers(name, now_us)
 return { now_us, waiting_in(queue_keys(name)), longest_wait_us(), delayed_in(name),
-  size_of(key .. ":leases"), lenient("ZCOUNT", key .. ":workers", ms(now_us), "+inf") or 0,
+  size_of(key .. ":leases"), workers, concurrency,
   lenient("HLEN", key .. ":unlogged") or 0, redis.call("EXISTS", "rq:suspended"),
   redis.call("HGETALL", key), lenient("HGETALL", key .. ":stats") or {}, bounds() }

@@ -32,6 +32,7 @@ class BucketState:
         delayed: Jobs that wait for a time, such as that of a retry.
         running: Attempts that were started and have not ended.
         workers: Worker processes that are alive.
+        concurrency: Jobs that these run at once.
         held_until: RFC 3339; None if the downstream takes requests.
         hold_reason: What the downstream said, in the words of the job that was refused.
         hold_kind: ``wait``, or ``quota`` if what the downstream grants for a day, or for money, is
@@ -53,6 +54,7 @@ class BucketState:
     running: int
     max_running: int | None
     workers: int
+    concurrency: int
     paused: bool
     draining: bool
     held_until: Moment | None
@@ -109,7 +111,7 @@ class BucketReader:
 
 
 def _parse(name: str, reply: list[Any]) -> BucketState:
-    now_us, slot_us, waiting, delayed, running, workers, flat = reply
+    now_us, slot_us, waiting, delayed, running, workers, concurrency, flat = reply
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     held_us = _number(fields, b"held_until_us")
     is_held, probing = held_us > now_us, bool(_number(fields, b"probing"))
@@ -126,6 +128,7 @@ def _parse(name: str, reply: list[Any]) -> BucketState:
         running=running,
         max_running=_number(fields, b"max_running") or None,
         workers=workers,
+        concurrency=concurrency,
         paused=paused,
         draining=bool(_number(fields, b"draining")),
         held_until=utc_text(held_us) if is_held else None,

@@ -27,7 +27,17 @@ from spigot.runtime.terminal import (
 
 from .server import connect_to_server
 
-HEAD = ("BUCKET", "RATE", "WAITING", "CAPACITY", "DELAYED", "RUNNING", "WORKERS", "STATE")
+HEAD = (
+    "BUCKET",
+    "RATE",
+    "WAITING",
+    "CAPACITY",
+    "DELAYED",
+    "RUNNING",
+    "WORKERS",
+    "AT ONCE",
+    "STATE",
+)
 
 SOURCES = {
     "operator": "set by an operator",
@@ -107,6 +117,7 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
         bucket.delayed,
         bucket.running,
         bucket.workers,
+        bucket.concurrency,
         State(_state_of(bucket)),
     )
 

@@ -57,6 +57,11 @@ def workers(name: str) -> str:
     return f"{PREFIX}bucket:{name}:workers"
 
 
+def concurrency(name: str) -> str:
+    """Hash: the bucket's workers that are pools, by how many jobs each runs at once."""
+    return f"{PREFIX}bucket:{name}:concurrency"
+
+
 def unlogged(name: str) -> str:
     """Hash: ends of attempts whose line is not yet in a result log."""
     return f"{PREFIX}bucket:{name}:unlogged"

@@ -47,6 +47,7 @@ EXAMPLES: dict[Any, Any] = {
         "running": 2,
         "max_running": None,
         "workers": 2,
+        "concurrency": 2,
         "paused": False,
         "draining": False,
         "held_until": None,

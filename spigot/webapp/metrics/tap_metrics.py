@@ -44,6 +44,10 @@ GAUGES: Mapping[str, Gauge] = {
         lambda b: b.max_running,
     ),
     "spigot_bucket_workers": ("Worker processes that are alive.", lambda b: b.workers),
+    "spigot_bucket_concurrency": (
+        "Jobs that the living worker processes run at once.",
+        lambda b: b.concurrency,
+    ),
     "spigot_bucket_rate_configured": (
         "Jobs per second that the file or an operator allows.",
         lambda b: b.rate_configured,

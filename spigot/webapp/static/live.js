@@ -50,10 +50,11 @@ function stateOf(bucket, now) {
 
 function bucketRow(bucket, now) {
   const atOnce = bucket.max_running ? ` of ${bucket.max_running}` : "";
+  const pools = bucket.concurrency > bucket.workers ? ` for ${bucket.concurrency} jobs` : "";
   return [
     cell(bucket.name), cell(...stateOf(bucket, now)), cell(bucket.rate),
     number(bucket.waiting), cell(fill(bucket.waiting, bucket.capacity)),
-    number(bucket.delayed), number(`${bucket.running}${atOnce}`), number(bucket.workers),
+    number(bucket.delayed), number(`${bucket.running}${atOnce}`), number(`${bucket.workers}${pools}`),
   ];
 }
 

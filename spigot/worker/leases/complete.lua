@@ -45,7 +45,7 @@ local function repeat_job(lease, repeats_left, ttl_s)
     to_queue(lease.job, lease.queue)
   end
   redis.call("HSET", job, "repeats_left", repeats_left - 1, "enqueued_at", utc_text(now_us))
-  try("HDEL", job, "spigot_reaps")
+  try("HDEL", job, "spigot_reaps", "spigot_suspicion")
   wake(lease.bucket)
 end
 

@@ -22,6 +22,7 @@ ARGV[13] late_us    how long after its slot the function was called; "" if that 
 ARGV[14] kind       if rate_limited: wait or quota
 ARGV[15] stated     1 if the downstream said how long, else 0
 ARGV[16] max_refusals  how often a job may be refused while others of its bucket pass, >= 1
+ARGV[17] suspicion  of having ended its pool, 1 or 2; "" leaves it as it is
 
 Returns {line for the result log or "", 1 if jobs depend on this one else 0}, the same again
 when it is called again before the line is logged, or {} if the lease is gone: then nothing was
@@ -31,6 +32,7 @@ local token, status, type_name, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local hold_us, delay_us, trace = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local max_reaps, bucket, keep_s = tonumber(ARGV[8]), ARGV[9], tonumber(ARGV[10])
 local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13])
+local suspicion = tonumber(ARGV[17])
 local refusal = { kind = ARGV[14], wait_us = hold_us, stated = ARGV[15] == "1", reason = error,
   max = tonumber(ARGV[16]) }
 
@@ -87,6 +89,7 @@ local function count_attempt(lease)
   end
   if refusal.judged then count_refusal(lease, refusal.judged, now_us) end
   if status == "reaped" and max_reaps > 0 then add(job, "spigot_reaps", 1) end
+  if suspicion then try("HSET", job, "spigot_suspicion", suspicion) end
 end
 
 local lease = read_lease(token)

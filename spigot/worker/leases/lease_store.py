@@ -81,6 +81,7 @@ class LeaseStore:
         hold: Hold = NO_HOLD,
         delay_us: int | None = None,
         counts_as_reap: bool = False,
+        suspicion: int | None = None,
         now_us: int | None = None,
     ) -> Ended | None:
         """End the attempt; its job will run again.
@@ -91,6 +92,8 @@ class LeaseStore:
             hold: Of the whole bucket, if rate_limited.
             delay_us: How long the job waits; None puts it at the head of its queue.
             counts_as_reap: Whether it brings the job nearer to being abandoned.
+            suspicion: Of having ended its pool: at 1 the job runs again among few others, at 2
+                alone; None leaves it as it is.
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Returns:
@@ -118,6 +121,7 @@ class LeaseStore:
                 hold.kind,
                 int(hold.stated),
                 self.terms.max_refusals,
+                "" if suspicion is None else suspicion,
             ],
         )
         return Ended.from_reply(reply)
@@ -176,6 +180,14 @@ class LeaseStore:
 
     def _forget_line(self, token: bytes) -> None:
         self.redis.hdel(keys.unlogged(self._bucket), token)
+
+    def note_alone(self, token: str) -> None:
+        """Note that an attempt of a pool runs alone, so that its death counts as a reap.
+
+        Raises:
+            redis.RedisError: It is unknown whether it was noted.
+        """
+        self.redis.hdel(keys.lease(token), "pool")
 
     def count(self) -> int:
         """Return how many attempts of the bucket run, or are about to."""

@@ -34,7 +34,7 @@ end
 local function judge(lease, fate, reaps)
   local silent = "worker " .. lease.worker .. " fell silent"
   if fate then return end_by(fate, silent) end
-  if reaps + 1 >= max_reaps then return "abandoned", abandoned end
+  if not lease.pool and reaps + 1 >= max_reaps then return "abandoned", abandoned end
   return "reaped", silent
 end
 
@@ -59,7 +59,9 @@ local function reap(lease)
   leave_attempt(lease, fate)
   tell(token, line)
   count_end(entry)
-  if status == "reaped" then add(RQ_JOB .. lease.job, "spigot_reaps", 1) end
+  if status ~= "reaped" then return end
+  if lease.pool then return suspect(lease.job) end
+  add(RQ_JOB .. lease.job, "spigot_reaps", 1)
 end
 
 -- A lease that cannot be reaped now must not keep the others from it.
@@ -124,9 +126,17 @@ local function forget_cancelled(queue)
   end
 end
 
+-- Of pools that were killed. Few workers are pools.
+local function forget_dead_pools()
+  for _, pool in ipairs(lenient("HKEYS", key .. ":concurrency") or {}) do
+    if not is_alive(pool) then redis.call("HDEL", key .. ":concurrency", pool) end
+  end
+end
+
 -- What RQ's own clean-up would do, which may not run here: it fails jobs that are running.
 local function trim_registries()
   lenient("ZREMRANGEBYSCORE", key .. ":workers", "-inf", "(" .. ms(now_us)) -- killed: they never left
+  forget_dead_pools()
   for _, list in ipairs(queue_keys(name)) do
     local queue = queue_name(list)
     for _, registry in ipairs({ "rq:finished:", "rq:failed:" }) do

@@ -38,6 +38,7 @@ def test_an_idle_bucket_shows_its_numbers(reader):
         running=0,
         max_running=None,
         workers=0,
+        concurrency=0,
         paused=False,
         draining=False,
         held_until=None,

@@ -33,10 +33,12 @@ def test_list_shows_a_line_for_each_bucket():
         "DELAYED",
         "RUNNING",
         "WORKERS",
+        "AT",
+        "ONCE",
         "STATE",
     ]
-    assert default.split() == ["default", "10/s", "0", "3", "0", "0", "0", "open"]
-    assert narrow.split() == ["narrow", "60/m", "burst", "3", "0", "2", "0", "0", "0", "open"]
+    assert default.split() == ["default", "10/s", "0", "3", "0", "0", "0", "0", "open"]
+    assert narrow.split() == ["narrow", "60/m", "burst", "3", "0", "2", "0", "0", "0", "0", "open"]
     assert head.index("WAITING") == narrow.index("0  ", narrow.index("burst 3") + 7)
 
 

@@ -37,6 +37,7 @@ def test_a_bucket_shows_the_fields_of_the_interface(client):
         "running": 0,
         "max_running": None,
         "workers": 0,
+        "concurrency": 0,
         "paused": False,
         "draining": False,
         "held_until": None,

@@ -9,7 +9,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys
+from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
@@ -56,6 +58,74 @@ def just_looked_at(bucket: ClockedBucket, claim: Claim) -> None:
 
 def now(bucket: ClockedBucket) -> float:
     return bucket.now_us / SECOND_US
+
+
+class TestPool:
+    """A pool runs many jobs in one process; its death is no fault of most of them."""
+
+    @pytest.fixture
+    def claim(self, bucket) -> Claim:
+        bucket.enqueue("job")
+        return self.next_claim(bucket)
+
+    def next_claim(self, bucket, worker: str = "pool") -> Claim:
+        for _ in range(9):
+            answer = bucket.ask(worker, concurrency=10)
+            if isinstance(answer, Claim):
+                bucket.now_us = max(bucket.now_us, answer.slot_us)
+                return answer
+            bucket.sleep(answer.seconds)
+        raise AssertionError("no job left the bucket")
+
+    def suspicion_of(self, redis: Redis) -> float:
+        return float(redis.hget(keys.job("job"), "spigot_suspicion") or 0)
+
+    def test_its_death_is_no_reap_but_raises_a_suspicion(self, bucket, redis, claim):
+        seen = []
+        for _ in range(4):
+            bucket.reap_until_silent()
+            seen.append(self.suspicion_of(redis))
+            again = self.next_claim(bucket)
+
+        assert seen == [1, 1.5, 2, 2]
+        assert again.attempt == 5
+        assert not redis.hexists(keys.job("job"), "spigot_reaps")
+
+    def test_the_death_of_an_attempt_that_ran_alone_is_a_reap(self, bucket, redis, claim):
+        bucket.leases.note_alone(claim.token)
+        bucket.reap_until_silent()
+
+        assert redis.hget(keys.job("job"), "spigot_reaps") == b"1"
+        assert self.suspicion_of(redis) == 0
+
+    def test_a_job_that_finishes_is_a_suspect_no_longer(self, bucket, redis, claim):
+        bucket.leases.give_back(
+            AttemptReport(claim.token, "work"), "reaped", suspicion=2, now_us=bucket.now_us
+        )
+        assert self.suspicion_of(redis) == 2
+        bucket.finish(self.next_claim(bucket))
+
+        assert self.suspicion_of(redis) == 0
+
+    def test_is_counted_by_what_it_runs_at_once_while_it_lives(self, bucket, redis):
+        reader = BucketReader(redis)
+        bucket.ask("pool", concurrency=10)
+        bucket.ask("worker")
+        seen = reader.read("default", bucket.now_us)
+        assert (seen.workers, seen.concurrency) == (2, 11)
+
+        bucket.sleep(60)
+        bucket.ask("worker")
+        bucket.reap()
+        seen = reader.read("default", bucket.now_us)
+        assert (seen.workers, seen.concurrency) == (1, 1)
+        assert redis.hlen(keys.concurrency("default")) == 0
+
+    def test_leaves_with_its_number(self, bucket, redis):
+        bucket.ask("pool", concurrency=10)
+        bucket.bucket.leave("pool")
+
+        assert redis.hlen(keys.concurrency("default")) == 0
 
 
 class TestRenewal:

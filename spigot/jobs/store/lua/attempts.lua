@@ -5,7 +5,7 @@ leaves it.
 ]]
 -- nil if there is no lease, or none that names its job. Other fields may have been lost.
 local function read_lease(token)
-  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt" }
+  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt", "pool" }
   local values = lenient("HMGET", lease_key(token), unpack(names))
   if not values or not values[1] then return nil end
   local lease = { token = token }
@@ -35,6 +35,14 @@ end
 local function is_cancelled(id)
   local job = lenient("HMGET", RQ_JOB .. id, "spigot_stop", "status") or {}
   return job[1] or job[2] == "canceled" or job[2] == "stopped"
+end
+
+-- A pool died, and nobody knows of which of its jobs: they share the suspicion, run again among few
+-- others, and at 2 each alone, where a death is its own. A pool's parent seldom dies of a job.
+local function suspect(id)
+  local job = RQ_JOB .. id
+  local suspicion = number(lenient("HGET", job, "spigot_suspicion")) or 0
+  try("HSET", job, "spigot_suspicion", suspicion < 1 and 1 or math.min(2, suspicion + 0.5))
 end
 
 -- The job leaves its attempt: from now on the lease does not count. It goes before its entry, by

@@ -8,7 +8,7 @@ local function restore_retries(job)
   local retries = redis.call("HMGET", job, "retries_left", "number_of_retries")
   local left, used = number(retries[1]), number(retries[2])
   if left and used then redis.call("HSET", job, "retries_left", left + used) end
-  redis.call("HDEL", job, "number_of_retries", "spigot_reaps", "spigot_refusals",
+  redis.call("HDEL", job, "number_of_retries", "spigot_reaps", "spigot_suspicion", "spigot_refusals",
     "spigot_refused_us", "spigot_set_back", "spigot_first_slot_us")
 end
 

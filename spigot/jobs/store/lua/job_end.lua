@@ -61,7 +61,7 @@ local function end_job(id, queue, status, now_us, ttl_s)
   keep(job, ttl_s)
   keep(dependencies, ttl_s)
   redis.call("HSET", job, "status", status, "ended_at", utc_text(now_us))
-  try("HDEL", job, "spigot_reaps", "spigot_stop")
+  try("HDEL", job, "spigot_reaps", "spigot_suspicion", "spigot_stop")
   job_changed(id)
   if ttl_s == 0 then redis.call("DEL", job, dependencies) end
 end

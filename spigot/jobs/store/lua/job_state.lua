@@ -1,4 +1,4 @@
--- requires: times, bucket, places
+-- requires: times, bucket, places, workers
 --[[
 Functions that say where a job is: `describe` gives what clients are told of it.
 ]]
@@ -17,12 +17,12 @@ end
 -- allow, who are the narrower place if a job runs longer than their number of intervals.
 local function start_of(bucket, now_us, position)
   local slot_us = slot_of(bucket, now_us, position)
-  local workers = lenient("ZCOUNT", bucket_key(bucket.name) .. ":workers", ms(now_us), "+inf") or 0
-  if bucket.max_running > 0 then workers = math.min(workers, bucket.max_running) end
-  if workers == 0 then return slot_us end
+  local _, places = living_workers(bucket.name, now_us)
+  if bucket.max_running > 0 then places = math.min(places, bucket.max_running) end
+  if places == 0 then return slot_us end
   local running = lenient("ZCARD", bucket_key(bucket.name) .. ":leases") or 0
-  local before = position - math.max(0, workers - running)
-  return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / workers))
+  local before = position - math.max(0, places - running)
+  return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / places))
 end
 
 -- When a delayed job is due, nil if that depends on another job. RQ keeps the time in seconds.

@@ -1,4 +1,4 @@
-"""The pool: forks worker processes, restarts those that die, and stops with all of them."""
+"""Forks worker processes, restarts those that die, and stops with all of them."""
 
 import gc
 import logging
@@ -44,7 +44,7 @@ class _Place:
     backoff: Backoff = field(default_factory=lambda: Backoff(first=0.5, longest=30, steady=30))
 
 
-class WorkerPool:
+class WorkerProcesses:
     """Runs one worker process per entry of ``buckets``.
 
     They are forked from this process, which has imported everything before: that is quicker

@@ -1,4 +1,4 @@
-"""The pool ends when it is told to, whatever its workers do."""
+"""The worker processes end when they are told to, whatever its workers do."""
 
 import os
 import re
@@ -12,7 +12,7 @@ from tests.support.processes import descendants, is_alive, run_script, wait_for
 
 POOL = r"""
 import os, signal, sys, time
-from spigot.worker import pool
+from spigot.worker import worker_processes
 
 def end(bucket):
     raise SystemExit("it cannot work")
@@ -33,8 +33,8 @@ def be_good(bucket):
     time.sleep(600)
 
 work, grace_seconds, give_back_seconds = sys.argv[1:]
-pool.GIVE_BACK_SECONDS = float(give_back_seconds)
-workers = pool.WorkerPool(
+worker_processes.GIVE_BACK_SECONDS = float(give_back_seconds)
+workers = worker_processes.WorkerProcesses(
     ["mail"], {"end": end, "be_deaf": be_deaf, "be_busy": be_busy, "be_good": be_good}[work],
     restart=True, grace_seconds=float(grace_seconds),
 )
