@@ -24,6 +24,7 @@ COMMANDS = {
     ),
     "limits": ("spigot.webapp.door.commands:limits", "Show rate limits; ban and reset clients."),
     "new": ("spigot.launch.new:new", "Make an application to start from."),
+    "open": ("spigot.launch.open:open_page", "Open the live page, logged in."),
     "up": ("spigot.launch.up:up", "Run everything on this machine."),
     "web": ("spigot.webapp.gunicorn.commands:web", "Serve the API."),
     "worker": ("spigot.worker.commands:worker", "Run jobs, each bucket at its rate."),

@@ -49,7 +49,7 @@ ARROWS = {
         "webapp.api_docs",
     },
     "webapp.gunicorn": {*JOBS, "webapp.http", "webapp.serving", "webapp.metrics", "webapp"},
-    "launch": {*JOBS, "webapp.door"},
+    "launch": {*JOBS, "webapp.door", "webapp.http"},
     "testing": {*PARTS_OF_THE_WORKER, "jobs", "webapp.door", "launch"},
 }
 """By folder, those that its modules may import. What lies deeper, such as the rules of the door,

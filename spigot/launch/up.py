@@ -2,7 +2,6 @@
 
 import logging
 import os
-import secrets
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,11 +22,13 @@ from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.stop_signals import StopRequested
 from spigot.webapp.door.rate_limits.rules_file import read_rules
 
+from .admin_password import make_password
 from .announcement import announcement
 from .child import Child, ChildEndedError
 from .embedded_server import EmbeddedServer, EmbeddedServerError
 from .server_program import find_server_program
 from .supervisor import Supervisor
+from .web_url import published_url
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,11 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
     read_rules(settings.rate_limits, optional=settings.is_unset("rate_limits"))
     host, port = _free_address(settings)
     url = local_url(host, port)
-    with suppress(StopRequested), _supervised_server(settings) as (supervisor, server):
+    with (
+        suppress(StopRequested),
+        _supervised_server(settings) as (supervisor, server),
+        published_url(settings.data_dir, url),
+    ):
         apps = {"SPIGOT_APPS": ",".join(settings.apps)}  # chosen once, and so told once
         options = {"env": {**os.environ, **apps, **server.environment}}
         grace = settings.grace_seconds + GIVE_BACK_SECONDS
@@ -147,7 +152,7 @@ def _start_embedded_server(
     except ChildEndedError as error:
         raise EmbeddedServerError(f"{error}: {server.log_tail()}") from error
     file.publish(server.url)
-    password = None if settings.admin_password else secrets.token_urlsafe(12)
+    password = None if settings.admin_password else make_password(settings.data_dir)
     environment = {"REDIS_URL": server.url}
     if password:
         environment["SPIGOT_ADMIN_PASSWORD"] = password

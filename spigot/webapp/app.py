@@ -23,7 +23,9 @@ from spigot.webapp.dashboard.changes import Changes
 from spigot.webapp.door.door import Door
 from spigot.webapp.door.rate_limits.clock import Clock
 from spigot.webapp.door.rate_limits.rules_file import RulesFile
-from spigot.webapp.http.admin import Admin, is_admin
+from spigot.webapp.http.admin import Admin, IsAdmin
+from spigot.webapp.http.admin import is_admin as is_admin_asking
+from spigot.webapp.http.sessions import Sessions
 from spigot.webapp.metrics.web_metrics import WebMetrics
 from spigot.webapp.serving.client_body import with_client_body
 from spigot.webapp.serving.descriptors import fit, open_files_limit
@@ -35,6 +37,7 @@ from .door import forwarding
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
 from .pages import live as live_routes
+from .pages import login as login_routes
 from .routes import buckets as bucket_routes
 from .routes import jobs as job_routes
 from .routes import one_job as one_job_routes
@@ -51,15 +54,21 @@ ROUTES = (status_routes, job_routes, one_job_routes, bucket_routes)
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Flask:
+def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = None) -> Flask:
     """Build the API; the only place that decides which parts are used.
 
     Args:
         settings: None reads the environment.
+        is_admin: The application's own login, in place of the password and of sessions. It is
+            called with each request, before any ``before_request`` of the application, and
+            returns whether the admin sent it.
 
     Raises:
         OperatorError: The process should print it and stop.
+        TypeError: ``is_admin`` cannot be called.
     """
+    if is_admin is not None and not callable(is_admin):
+        raise TypeError(f"is_admin must be a function that takes a request, not {is_admin!r}")
     settings = settings or load_settings()
     catalog = JobCatalog.load(choose_apps(settings))
     buckets = BucketFile(
@@ -88,7 +97,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     room = fit(open_files_limit(), settings.web_threads)
     app.extensions["connection_loop"] = ConnectionLoop(reader, JobEvents(redis), room.parked)
     app.extensions["bucket_reader"] = BucketReader(redis, buckets)
-    app.extensions["admin"] = Admin(settings.admin_password)
+    admin = _admin(redis, settings.admin_password, is_admin)
+    app.extensions["admin"] = admin
     errors.init_app(app)
     page_security.init_app(app)
     counted = metrics.init_app(app, redis, catalog)
@@ -101,7 +111,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     live_routes.init_app(
         app, redis, connect(limits_url, timeout=WEB_REPLY_SECONDS), settings.keep_seconds
     )
-    if settings.admin_password:
+    login_routes.init_app(app)
+    if admin.exists:
         changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
         dashboard.init_app(app, connect(url, timeout=WEB_REPLY_SECONDS), changes)
     for blueprint in _blueprints_of(catalog):
@@ -123,12 +134,17 @@ def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMet
         ipv6_prefix=settings.ipv6_prefix,
         deadline=settings.door_deadline,
         web_processes=settings.web_processes,
-        is_admin=lambda: is_admin(request),
+        is_admin=lambda: is_admin_asking(request),
         on_decision=counted.count_decision,
     )
     for name in door.rule_names():
         counted.know_rule(name)
     return door
+
+
+def _admin(redis: Redis, password: str | None, login: IsAdmin | None) -> Admin:
+    sessions = Sessions(redis, password) if password is not None else None
+    return Admin(password, sessions, login)
 
 
 def _publish(redis: Redis, buckets: BucketFile) -> None:

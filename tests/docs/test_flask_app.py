@@ -48,6 +48,22 @@ def test_a_view_has_a_limit_of_its_own(client):
     assert client.get("/search").status_code == 200
 
 
+def test_staff_has_the_pages_of_spigot(monkeypatch):
+    monkeypatch.setenv("REDIS_URL", "unix:///nobody.sock")
+    from pages import app
+
+    @app.get("/login")
+    def login():
+        from flask import session
+        session["staff"] = True
+        return ""
+
+    client = app.test_client()
+    assert client.get("/admin").status_code == 403
+    client.get("/login")
+    assert client.get("/admin").status_code == 303
+
+
 def test_staff_is_not_limited():
     @staff_app.get("/login")
     def login():
@@ -73,7 +89,7 @@ def test_a_full_bucket_says_when_to_come_back(client, monkeypatch):
 def folder(tmp_path, redis_url):
     """The files of the page in a folder, on the server of this test run."""
     names = write_files(PAGE, tmp_path)
-    assert len(names) == 8
+    assert len(names) == 9
     env = tmp_path / ".env"
     env.write_text(env.read_text().replace("redis://127.0.0.1:6379/0", redis_url))
     return tmp_path
@@ -91,7 +107,7 @@ def test_what_the_page_shows_works_in_memory(folder):
         command, cwd=folder, env=environment(folder), capture_output=True, text=True
     )
 
-    assert "4 passed" in done.stdout, done.stdout
+    assert "5 passed" in done.stdout, done.stdout
 
 
 @contextmanager

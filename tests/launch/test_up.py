@@ -12,6 +12,8 @@ from urllib.request import urlopen
 import pytest
 from redis import Redis
 
+from spigot.launch.admin_password import kept_password
+from spigot.launch.web_url import find_web_url
 from spigot.runtime.listening_socket import free_port, listen
 from tests.support.command_line import run_spigot
 from tests.support.processes import descendants, is_alive, run_script, wait_for
@@ -108,6 +110,17 @@ def test_web_and_workers_are_told_the_server_and_the_password(notes):
         assert f"password {password})" in up.text
         with Redis.from_url(url) as redis:
             assert redis.ping()
+
+
+def test_the_password_is_kept_from_one_start_to_the_next(notes):
+    passwords = set()
+    for _ in range(2):
+        with running() as up:
+            passwords |= set(re.findall(r"password (\S{16})\)", up.text))
+            assert find_web_url(Path("data")) == f"http://127.0.0.1:{os.environ['PORT']}"
+            up.terminate()
+            assert up.wait(20) == 0
+    assert passwords == {kept_password(Path("data"))}
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGINT, signal.SIGTERM])

@@ -102,6 +102,16 @@ def idempotency(key: str) -> str:
     return f"{PREFIX}idempotency:{key}"
 
 
+def session(digest: str) -> str:
+    """String: there while a session of the admin goes on."""
+    return f"{PREFIX}session:{digest}"
+
+
+def login_link(digest: str) -> str:
+    """String: there until a link that logs the admin in is spent or too old."""
+    return f"{PREFIX}login_link:{digest}"
+
+
 def buckets() -> str:
     """Set: the names of all buckets."""
     return f"{PREFIX}buckets"

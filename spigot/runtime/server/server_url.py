@@ -5,15 +5,13 @@ locked for as long as that server or its ``spigot up`` lives, and the lock goes 
 after SIGKILL: a file that is not locked is left over from an earlier run.
 """
 
-import fcntl
-import os
 import re
-import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.locked_file import FileInUseError, LockedFile, read_locked
 from spigot.runtime.server_address import with_password
 from spigot.runtime.settings import Settings
 
@@ -62,15 +60,17 @@ class ServerUrlFile:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._file = -1
+        self._file = LockedFile(data_dir / FILENAME)
 
     def __enter__(self) -> Self:
         try:
             self._data_dir.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._data_dir / FILENAME, os.O_RDWR | os.O_CREAT, 0o600)
-            self._lock()
-            os.fchmod(self._file, 0o600)
-            self._write(f"{os.getpid()}\n")
+            self._file.open(TAKEOVER_SECONDS)
+        except FileInUseError as error:
+            raise DataDirError(
+                f"another spigot up (process {error.owner}) runs on {self._data_dir}: stop it, or "
+                "set SPIGOT_DATA_DIR to another folder"
+            ) from error
         except OSError as error:
             raise DataDirError(
                 f"SPIGOT_DATA_DIR={self._data_dir} cannot be used: {error.strerror}"
@@ -83,60 +83,30 @@ class ServerUrlFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        os.ftruncate(self._file, 0)
-        os.close(self._file)
+        self._file.close()
 
     def fileno(self) -> int:
         """Return the descriptor that holds the lock."""
-        return self._file
+        return self._file.fileno()
 
     def publish(self, url: str) -> None:
         """Let the other commands find the server at ``url``."""
-        self._write(f"{os.getpid()}\n{url}\n")
-
-    def _lock(self) -> None:
-        deadline = time.monotonic() + TAKEOVER_SECONDS
-        while not _try_lock(self._file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                owner = os.pread(self._file, 100, 0).split(b"\n")[0].decode() or "unknown"
-                os.close(self._file)
-                raise DataDirError(
-                    f"another spigot up (process {owner}) runs on {self._data_dir}: stop it, or "
-                    "set SPIGOT_DATA_DIR to another folder"
-                )
-            time.sleep(0.02)
-
-    def _write(self, text: str) -> None:
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, text.encode(), 0)
+        self._file.write(url)
 
 
 def _url_left_in(path: Path) -> str:
-    lines = _read_if_locked(path)
-    if lines is None:
-        raise NoServerError(
-            f"no server: set REDIS_URL, or run `spigot up` with SPIGOT_DATA_DIR={path.parent}"
-        )
-    if len(lines) < 2:
-        raise NoServerError(f"no server yet: spigot up (process {lines[0]}) is starting; try again")
-    return lines[1]
-
-
-def _read_if_locked(path: Path) -> list[str] | None:
     try:
-        with path.open() as file:
-            return None if _try_lock(file.fileno(), fcntl.LOCK_SH) else file.read().splitlines()
-    except FileNotFoundError:
-        return None
+        left = read_locked(path)
     except OSError as error:
         raise NoServerError(
             f"no server: {path} cannot be read: {error.strerror}; set REDIS_URL"
         ) from error
-
-
-def _try_lock(file: int, kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    if left is None:
+        raise NoServerError(
+            f"no server: set REDIS_URL, or run `spigot up` with SPIGOT_DATA_DIR={path.parent}"
+        )
+    if not left.text:
+        raise NoServerError(
+            f"no server yet: spigot up (process {left.owner}) is starting; try again"
+        )
+    return left.text

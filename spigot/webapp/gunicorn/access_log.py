@@ -12,6 +12,9 @@ from spigot.webapp.http.request_ids import JOB_ID, REQUEST_ID
 QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 """Asked every few seconds by machines; logged only if they are answered with an error."""
 
+SECRET = "/open/"
+"""Beginning of addresses that are secrets: links that log the admin in."""
+
 IDS = {"request_id": REQUEST_ID, "job_id": JOB_ID}
 
 
@@ -28,8 +31,10 @@ class GunicornLog(Logger):  # type: ignore[misc]  # gunicorn has no annotations
         self.error_log.propagate = self.access_log.propagate = True
 
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
-        """Log one request, without its query: that may hold secrets."""
+        """Log one request, without its query, which may hold secrets, unless its path is one."""
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        if SECRET in path:
+            return
         status = int(str(resp.status).split(maxsplit=1)[0])
         level = logging.DEBUG if path in QUIET and status < 400 else logging.INFO
         seconds = request_time.total_seconds()

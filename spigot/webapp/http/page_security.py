@@ -12,7 +12,7 @@ POLICY = {
     "img-src": "'self'",
     "connect-src": "'self'",
     "base-uri": "'none'",
-    "form-action": "'none'",
+    "form-action": "'self'",
     "frame-ancestors": "'none'",
 }
 

@@ -19,7 +19,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from redis import Redis
 
-from spigot.webapp.http.admin import Admin, is_admin, require_admin
+from spigot.webapp.http.admin import Admin, has_session, is_admin, require_admin
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.page_security import secure_page
 
@@ -46,7 +46,12 @@ def init_app(app: Flask, redis: Redis, limits_redis: Redis, keep_seconds: int) -
 def page() -> ResponseReturnValue:
     """Show what is in the buckets, as it changes."""
     admin: Admin = current_app.extensions["admin"]
-    text = render_template("live.html", is_admin=is_admin(request), has_admin=admin.exists)
+    text = render_template(
+        "live.html",
+        is_admin=is_admin(request),
+        has_session=has_session(request),
+        has_password=admin.has_password,
+    )
     response = secure_page(Response(text, mimetype="text/html"))
     response.headers["Cache-Control"] = "no-store"  # strangers and the admin see different pages
     return response

@@ -1,10 +1,11 @@
 import base64
 
 import pytest
-from flask import Blueprint, request
+from flask import Blueprint, g, request
 
 from spigot import create_app
 from spigot.webapp.http.admin import is_admin, require_admin
+from spigot.webapp.http.sessions import Sessions
 from tests.support.problem_check import is_problem
 
 PASSWORD = "pass:wörd"
@@ -81,3 +82,57 @@ def test_without_a_password_admin_routes_do_not_exist(client_with, headers):
 )
 def test_open_routes_know_the_admin(client_with, password, headers, expected):
     assert client_with(password).get("/open", headers=headers).json == {"admin": expected}
+
+
+class TestLoginOfTheApplication:
+    @pytest.fixture
+    def client(self, server, settings):
+        app = create_app(
+            settings(admin_password=PASSWORD),
+            is_admin=lambda request: request.headers.get("X-User") == "boss",
+        )
+        app.add_url_rule("/open-to-all", view_func=lambda: {"admin": is_admin(request)})
+        return app.test_client()
+
+    def test_who_it_says_is_the_admin(self, client):
+        boss = {"X-User": "boss"}
+
+        assert client.get("/open-to-all", headers=boss).json == {"admin": True}
+        assert client.get("/admin", headers=boss).status_code == 303
+        assert client.get("/rq/", headers=boss).status_code == 200
+
+    @pytest.mark.parametrize("headers", [{}, {"X-User": "clerk"}, RIGHT])
+    def test_everybody_else_is_refused_and_not_asked_for_a_password(self, client, headers):
+        for path in ("/admin", "/rq/", "/api/activity"):
+            response = client.get(path, headers=headers)
+
+            assert is_problem(response, 403)
+            assert "WWW-Authenticate" not in response.headers
+        assert "/admin" not in client.get("/").text
+
+    def test_a_page_of_another_site_changes_nothing(self, client):
+        headers = {"X-User": "boss", "Sec-Fetch-Site": "cross-site"}
+
+        answer = client.patch("/buckets/default", json={"paused": True}, headers=headers)
+
+        assert is_problem(answer, 403)
+
+    def test_it_has_no_links(self, client, server):
+        link = Sessions(server, PASSWORD).make_link()
+
+        assert is_problem(client.get(f"/open/{link}"), 404)
+
+    def test_it_may_come_to_another_answer_later_in_the_request(self, server, settings):
+        app = create_app(settings(), is_admin=lambda request: "user" in g)
+        app.before_request(lambda: setattr(g, "user", "boss"))
+
+        assert app.test_client().get("/admin").status_code == 303
+
+    def test_a_fault_of_it_lets_nobody_in(self, server, settings):
+        app = create_app(settings(), is_admin=lambda request: request.no_such_thing)
+
+        assert is_problem(app.test_client().get("/admin"), 500)
+
+    def test_what_cannot_be_called_is_told_at_the_start(self, server, settings):
+        with pytest.raises(TypeError, match="is_admin must be a function"):
+            create_app(settings(), is_admin=True)
