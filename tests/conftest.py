@@ -1,6 +1,8 @@
 """One private server for the whole run, emptied after each test."""
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,10 @@ from spigot.launch.server_program import find_server_program
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.fleet import Fleet
 from tests.support.servers import own_server
+
+# The tests start hundreds of interpreters: what one has compiled, the others need not.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The same examples in each run: one that fails is the change's fault. A search for new ones is
 # `pytest --hypothesis-profile=search`.

@@ -7,10 +7,11 @@ import tarfile
 import tomllib
 import venv
 import zipfile
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import spigot
 from spigot.runtime.listening_socket import free_port
@@ -51,14 +52,39 @@ def wheel(dist: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the programs of an environment that has the wheel, and what it asks for."""
+    """Folder with the programs of an environment that has the wheel, what it asks for, no more.
+
+    What it asks for is linked from the environment of the tests, not installed once more.
+    """
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, with_pip=True)
-    versions = {dist.name: dist.version for dist in distributions() if dist.name != PROJECT["name"]}
-    constraints = folder / "constraints.txt"
-    constraints.write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))
-    run(folder / "bin" / "pip", "install", "-q", "-c", constraints, wheel, folder=folder)
+    venv.create(folder)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for dist in asked_for(PROJECT["dependencies"]):
+        for name in {file.parts[0] for file in dist.files or () if file.parts[0] != ".."}:
+            if name != "__pycache__":
+                (packages / name).symlink_to(dist.locate_file(name))
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+    run(*pip, "--quiet", "--no-deps", "--no-index", wheel, folder=folder)
     return folder / "bin"
+
+
+def asked_for(lines: list[str]) -> list[Distribution]:
+    """Return the distributions that requirements ask for, and what those ask for in turn."""
+    found: dict[str, Distribution] = {}
+    asked = [(Requirement(line), {""}) for line in lines]
+    while asked:
+        requirement, extras = asked.pop()
+        marker = requirement.marker
+        if marker and not any(marker.evaluate({"extra": extra}) for extra in extras):
+            continue
+        dist = distribution(requirement.name)
+        assert requirement.specifier.contains(dist.version), requirement
+        key = f"{requirement.name}[{','.join(sorted(requirement.extras))}]"
+        if key not in found:
+            found[key] = dist
+            own = {"", *requirement.extras}
+            asked += [(Requirement(line), own) for line in dist.requires or ()]
+    return list({dist.name: dist for dist in found.values()}.values())
 
 
 @pytest.fixture(scope="module")

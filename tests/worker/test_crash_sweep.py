@@ -6,6 +6,7 @@ The places are found by a proxy between the worker and its server, so the sweep 
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
@@ -18,24 +19,23 @@ LIVES_AT_ONCE = 10
 """They mostly wait for leases to run out."""
 
 SERVERS_AT_ONCE = 4
-ONE_QUEUE = ["default"]
-THREE_QUEUES = ["default-high", "default", "default-low"]
+QUEUES: dict[Moment, list[str]] = {
+    "asked": ["default-high", "default", "default-low"],
+    "answered": ["default"],
+}
+"""What the worker serves that is disturbed before a round trip, and before its answer."""
 
 Place = tuple[int, Moment]
-MakeLife = Callable[[int, Moment], JobLife]
-
-both_queues = pytest.mark.parametrize(
-    "queues", [ONE_QUEUE, THREE_QUEUES], ids=["one queue", "three queues"]
-)
+Live = Callable[[Place], tuple[JobLife, list[str]]]
 
 
-def sweep(live: Callable[[Place], tuple[JobLife, list[str]]], at_once: int) -> None:
-    """Live once undisturbed, to count the round trips, and then once for each."""
-    undisturbed, wrong = live((0, "asked"))
-    assert not wrong
-    numbers = range(1, undisturbed.round_trips + 1)
-    places: list[Place] = [(number, "asked") for number in numbers]
-    places += [(number, "answered") for number in numbers]
+def sweep(live: Live, at_once: int) -> None:
+    """Live undisturbed, to count the round trips, and then once for each of them."""
+    places: list[Place] = []
+    for moment in QUEUES:
+        undisturbed, wrong = live((0, moment))
+        assert not wrong
+        places += [(number, moment) for number in range(1, undisturbed.round_trips + 1)]
     begun = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         lives = list(pool.map(live, places))
@@ -48,13 +48,10 @@ def sweep(live: Callable[[Place], tuple[JobLife, list[str]]], at_once: int) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@both_queues
 @pytest.mark.parametrize(
     "deed", ["kill worker", "kill worker and horse", "terminate worker", "cut connection"]
 )
-def test_nothing_is_lost_wherever_the_worker_is_disturbed(
-    deed, queues, fork_server, catalog, tmp_path
-):
+def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, fork_server, catalog, tmp_path):
     databases: SimpleQueue[int] = SimpleQueue()
     for database in range(LIVES_AT_ONCE):
         databases.put(database)
@@ -62,13 +59,12 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(
     with own_server() as server:
 
         def live(place: Place) -> tuple[JobLife, list[str]]:
-            number, moment = place
-            folder, database = tmp_path / f"{number}-{moment}", databases.get()
+            folder, database = folder_of(place, tmp_path), databases.get()
             life = JobLife(
-                server, fork_server, catalog, folder, database, queues, deed, number, moment
+                server, fork_server, catalog, folder, database, QUEUES[place[1]], deed, *place
             )
             try:
-                return life, [f"at {number} {moment}: {problem}" for problem in life.live()]
+                return life, [f"at {folder.name}: {problem}" for problem in life.live()]
             finally:
                 databases.put(database)
 
@@ -77,15 +73,18 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@both_queues
-def test_nothing_is_lost_whenever_the_server_is_killed(queues, fork_server, catalog, tmp_path):
+def test_nothing_is_lost_whenever_the_server_is_killed(fork_server, catalog, tmp_path):
     def live(place: Place) -> tuple[JobLife, list[str]]:
-        number, moment = place
-        folder = tmp_path / f"{number}-{moment}"
+        folder = folder_of(place, tmp_path)
         with own_server(durable=True) as server:
             life = JobLife(
-                server, fork_server, catalog, folder, 0, queues, "restart server", number, moment
+                server, fork_server, catalog, folder, 0, QUEUES[place[1]], "restart server", *place
             )
-            return life, [f"at {number} {moment}: {problem}" for problem in life.live()]
+            return life, [f"at {folder.name}: {problem}" for problem in life.live()]
 
     sweep(live, SERVERS_AT_ONCE)
+
+
+def folder_of(place: Place, folder: Path) -> Path:
+    number, moment = place
+    return folder / f"{number}-{moment}"

@@ -28,7 +28,7 @@ expected-statuses = ["2xx", "3xx", "4xx", 503]  # that a bucket is full is docum
 
 @pytest.mark.parametrize(
     "options",
-    [["--phases", "examples,coverage"], ["--auth", "admin:secret", "--max-examples", "25"]],
+    [["--phases", "examples,coverage"], ["--auth", "admin:secret", "--max-examples", "8"]],
     ids=["stranger", "admin"],
 )
 def test_no_answer_is_outside_of_the_documentation(redis, redis_url, tmp_path, options):
