@@ -31,6 +31,7 @@ HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r"lease: KEYS\[1\]|lease_key\(.*\)",
     "sweep": r"sweep: KEYS\[1\]",
+    "failure": r'group|"spigot:1:failure:" \.\. id',
     "idempotency": r"idempotency: KEYS\[4\]",
     "sought": r"sought: KEYS\[3\]",
     "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',

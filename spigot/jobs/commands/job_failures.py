@@ -3,7 +3,8 @@
 import click
 
 from spigot.jobs.job.completions import bucket_names
-from spigot.jobs.job.failures import FailureGroup, FailureReader
+from spigot.jobs.job.failures import FailureGroup, FailureIndex
+from spigot.jobs.job.listing import JobLister
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, cell, from_now, print_json, print_table, printable
 
@@ -17,17 +18,17 @@ HEAD = ("COUNT", "FIRST", "LAST", "ERROR", "PLACE", "TYPE")
 @click.option("--traceback", is_flag=True, help="Show a traceback of each group.")
 @as_json
 def failures(bucket: str | None, traceback: bool, as_json: bool) -> None:
-    """Show what fails: the last 1000 failed jobs, grouped by error and place."""
-    found = FailureReader(connect_to_server(), load_settings().keep_seconds).read(bucket)
+    """Show what fails, grouped by error and place, the last failure first."""
+    redis = connect_to_server()
+    if bucket is not None:
+        JobLister(redis, load_settings().keep_seconds).bucket_names(bucket)  # or there is none
+    groups = FailureIndex(redis).read(bucket, tracebacks=traceback or as_json)
     if as_json:
-        groups = [group.to_json() for group in found.groups]
-        print_json({"failures": groups, "jobs": found.jobs, "total": found.total})
+        print_json({"failures": [group.to_json() for group in groups]})
         return
-    print_table(HEAD, [_row(group) for group in found.groups], elastic={3, 4, 5})
-    if found.jobs < found.total:
-        click.echo(f"the last {found.jobs} of {found.total} failed jobs")
+    print_table(HEAD, [_row(group) for group in groups], elastic={3, 4, 5})
     if traceback:
-        for group in found.groups:
+        for group in groups:
             _print_traceback(group)
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,19 +67,6 @@ class JobDetailsReader:
             worker=worker.decode("utf-8", "replace") if worker else None,
         )
 
-    def read_tracebacks(self, job_ids: Iterable[str]) -> list[str | None]:
-        """Return how each of these jobs failed last, in one round trip.
-
-        Raises:
-            redis.RedisError: The server did not answer.
-        """
-        with self._redis.pipeline(transaction=False) as pipeline:
-            for job_id in job_ids:
-                pipeline.xrevrange(f"rq:results:{job_id}", count=1)
-            replies = pipeline.execute(raise_on_error=False)
-        lists = (_unless_spoilt(reply, []) for reply in replies)
-        return [_traceback(results[0][1]) if results else None for results in lists]
-
 
 def _unless_spoilt(reply: Any, otherwise: list[Any]) -> Any:
     """Return the reply; ``otherwise`` if the key holds something else."""
@@ -101,10 +87,14 @@ def _payload(data: bytes | None, hidden: bytes | None, *, is_ours: bool) -> Any:
     return shown if is_ours or not args else {"args": args, "kwargs": shown}
 
 
-def _traceback(result: dict[bytes, bytes]) -> str | None:
-    if result.get(b"type") not in (FAILED, RETRIED) or not result.get(b"exc_string"):
-        return None
+def readable_trace(stored: bytes | None) -> str | None:
+    """Return a traceback that is kept as RQ keeps it; None if there is none that can be read."""
     try:
-        return zlib.decompress(base64.b64decode(result[b"exc_string"])).decode("utf-8", "replace")
-    except (zlib.error, ValueError):  # not as RQ keeps it
+        return zlib.decompress(base64.b64decode(stored or b"")).decode("utf-8", "replace")
+    except (zlib.error, ValueError):
         return None
+
+
+def _traceback(result: dict[bytes, bytes]) -> str | None:
+    raised = result.get(b"type") in (FAILED, RETRIED)
+    return readable_trace(result.get(b"exc_string")) if raised else None

@@ -1,144 +1,123 @@
-"""Groups the jobs that failed by error and place, so that a hundred failures are three lines."""
+"""What fails: an index of groups, by bucket, error and place, kept where jobs end.
 
-import re
+A hundred failures are one group of a hundred. The scripts that end jobs write it
+(``failures.lua``), so that reading it costs the same however many jobs have failed.
+"""
+
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis import Redis
 
-from .details import JobDetailsReader
-from .listing import JobLister
-from .state import JobState
+from spigot.jobs.store import keys
+from spigot.jobs.store.stored_values import stored_int, stored_text, unless_spoilt
+from spigot.jobs.store.times import utc_text
 
-MOST_JOBS = 1000
-"""Failed jobs that are looked at, those that failed last."""
+from .details import readable_trace
 
-AT_ONCE = 100
-"""Tracebacks that are read in one round trip."""
-
-FRAME = re.compile(
-    r'^[ |]*File "(?P<file>[^"\n]*)", line (?P<line>\d+), in (?P<function>.*)$', re.M
-)
-BEGINNING = "Traceback (most recent call last):"
-FOREIGN = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]|^<")
-"""Where frames lie that are no code of the application."""
+FIELDS = ("bucket", "error", "place", "types", "count", "first_us", "last_us", "message", "job")
 
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Jobs that failed with the same error at the same place.
+    """Jobs of one bucket that failed with the same error at the same place.
 
     Attributes:
-        error: Name of the exception, or of what ended the job.
+        id: Of the group: 16 hexadecimal digits.
+        bucket: The bucket.
+        error: Name of the exception, or of what ended the job (``Abandoned``, ``Refused``).
         place: ``FILE:LINE in FUNCTION`` of the application's last frame; None if nothing was
             raised.
-        count: Jobs.
-        types: Their job types.
-        first_at: When the first of them failed, as RFC 3339; None if nobody noted it.
-        last_at: When the last of them failed.
-        message: Error of the job that failed last.
-        job: Its id.
-        traceback: Of that job.
+        count: Failures, whatever became of their jobs since.
+        types: The job types.
+        first_at: When the first of them was, as RFC 3339.
+        last_at: When the last was.
+        message: Error of the last.
+        job: The id of its job.
+        traceback: Of the last; None if it was not asked for, or there is none.
     """
 
+    id: str
+    bucket: str
     error: str
     place: str | None
     count: int
     types: list[str]
     first_at: str | None
     last_at: str | None
-    message: str | None
+    message: str
     job: str
-    traceback: str | None
+    traceback: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields."""
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """What was found.
+class FailureIndex:
+    """Reads the groups: 1,000 at most, each for ``SPIGOT_KEEP_SECONDS`` after its last failure.
 
-    Attributes:
-        groups: The one that failed last first.
-        jobs: How many failed jobs were looked at.
-        total: How many there are.
-    """
-
-    groups: list[FailureGroup]
-    jobs: int
-    total: int
-
-
-class FailureReader:
-    """Reads the failed jobs, the last ``MOST_JOBS`` of them, as long as they are kept.
+    All methods may raise ``redis.RedisError``.
 
     Args:
         redis: Connection to the server of the queue side.
-        keep_seconds: How long ended jobs are kept.
     """
 
-    def __init__(self, redis: Redis, keep_seconds: int) -> None:
-        self._lister = JobLister(redis, keep_seconds)
-        self._details = JobDetailsReader(redis)
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
 
-    def read(self, bucket: str | None = None) -> Failures:
-        """Return the groups.
+    def read(self, bucket: str | None = None, *, tracebacks: bool = False) -> list[FailureGroup]:
+        """Return the groups, the one that failed last first.
 
         Args:
-            bucket: Only its jobs; None: those of all.
-
-        Raises:
-            UnknownBucketError: There is no such bucket.
-            redis.RedisError: The server did not answer.
+            bucket: Only its groups; None: those of all.
+            tracebacks: Whether to read one traceback of each group.
         """
-        buckets = self._lister.bucket_names(bucket)
-        page = self._lister.page(["failed"], buckets, limit=MOST_JOBS)
-        groups: dict[tuple[str, str | None], list[tuple[JobState, str | None]]] = {}
-        for job, traceback in zip(page.jobs, self._tracebacks(page.jobs), strict=True):
-            key = (_error_name(job.error), place_of(traceback))
-            groups.setdefault(key, []).append((job, traceback))
-        found = [_group(*key, members) for key, members in groups.items()]
-        found.sort(key=lambda group: group.last_at or "", reverse=True)
-        return Failures(found, len(page.jobs), page.total)
+        found = unless_spoilt(lambda: self._redis.zrange(keys.failures(), 0, -1, desc=True), [])
+        ids = [stored_text(name) for name in found]
+        groups = self._read(ids, tracebacks=tracebacks)
+        return [group for group in groups if bucket in (None, group.bucket)]
 
-    def _tracebacks(self, jobs: Sequence[JobState]) -> list[str | None]:
-        found: list[str | None] = []
-        for start in range(0, len(jobs), AT_ONCE):
-            ids = [job.id for job in jobs[start : start + AT_ONCE]]
-            found += self._details.read_tracebacks(ids)
-        return found
+    def find(self, group_id: str) -> FailureGroup | None:
+        """Return a group with its traceback; None if there is none of that id."""
+        return next(iter(self._read([group_id], tracebacks=True)), None)
 
+    def forget(self, group_id: str) -> bool:
+        """Take a group out; its jobs stay failed. Return whether it was there."""
+        with self._redis.pipeline() as batch:
+            batch.zrem(keys.failures(), group_id)
+            batch.delete(keys.failure(group_id))
+            return any(batch.execute())
 
-def place_of(traceback: str | None) -> str | None:
-    """Return the application's last frame; the last of all if none is the application's."""
-    frames = list(FRAME.finditer((traceback or "").rpartition(BEGINNING)[2]))
-    if not frames:
-        return None
-    own = [frame for frame in frames if not FOREIGN.search(frame["file"])]
-    frame = (own or frames)[-1]
-    return f"{frame['file']}:{frame['line']} in {frame['function']}"
-
-
-def _error_name(error: str | None) -> str:
-    return (error or "").partition(":")[0].strip() or "unknown"
+    def _read(self, ids: Sequence[str], *, tracebacks: bool) -> Iterable[FailureGroup]:
+        fields = (*FIELDS, "trace") if tracebacks else FIELDS
+        with self._redis.pipeline(transaction=False) as batch:
+            for group_id in ids:
+                batch.hmget(keys.failure(group_id), fields)
+            replies = batch.execute(raise_on_error=False)
+        for group_id, values in zip(ids, replies, strict=True):
+            if isinstance(values, list) and values[0] is not None:
+                yield _group(group_id, values)
 
 
-def _group(
-    error: str, place: str | None, members: Iterable[tuple[JobState, str | None]]
-) -> FailureGroup:
-    ordered = sorted(members, key=lambda member: member[0].ended_at or "")
-    last, traceback = ordered[-1]
+def _group(group_id: str, values: Sequence[bytes | None]) -> FailureGroup:
+    texts = dict(zip(FIELDS, (stored_text(value or b"") for value in values), strict=False))
     return FailureGroup(
-        error=error,
-        place=place,
-        count=len(ordered),
-        types=sorted({job.type for job, _ in ordered}),
-        first_at=ordered[0][0].ended_at,
-        last_at=last.ended_at,
-        message=last.error,
-        job=last.id,
-        traceback=traceback,
+        id=group_id,
+        bucket=texts["bucket"],
+        error=texts["error"],
+        place=texts["place"] or None,
+        count=stored_int(texts["count"]),
+        types=sorted(texts["types"].split("\n")),
+        first_at=_moment(texts["first_us"]),
+        last_at=_moment(texts["last_us"]),
+        message=texts["message"],
+        job=texts["job"],
+        traceback=readable_trace(values[-1]) if len(values) > len(FIELDS) else None,
     )
+
+
+def _moment(text: str) -> str | None:
+    us = stored_int(text)
+    return utc_text(us) if us > 0 else None

@@ -102,6 +102,16 @@ def idempotency(key: str) -> str:
     return f"{PREFIX}idempotency:{key}"
 
 
+def failures() -> str:
+    """Sorted set: ids of groups of failures, by the millisecond of the last failure."""
+    return f"{PREFIX}failures"
+
+
+def failure(group_id: str) -> str:
+    """Hash: one group of failures (``failures.lua`` writes it)."""
+    return f"{PREFIX}failure:{group_id}"
+
+
 def session(digest: str) -> str:
     """String: there while a session of the admin goes on."""
     return f"{PREFIX}session:{digest}"

@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals
+-- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 
@@ -17,6 +17,7 @@ ARGV[9] bucket      name
 ARGV[10] progress   JSON of what the function reported last; "" for none
 ARGV[11] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
 ARGV[12] late_us    how long after its slot the function was called; "" if that is unknown
+ARGV[13] place      where the application raised the error; "" if finished, or if it raised none
 
 Returns {line for the result log, 1 if jobs depend on this one else 0}, the same again when it
 is called again before the line is logged, or {} if the lease is gone: then nothing was changed
@@ -109,6 +110,7 @@ local line = log_line(entry)
 arrive(lease, fate)
 leave_attempt(lease, fate)
 count_end(entry)
+if FAILED[status] and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
 count_for_rq(lease)
 local known = try("HMGET", bucket_key(lease.bucket), "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
 learn_run_time(lease, known[1])

@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals
+-- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
 --[[
 End an attempt whose job is to run again: at once from the head of its queue, or later; or not
 at all, if the job was cancelled or deleted meanwhile.
@@ -108,6 +108,7 @@ local line = status ~= "" and log_line(entry) or ""
 arrive(lease, fate)
 leave_attempt(lease, fate)
 if status ~= "" then count_end(entry) end
+if FAILED[status] then note_failure(entry, "", trace, keep_s) end
 if not fate and status ~= "abandoned" and status ~= "refused" then
   count_attempt(lease)
   wake(bucket) -- there may be a job to start before the poller's next look

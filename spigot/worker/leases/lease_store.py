@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from redis import Redis
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
+from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.times import clock_argument
@@ -69,6 +70,7 @@ class LeaseStore:
                 report.progress,
                 clock_argument(now_us),
                 report.late,
+                place_of(report.trace) or "",
             ],
         )
         return Ended.from_reply(reply)

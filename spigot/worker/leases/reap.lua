@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, lease_times, polling, result_log, job_moves, survey
+-- requires: times, bucket, attempts, bucket_stats, job_end, lease_times, polling, result_log, job_moves, survey, failures
 --[[
 Give the jobs of silent workers back, and pick up what dead workers left undone.
 
@@ -59,6 +59,7 @@ local function reap(lease)
   leave_attempt(lease, fate)
   tell(token, line)
   count_end(entry)
+  if FAILED[status] then note_failure(entry, "", trace, keep_s) end
   if status ~= "reaped" then return end
   if lease.pool then return suspect(lease.job) end
   add(RQ_JOB .. lease.job, "spigot_reaps", 1)

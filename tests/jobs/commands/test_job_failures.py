@@ -2,11 +2,12 @@ import json
 
 import pytest
 
-from spigot.jobs.job import failures
-from spigot.jobs.job.failures import place_of
+from spigot.jobs.job.failure_place import place_of
+from spigot.jobs.job.failures import FailureIndex
+from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
-from tests.support.clocked_bucket import ClockedBucket
+from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket
 from tests.support.command_line import run_spigot
 from tests.support.round_trips import counted_round_trips
 
@@ -57,7 +58,7 @@ def test_groups_by_error_and_place(failed):
         ("TimeoutError", "/srv/shop/pay.py:7 in charge", 2),
         ("KeyError", "/srv/shop/pay.py:7 in charge", 1),
     ]
-    assert (shown["jobs"], shown["total"]) == (4, 4)
+    assert {group["bucket"] for group in shown["failures"]} == {"default"}
 
 
 def test_tells_the_first_and_the_last_and_shows_the_last(failed):
@@ -91,22 +92,107 @@ def test_prints_tracebacks_that_do_not_steer_the_terminal(failed):
 
 
 def test_of_one_bucket(failed):
-    assert read("--bucket", "default")["jobs"] == 4
+    assert len(read("--bucket", "default")["failures"]) == 3
     result = run("--bucket", "other")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
 
 
-def test_looks_at_the_last_jobs_and_says_so(failed, monkeypatch):
-    monkeypatch.setattr(failures, "MOST_JOBS", 2)
+def test_a_failure_counts_whatever_becomes_of_its_job(failed, redis):
+    JobRequeuer(redis).requeue("a", now_us=failed.now_us)
+    redis.delete(keys.job("c"), keys.results("c"))
 
-    assert [group["job"] for group in read()["failures"]] == ["d", "c"]
-    assert run().stdout.endswith("the last 2 of 4 failed jobs\n")
+    group = read()["failures"][1]
+
+    assert (group["count"], group["job"]) == (2, "c")
+    assert group["traceback"].endswith("TimeoutError: after 5 s\n")
 
 
-def test_a_result_that_somebody_else_spoilt_has_no_place(failed, redis):
-    redis.set(keys.results("d"), "odd")
+def test_a_job_knows_its_group_until_it_is_requeued(failed, redis):
+    group = next(group for group in FailureIndex(redis).read() if group.count == 2)
 
-    assert read()["failures"][0]["place"] is None
+    assert redis.hget(keys.job("a"), "spigot_failure").decode() == group.id
+    JobRequeuer(redis).requeue("a", now_us=failed.now_us)
+    assert redis.hget(keys.job("a"), "spigot_failure") is None
+
+
+def test_a_group_can_be_found_and_forgotten(failed, redis):
+    index = FailureIndex(redis)
+    group = index.read()[1]
+    assert group.traceback is None
+    assert index.find(group.id).traceback.endswith("TimeoutError: after 5 s\n")
+
+    assert index.forget(group.id)
+
+    assert index.find(group.id) is None
+    assert [left.job for left in index.read()] == ["d", "b"]
+    assert not index.forget(group.id)
+    assert failed.read("a").status == "failed"
+
+
+def test_there_are_at_most_a_thousand_groups_and_those_that_failed_last_are_kept(bucket, redis):
+    old = {f"{number:016x}": number for number in range(1000)}
+    redis.zadd(keys.failures(), {name: bucket.now_us // 1000 - 1000 + n for name, n in old.items()})
+    redis.hset(keys.failure(f"{0:016x}"), "bucket", "default")
+
+    fail(bucket, "a", "KeyError: 'x'")
+
+    assert redis.zcard(keys.failures()) == 1000
+    assert redis.zscore(keys.failures(), f"{0:016x}") is None
+    assert not redis.exists(keys.failure(f"{0:016x}"))
+    assert [group.job for group in FailureIndex(redis).read()] == ["a"]
+
+
+def test_groups_go_some_time_after_their_last_failure(failed, redis):
+    (group, *_) = FailureIndex(redis).read()
+    for key in (keys.failures(), keys.failure(group.id)):
+        assert KEEP_SECONDS - 10 < redis.ttl(key) <= KEEP_SECONDS
+
+    failed.sleep(KEEP_SECONDS + 1)
+    fail(failed, "late", "OSError: late")
+
+    assert redis.zcard(keys.failures()) == 1
+
+
+def test_a_job_that_was_deleted_while_it_ran_fails_in_no_group(bucket, redis):
+    bucket.enqueue("a")
+    claim = bucket.claim()
+    redis.delete(keys.job("a"))
+
+    bucket.fail(claim)
+
+    assert FailureIndex(redis).read() == []
+    assert not redis.exists(keys.job("a"))
+
+
+def test_a_retry_is_no_failure(bucket):
+    bucket.enqueue("a", "retried")
+    bucket.retry(bucket.claim(), 1)
+
+    assert read()["failures"] == []
+
+
+def test_jobs_of_dead_workers_are_a_group_of_their_own(bucket):
+    bucket.enqueue("a")
+    for _ in range(3):
+        bucket.claim()
+        bucket.reap_until_silent()
+
+    (group,) = read()["failures"]
+    assert (group["error"], group["place"], group["count"]) == ("Abandoned", None, 1)
+    assert group["message"].startswith("Abandoned: 3 workers died")
+
+
+@pytest.mark.parametrize("name", [keys.failures(), "group"])
+def test_a_key_that_somebody_else_wrote_stops_nothing(failed, redis, name):
+    group = FailureIndex(redis).read()[0]
+    key = keys.failure(group.id) if name == "group" else name
+    redis.delete(key)
+    redis.set(key, "odd")
+
+    fail(failed, "e", "KeyError: 'x'", line=8)
+
+    assert failed.read("waiting").status == "failed"
+    assert run().exit_code == 0
 
 
 def test_what_was_raised_nowhere_has_no_place(bucket):
@@ -147,6 +233,7 @@ def test_costs_as_many_round_trips_with_more_jobs(bucket):
             "/usr/lib/python3.11/json.py:5 in loads",
         ),
         ('  |   File "/srv/a.py", line 5, in <lambda>', "/srv/a.py:5 in <lambda>"),
+        (f'  File "/{"a" * 400}.py", line 5, in f', f"{'a' * 290}.py:5 in f"),
     ],
 )
 def test_the_place_is_the_applications_last_frame(traceback, place):

@@ -25,7 +25,8 @@ local function let_wait_again(id, queue, now_us)
 
   redis.call("PERSIST", job)
   restore_retries(job)
-  redis.call("HDEL", job, "started_at", "ended_at", "spigot_error", "spigot_progress")
+  redis.call("HDEL", job, "started_at", "ended_at", "spigot_error", "spigot_progress",
+    "spigot_failure")
   redis.call("HSET", job, "enqueued_at", utc_text(now_us), "spigot_enqueued_us", now_us)
   to_queue(id, queue)
   lenient("ZREM", "rq:failed:" .. queue, id)
