@@ -6,7 +6,7 @@ import pty
 
 import pytest
 
-from tests.support.processes import run_script
+from tests.support.warm_python import warm_python
 
 SCRIPT = """
 import logging, sys, warnings
@@ -23,29 +23,28 @@ warnings.warn("look out")
 
 @pytest.mark.parametrize("log_format", ["json", "auto"])
 def test_every_line_is_json_where_no_terminal_is(log_format: str) -> None:
-    with run_script(SCRIPT, log_format) as process:
-        output, errors = process.communicate(timeout=20)
+    ended = warm_python().run("-c", SCRIPT, log_format)
 
-    lines = [json.loads(line) for line in errors.splitlines()]
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
     assert [line["message"] for line in lines[:2]] == ["ours", "warning of RQ"]
     assert "look out" in lines[2]["message"]
     assert len(lines) == 3
-    assert output == ""
+    assert ended.stdout == ""
 
 
 def test_lines_are_text_if_that_is_wanted() -> None:
-    with run_script(SCRIPT, "text") as process:
-        _, errors = process.communicate(timeout=20)
+    ended = warm_python().run("-c", SCRIPT, "text")
 
-    assert errors.splitlines()[0].endswith("INFO jobs: ours")
+    assert ended.stderr.splitlines()[0].endswith("INFO jobs: ours")
 
 
 def test_lines_are_text_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
-    script = f"import os; os.dup2({theirs}, 2)\n" + SCRIPT
-    with run_script(script, "auto", pass_fds=[theirs]) as process:
-        process.communicate(timeout=20)
+    with (
+        open(theirs, "wb", buffering=0) as terminal,
+        warm_python().start("-c", SCRIPT, "auto", errors=terminal) as process,
+    ):
+        assert process.wait() == 0
 
     assert os.read(ours, 4096).decode().splitlines()[0].endswith("INFO jobs: ours")
     os.close(ours)
-    os.close(theirs)

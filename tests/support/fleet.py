@@ -6,7 +6,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 
 from .processes import wait_for, whole_lines
+from .warm_python import WarmProcess, warm_python
 
 ROOT = Path(__file__).parents[2]
 APP = "tests.support.outcome_app"
@@ -31,7 +31,7 @@ APP = "tests.support.outcome_app"
 class Web:
     """A running API."""
 
-    process: subprocess.Popen[bytes]
+    process: WarmProcess
     host: str
     port: int
 
@@ -62,12 +62,14 @@ class Fleet:
         folder: Of their files; nobody else uses it.
         rate: Of the bucket ``default``.
         settings: Further environment variables.
+        open_files: How many each process may open; 0 for as many as the tests.
     """
 
     url: str
     folder: Path
     rate: str = "100/s"
     settings: dict[str, str] = field(default_factory=dict)
+    open_files: int = 0
 
     def __post_init__(self) -> None:
         self.set_rate(self.rate)
@@ -90,16 +92,15 @@ class Fleet:
         }
 
     @contextmanager
-    def run(self, *command: str, stop: int = signal.SIGTERM) -> Iterator[subprocess.Popen[bytes]]:
+    def run(self, *command: str, stop: int = signal.SIGTERM) -> Iterator[WarmProcess]:
         """Run ``spigot COMMAND`` in the background; its output is in the folder."""
         output = (self.folder / f"{command[0]}.out").open("ab")
         with (
             output,
-            subprocess.Popen(
-                [sys.executable, "-m", "spigot", *command],
-                env=self.environment, cwd=self.folder, stdout=output, stderr=output,
+            warm_python().start(
+                "-m", "spigot", *command, output=output, errors=output, **self._place
             ) as process,
-        ):  # fmt: skip
+        ):
             try:
                 yield process
             finally:
@@ -124,13 +125,17 @@ class Fleet:
             host, port = url.split(":")
             yield Web(process, host, int(port))
 
-    def spigot(self, *command: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    def spigot(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """Run ``spigot COMMAND`` to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "spigot", *command],
-            env=self.environment, cwd=self.folder, capture_output=True, text=True, timeout=60,
-            **options,
-        )  # fmt: skip
+        return warm_python().run("-m", "spigot", *command, **self._place)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        return {
+            "environment": self.environment,
+            "folder": self.folder,
+            "open_files": self.open_files,
+        }
 
     def queue(self, redis: Redis) -> JobQueue:
         """Return what the web enqueues with."""

@@ -1,11 +1,11 @@
 """What the tests of processes share: scripts that start children, and whether a process lives."""
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from .warm_python import WarmProcess, warm_python
 
 
 def is_alive(pid: int) -> bool:
@@ -31,16 +31,12 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 @contextmanager
-def run_script(
-    script: str, *arguments: object, pass_fds: Sequence[int] = ()
-) -> Iterator[subprocess.Popen[str]]:
+def run_script(script: str, *arguments: object) -> Iterator[WarmProcess]:
     """Run a Python script whose output the test reads; it ends with the test at the latest.
 
     Like an installed program, it does not import what lies in the current folder.
     """
-    command = [sys.executable, "-P", "-c", script, *map(str, arguments)]
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, pass_fds=pass_fds, **pipes) as process:
+    with warm_python().start("-P", "-c", script, *map(str, arguments)) as process:
         try:
             yield process
         finally:

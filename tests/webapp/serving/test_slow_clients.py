@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import socket
 import time
 from contextlib import ExitStack, suppress
@@ -234,9 +233,8 @@ def test_a_half_sent_body_is_served_before_a_stop(few_threads):
 
 def test_connections_that_do_not_fit_wait_or_are_refused_without_a_fault(few_threads, redis):
     job = few_threads.queue(redis).enqueue("echo", {})
-    with ExitStack() as stack:
-        with few_open_files(160):
-            web = stack.enter_context(few_threads.web())
+    few_threads.open_files = 160
+    with few_threads.web() as web, ExitStack() as stack:
         output = few_threads.folder / "web.out"
         wait_for(lambda: b"waiting clients fit" in output.read_bytes())
         streams = [
@@ -254,26 +252,12 @@ def test_connections_that_do_not_fit_wait_or_are_refused_without_a_fault(few_thr
 
 
 def test_a_limit_that_serves_nobody_is_one_line(few_threads):
-    with few_open_files(60):
-        ended = few_threads.spigot("web", "--port", "0")
+    few_threads.open_files = 60
+    ended = few_threads.spigot("web", "--port", "0")
 
     assert ended.returncode == 1
     assert "a process may open 60 files, which is too few" in ended.stderr
     assert ended.stderr.count("\n") == 1
-
-
-class few_open_files:  # noqa: N801  # reads like a function
-    """Children that are started meanwhile may open few files."""
-
-    def __init__(self, limit):
-        self._limit = limit
-
-    def __enter__(self):
-        self._before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (self._limit, self._before[1]))
-
-    def __exit__(self, *_):
-        resource.setrlimit(resource.RLIMIT_NOFILE, self._before)
 
 
 class Unbuffered:
