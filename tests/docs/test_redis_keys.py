@@ -32,7 +32,7 @@ HASHES = {
     "lease": r"lease: KEYS\[1\]|lease_key\(.*\)",
     "sweep": r"sweep: KEYS\[1\]",
     "failure": r'group|"spigot:1:failure:" \.\. id',
-    "idempotency": r"idempotency: KEYS\[4\]",
+    "idempotency": r"(.*\.)?idempotency",
     "sought": r"sought: KEYS\[3\]",
     "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
 }

@@ -1,87 +1,115 @@
 -- requires: times, bucket, bucket_stats, places, room, job_state
 --[[
-Put one job into a bucket, unless the bucket is full.
+Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
-KEYS[1] job          hash of RQ; if it exists the job was enqueued before and nothing changes
-KEYS[2] queue        list of RQ, the ids of waiting jobs
-KEYS[3] queues       set of RQ, the keys of all queues
-KEYS[4] idempotency  hash {fingerprint, job} of the first request; absent for a request without such a key
+KEYS[1] queue   list of RQ, the ids of waiting jobs
+KEYS[2] queues  set of RQ, the keys of all queues
 
-ARGV[1] job id
-ARGV[2] queue        name; belongs to the bucket NAME as NAME-high, NAME or NAME-low
-ARGV[3] keep_s       seconds that the idempotency key is kept, >= 1
-ARGV[4] fingerprint  of the request's body; "" without an idempotency key
-ARGV[5] now_us       Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[6] delay_us     how long the job waits before it joins its queue, >= 0
-ARGV[7…] fields      alternating name and value: what RQ 2.12 stores for a job; the script adds
-                     status and times
+ARGV[1] queue     name; belongs to the bucket NAME as NAME-high, NAME or NAME-low
+ARGV[2] type      of the jobs
+ARGV[3] keep_s    seconds that idempotency keys are kept, >= 1
+ARGV[4] delay_us  how long the jobs wait before they join the queue, >= 0
+ARGV[5] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[6] chosen    1: somebody chose the ids, and a job of such an id that exists stays as it is
+ARGV[7] shared    how many of the next arguments are fields that all of the jobs have
+ARGV[8…]          these fields, alternating name and value: what RQ 2.12 stores for a job; the script
+                  adds status and times. Then for each job its id, the key of its idempotency hash
+                  {fingerprint, job} ("" for none), the fingerprint of its request, how many of the
+                  next arguments are fields of its own, and these
 
-Returns {"queued", …} (see `describe` in job_state.lua), {"full" | "draining", ms until it is
-        worth to come back}, {"unpublished"}: the bucket has no numbers yet,
-        {"newer", schema}: a newer version wrote them. With an idempotency key that was used
-        before: {"same", job id, what `describe` says of that job}, or {"conflict"} if the
-        request was another
+Returns {now_us, an answer for each job}, {"unpublished"}: the bucket has no numbers yet, or
+        {"newer", schema}: a newer version wrote them. The answers: {"queued", position, start_us},
+        0 for none, {"full" | "draining", ms until it is worth to come back}, {"exists", what
+        `describe` in job_state.lua returns}. With an idempotency key that was used before: {"same",
+        job id, what `describe` says of that job}, or {"conflict"} if the request was another
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
-local job, queue, queues, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local job_id, queue_name, keep_s, fingerprint = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local now_us, delay_us = clock_us(ARGV[5]), tonumber(ARGV[6])
+local queue, queues = KEYS[1], KEYS[2]
+local queue_name, job_type, keep_s, delay_us = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local now_us, is_chosen, shared = clock_us(ARGV[5]), ARGV[6] == "1", tonumber(ARGV[7])
+local answers, new = { now_us }, {}
 
-local function job_type()
-  for i = 7, #ARGV, 2 do
-    if ARGV[i] == "spigot_type" then return ARGV[i + 1] end
+-- What is answered for a job that was made before; nil for a new one.
+local function known(id, idempotency, fingerprint)
+  if is_chosen and redis.call("EXISTS", RQ_JOB .. id) == 1 then
+    return { "exists", describe(id, now_us, "state") }
   end
-end
-
-if redis.call("EXISTS", job) == 1 then return describe(job_id, now_us, "queued") end
-
-if fingerprint ~= "" then
+  if idempotency == "" then return nil end
   local first = redis.call("HMGET", idempotency, "fingerprint", "job")
   -- a job that was deleted since is to be done again
-  if first[1] and redis.call("HEXISTS", RQ_JOB .. first[2], "data") == 1 then
-    if first[1] ~= fingerprint then return { "conflict" } end
-    return { "same", first[2], describe(first[2], now_us, "state") }
-  end
+  if not first[1] or redis.call("HEXISTS", RQ_JOB .. first[2], "data") == 0 then return nil end
+  if first[1] ~= fingerprint then return { "conflict" } end
+  return { "same", first[2], describe(first[2], now_us, "state") }
 end
 
-local bucket = read_bucket(bucket_of(queue_name))
+-- 1. Decide which of the jobs are new, and how many of these there is room for.
+
+local at = 8 + shared
+while at <= #ARGV do
+  local job = { id = ARGV[at], idempotency = ARGV[at + 1], fingerprint = ARGV[at + 2], at = at + 4 }
+  job.last = at + 3 + ARGV[at + 3]
+  job.answer = #answers + 1
+  answers[job.answer] = known(job.id, job.idempotency, job.fingerprint) or false
+  if not answers[job.answer] then new[#new + 1] = job end
+  at = job.last + 1
+end
+if #new == 0 then return answers end
+
+local name = bucket_of(queue_name)
+local bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_field(queue_name) })
 if not bucket then return { "unpublished" } end
 if is_newer(bucket) then return { "newer", bucket.schema } end
 
-local waiting, delayed = waiting_in(queue_keys(bucket.name)), bucket_key(bucket.name) .. ":delayed"
-local before = waiting
-if delay_us > 0 then before = before + redis.call("ZCARD", delayed) end -- they need places, too
-local refused = refusal(bucket, now_us, before)
-if refused then
-  count(bucket.name, refused[1], job_type())
-  return refused
+local waiting, before = waiting_before(queue_keys(name), queue)
+local delayed, places = bucket_key(name) .. ":delayed", waiting
+if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
+local taken, refused = room_for(bucket, now_us, places, #new)
+for i = taken + 1, #new do answers[new[i].answer] = refused end
+if refused then count(name, refused[1], job_type, #new - taken) end
+if taken == 0 then return answers end
+
+-- 2. Arrive. What can fail comes first: the key that finds the first request again, then the place.
+-- An entry without a job is dropped, but a job without an entry would wait for ever.
+
+for i = 1, taken do
+  local idempotency = new[i].idempotency
+  if idempotency ~= "" then
+    redis.call("HSET", idempotency, "fingerprint", new[i].fingerprint, "job", new[i].id)
+    redis.call("EXPIRE", idempotency, keep_s)
+  end
 end
 
-local function join_queue()
-  lenient("SADD", queues, queue)
-  local length = redis.call("RPUSH", queue, job_id)
-  return "queued", "spigot_place", head_of(queue_name) + length - 1
+local status, place_field, first_place, due_us = "queued", "spigot_place", nil, nil
+if delay_us > 0 then
+  status, place_field, due_us = "scheduled", "spigot_due_us", now_us + delay_us
+  for i = 1, taken do redis.call("ZADD", delayed, math.ceil(due_us / 1000), new[i].id) end
+else
+  local ids = {}
+  for i = 1, taken do ids[i] = new[i].id end
+  local length = redis.call("RPUSH", queue, unpack(ids))
+  if length == taken then lenient("SADD", queues, queue) end -- RQ forgets a queue with its last job
+  first_place = bucket[head_field(queue_name)] + length - taken
 end
 
-local function join_delayed()
-  local due_us = now_us + delay_us
-  redis.call("ZADD", delayed, math.ceil(due_us / 1000), job_id)
-  return "scheduled", "spigot_due_us", due_us
-end
-
--- What can fail comes first: the key that finds the first request again, then the place. An entry
--- without a job is dropped, but a job without an entry would wait for ever.
 local now_text = utc_text(now_us)
-if fingerprint ~= "" then
-  redis.call("HSET", idempotency, "fingerprint", fingerprint, "job", job_id)
-  redis.call("EXPIRE", idempotency, keep_s)
+local fields = { place_field, due_us, "status", status, "created_at", now_text, "enqueued_at", now_text,
+  "spigot_enqueued_us", now_us, "spigot_revision", 1, unpack(ARGV, 8, 7 + shared) }
+local own = 12 + shared
+for i = 1, taken do
+  local job = new[i]
+  for n = job.at, job.last do fields[own + n - job.at + 1] = ARGV[n] end
+  fields[2] = due_us or first_place + i - 1
+  redis.call("HSET", RQ_JOB .. job.id, unpack(fields, 1, own + job.last - job.at + 1))
 end
-local status, place_field, place = (delay_us > 0 and join_delayed or join_queue)()
-local fields = { unpack(ARGV, 7) }
-for _, part in ipairs({ "status", status, "created_at", now_text, "enqueued_at", now_text,
-  "spigot_enqueued_us", now_us, place_field, place }) do fields[#fields + 1] = part end
-redis.call("HSET", job, unpack(fields))
-if waiting == 0 or delay_us > 0 then wake(bucket.name) end
-count(bucket.name, "enqueued", job_type())
-job_changed(job_id)
-return describe(job_id, now_us, "queued")
+
+-- 3. Tell.
+
+if waiting == 0 or due_us then wake(name) end
+count(name, "enqueued", job_type, taken)
+for i = 1, taken do
+  try("PUBLISH", EVENTS, new[i].id)
+  local position, start_us = before + i, due_us
+  if not due_us then start_us = bucket.paused ~= 1 and start_of(bucket, now_us, position) or 0 end
+  answers[new[i].answer] = { "queued", due_us and 0 or position, start_us }
+end
+return answers

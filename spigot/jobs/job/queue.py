@@ -1,76 +1,39 @@
-"""The bounded queue: a job is taken in one round trip, or refused with the time to come back."""
+"""The bounded queue: jobs are taken in, many by one script, or told when to come back."""
 
-import json
-import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from itertools import groupby
+from secrets import token_hex
+from typing import Any
 
 from redis import Redis
-from rq import Retry
-from rq.job import Job
-from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
-from spigot.jobs.store.times import clock_argument
+from spigot.jobs.store.times import clock_argument, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.jobs.types.job_types import AcceptedPayload, JobType
+from spigot.jobs.types.job_types import JobType
 from spigot.runtime.log_ids import current_ids
 
+from .job_form import JobForm
+from .new_job import BucketRefusal, IdempotencyKey, NewJob, Outcome, Priority, Repeated
 from .state import JobState, parse_state
 
-Priority = Literal["high", "default", "low"]
+__all__ = [
+    "BucketRefusal",
+    "IdempotencyKey",
+    "JobQueue",
+    "NewJob",
+    "Outcome",
+    "Priority",
+    "Repeated",
+]
 
-DESCRIPTION = "spigot job"
-"""RQ's default would show the arguments, and with them secrets, in logs and the dashboard."""
-
-
-@dataclass(frozen=True, slots=True)
-class BucketRefusal:
-    """The bucket takes no job now.
-
-    Attributes:
-        bucket: Its name.
-        draining: True if it takes none until an operator says so, False if it is full.
-        retry_after_ms: When a place is free at the present rate, >= 1.
-    """
-
-    bucket: str
-    draining: bool
-    retry_after_ms: int
-
-    def __str__(self) -> str:
-        state = "being drained and takes no new jobs" if self.draining else "full"
-        return f"bucket {self.bucket!r} is {state}"
-
-
-@dataclass(frozen=True, slots=True)
-class IdempotencyKey:
-    """What makes a repeated request known.
-
-    Attributes:
-        name: Unique for client and key; any text.
-        fingerprint: Of the request's body.
-    """
-
-    name: str
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Repeated:
-    """The request was made before; nothing was enqueued.
-
-    Attributes:
-        job: What the first request made; None if its body was another.
-    """
-
-    job: JobState | None
+TAKEN_AT_ONCE = 100
+"""Jobs that one script takes in at most: everybody waits for the server meanwhile."""
 
 
 class JobQueue:
@@ -97,6 +60,7 @@ class JobQueue:
         self._keep_seconds = keep_seconds
         self._publisher = BucketPublisher(redis)
         self._enqueue = load_script(redis, __package__, "enqueue.lua")
+        self._forms: dict[str, JobForm] = {}
 
     def enqueue(
         self,
@@ -108,7 +72,7 @@ class JobQueue:
         idempotency: IdempotencyKey | None = None,
         delay_us: int = 0,
         now_us: int | None = None,
-    ) -> JobState | BucketRefusal | Repeated:
+    ) -> Outcome:
         """Put a job into the bucket of its type.
 
         Args:
@@ -129,86 +93,133 @@ class JobQueue:
             redis.RedisError: It is unknown whether the job was enqueued; enqueueing it again
                 under the same ``job_id`` is safe.
         """
+        job = self.accept(
+            type_name, payload, priority, job_id=job_id, idempotency=idempotency, delay_us=delay_us
+        )
+        return self.enqueue_many([job], now_us=now_us)[0]
+
+    def accept(
+        self,
+        type_name: str,
+        payload: Any,
+        priority: Priority = "default",
+        *,
+        job_id: str | None = None,
+        idempotency: IdempotencyKey | None = None,
+        delay_us: int = 0,
+    ) -> NewJob:
+        """Return the job that ``enqueue_many`` takes in; nothing is enqueued yet.
+
+        Args and Raises: As ``enqueue``, but for the server's.
+        """
         job_type = self._catalog.get(type_name)
-        fields = self._fields(job_type, job_type.accept(payload))
-        job_id = job_id or secrets.token_hex(16)
-        queue = keys.queue_name(job_type.bucket, priority)
-        call = _Call(job_id, queue, fields, idempotency, delay_us, now_us)
-        reply = self._send(call)
+        keys.queue_name(job_type.bucket, priority)  # there is such a priority
+        fields = self._form(job_type).own(job_type.accept(payload))
+        chosen = job_id is not None
+        return NewJob(
+            job_id or token_hex(16), job_type, priority, fields, idempotency, delay_us, chosen
+        )
+
+    def enqueue_many(self, jobs: Sequence[NewJob], *, now_us: int | None = None) -> list[Outcome]:
+        """Put jobs into the buckets of their types, in this order, as long as there is room.
+
+        Args:
+            jobs: Those that ``accept`` returned.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Returns:
+            What came of each.
+
+        Raises:
+            NewerBucketError: A newer version of Spigot wrote a bucket; those before are enqueued.
+            redis.RedisError: It is unknown which jobs were enqueued; with idempotency keys, all
+                can be enqueued again.
+        """
+        outcomes: list[Outcome] = []
+        for _, alike in groupby(jobs, key=lambda job: job.kind):
+            rest = list(alike)
+            while rest:
+                outcomes += self._take_in(rest[:TAKEN_AT_ONCE], now_us)
+                del rest[:TAKEN_AT_ONCE]
+        return outcomes
+
+    def _form(self, job_type: JobType) -> JobForm:
+        form = self._forms.get(job_type.name)
+        if form is None:
+            form = self._forms[job_type.name] = JobForm.of(job_type, self._keep_seconds)
+        return form
+
+    def _take_in(self, batch: Sequence[NewJob], now_us: int | None) -> list[Outcome]:
+        """Put jobs of one kind into their bucket, by one script."""
+        bucket = batch[0].type.bucket
+        reply = self._send(batch, now_us)
         if reply[0] == b"unpublished":
             with suppress(NewerBucketError):  # another bucket; this one answers for itself
                 self._publisher.publish(self._configs)
-            reply = self._send(call)
-        return _read(reply, job_id, job_type.bucket)
+            reply = self._send(batch, now_us)
+        if reply[0] == b"unpublished":
+            raise RuntimeError(f"bucket {bucket!r} has no numbers, and none were given to publish")
+        if reply[0] == b"newer":
+            raise NewerBucketError(bucket, reply[1])
+        at_us, *answers = reply
+        return [_read(job, at_us, answer) for job, answer in zip(batch, answers, strict=True)]
 
-    def _fields(self, job_type: JobType, payload: AcceptedPayload) -> dict[str, Any]:
-        """Return the job's hash as RQ would store it, with our own fields."""
-        retries = job_type.retries.retries
-        job = Job.create(
-            job_type.function_name,
-            kwargs=payload.fields,
-            connection=self._redis,
-            serializer=JSONSerializer,
-            description=DESCRIPTION,
-            timeout=job_type.timeout,
-            result_ttl=self._keep_seconds,
-            failure_ttl=self._keep_seconds,
-            retry=Retry(max=retries) if retries else None,
-        )
-        fields = {
-            "spigot_type": job_type.name,
-            "spigot_log": json.dumps(payload.logged, ensure_ascii=False),
-        }
-        if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
-            fields["spigot_hidden"] = json.dumps(sorted(payload.hidden))
+    def _send(self, batch: Sequence[NewJob], now_us: int | None) -> list[Any]:
+        first = batch[0]
+        queue = keys.queue_name(first.type.bucket, first.priority)
+        shared = ["origin", queue, *self._form(first.type).shared]
         request_id = current_ids().get("request_id")
         if request_id:  # its workers' lines name the request that made it
-            fields["spigot_request_id"] = request_id
-        return job.to_dict() | fields
-
-    def _send(self, call: "_Call") -> list[Any]:
-        idempotency = call.idempotency
-        queue_key = keys.queue(call.queue)
-        fields = {**call.fields, "origin": call.queue}
-        given = [keys.idempotency(idempotency.name)] if idempotency else []
+            shared += ["spigot_request_id", request_id]
         return self._enqueue(  # type: ignore[no-any-return]
-            # an empty name would match no pattern of a user's rights
-            keys=[keys.job(call.job_id), queue_key, "rq:queues", *given],
+            keys=[keys.queue(queue), "rq:queues"],
             args=[
-                call.job_id,
-                call.queue,
+                queue,
+                first.type.name,
                 self._keep_seconds,
-                idempotency.fingerprint if idempotency else "",
-                clock_argument(call.now_us),
-                call.delay_us,
-                *(part for pair in fields.items() for part in pair),
+                first.delay_us,
+                clock_argument(now_us),
+                int(first.id_is_chosen),
+                len(shared),
+                *shared,
+                *(argument for job in batch for argument in job.arguments()),
             ],
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
-    job_id: str
-    queue: str
-    fields: dict[str, Any]
-    idempotency: IdempotencyKey | None
-    delay_us: int
-    now_us: int | None
-
-
-def _read(reply: list[Any], job_id: str, bucket: str) -> JobState | BucketRefusal | Repeated:
-    match reply:
+def _read(job: NewJob, now_us: int, answer: list[Any]) -> Outcome:
+    match answer:
+        case [b"queued", position, start_us]:
+            return _taken(job, now_us, position, start_us)
         case [b"full" | b"draining" as word, retry_after_ms]:
-            return BucketRefusal(bucket, word == b"draining", retry_after_ms)
+            return BucketRefusal(job.type.bucket, word == b"draining", retry_after_ms)
         case [b"same", first_id, first]:
             return Repeated(parse_state(first_id.decode(), first))
         case [b"conflict"]:
             return Repeated(None)
-        case [b"newer", schema]:
-            raise NewerBucketError(bucket, schema)
-        case [b"unpublished"]:
-            raise RuntimeError(f"bucket {bucket!r} has no numbers, and none were given to publish")
-    state = parse_state(job_id, reply)
+    state = parse_state(job.id, answer[1])
     if state is None:
-        raise RuntimeError(f"what is kept under the id {job_id!r} is no job")
+        raise RuntimeError(f"what is kept under the id {job.id!r} is no job")
     return state
+
+
+def _taken(job: NewJob, now_us: int, position: int, start_us: int) -> JobState:
+    """Return a job that was made just now."""
+    return JobState(
+        id=job.id,
+        type=job.type.name,
+        status="delayed" if job.delay_us else "queued",
+        bucket=job.type.bucket,
+        priority=job.priority,
+        position=position or None,
+        estimated_start_at=utc_text(start_us) if start_us else None,
+        estimated_start_in=max(0, start_us - now_us) / 1_000_000 if start_us else None,
+        attempts=0,
+        enqueued_at=utc_text(now_us),
+        started_at=None,
+        ended_at=None,
+        progress=None,
+        result=None,
+        error=None,
+        revision=1,
+    )

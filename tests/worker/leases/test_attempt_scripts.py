@@ -13,7 +13,7 @@ from rq.results import Result
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
-from spigot.jobs.job.queue import DESCRIPTION
+from spigot.jobs.job.job_form import DESCRIPTION
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_store import LeaseStore

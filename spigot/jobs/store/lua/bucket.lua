@@ -87,6 +87,18 @@ local function waiting_in(queues)
   return entries > 0 and math.max(0, entries - blanks_in(queues)) or 0
 end
 
+-- How many jobs wait in the queues, and how many of them go before one that joins `queue` now.
+local function waiting_before(queues, queue)
+  local waiting, before, has_blanks = 0, 0, blanks_in(queues) > 0
+  for _, list in ipairs(queues) do
+    local jobs = lenient("LLEN", list) or 0
+    if has_blanks then jobs = math.max(0, jobs - blanks_in({ list })) end
+    waiting = waiting + jobs
+    if list == queue then before = waiting end
+  end
+  return waiting, before
+end
+
 local function size_of(set) return lenient("ZCARD", set) or 0 end
 
 local function delayed_in(name)
@@ -102,19 +114,29 @@ local SPOILT_INTERVAL_US = SECOND_US
 
 local SPOILT_CAPACITY = 1000
 
--- nil if nobody published the bucket's numbers (the server is new or was emptied).
-local function read_bucket(name)
-  local names = { "interval_us", "burst", "capacity", "max_running", "paused", "draining",
-    "held_until_us", "last_slot_us", "ahead_us", "paced_us", "mean_run_us",
-    "alone_ms", "schema", "refused_us", "refusing_slot_us", "passed_slot_us", "suspected_us",
-    "probing" }
+-- The numbers that pace a bucket and those of `others`; nil if nobody published them (the server is
+-- new or was emptied). Each field that is read costs time.
+local PACE = { "interval_us", "burst", "paused", "held_until_us", "last_slot_us", "ahead_us", "paced_us",
+  "max_running", "schema" }
+
+local function read_numbers(name, others)
+  local names = { unpack(PACE) }
+  for i = 1, #others do names[#PACE + i] = others[i] end
   local values = redis.call("HMGET", bucket_key(name), unpack(names))
   if not values[1] then return nil end
   local bucket = { name = name }
-  for i, field in ipairs(names) do bucket[field] = number(values[i]) or field == "capacity" and SPOILT_CAPACITY or 0 end
+  for i = 1, #names do bucket[names[i]] = values[i] and number(values[i]) or 0 end
   if bucket.interval_us < 1 then bucket.interval_us = SPOILT_INTERVAL_US end
-  bucket.burst, bucket.paced_us = math.max(1, bucket.burst), math.max(1, bucket.paced_us)
+  if bucket.burst < 1 then bucket.burst = 1 end
+  if bucket.paced_us < 1 then bucket.paced_us = 1 end
+  if bucket.capacity and not number(values[#PACE + 1]) then bucket.capacity = SPOILT_CAPACITY end
   return bucket
+end
+
+-- All of them.
+local function read_bucket(name)
+  return read_numbers(name, { "capacity", "draining", "mean_run_us", "alone_ms", "refused_us",
+    "refusing_slot_us", "passed_slot_us", "suspected_us", "probing" })
 end
 
 -- Who does not know what the fields mean may read them, but start and take in nothing.

@@ -19,8 +19,8 @@ local BOUNDS_US = {
     10000000, 30000000, 60000000, 300000000, 1800000000, 3600000000 },
 }
 
-local function count(name, event, type)
-  try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, 1)
+local function count(name, event, type, times)
+  try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, times or 1)
 end
 
 local function bound_of(histogram, us)

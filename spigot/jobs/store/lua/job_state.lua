@@ -17,6 +17,7 @@ end
 -- allow, who are the narrower place if a job runs longer than their number of intervals.
 local function start_of(bucket, now_us, position)
   local slot_us = slot_of(bucket, now_us, position)
+  if now_us + position * bucket.mean_run_us <= slot_us then return slot_us end -- one worker would do
   local _, places = living_workers(bucket.name, now_us)
   if bucket.max_running > 0 then places = math.min(places, bucket.max_running) end
   if places == 0 then return slot_us end

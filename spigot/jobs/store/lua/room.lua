@@ -18,3 +18,10 @@ local function refusal(bucket, now_us, waiting)
   if bucket.draining ~= 1 and waiting < bucket.capacity then return nil end
   return { bucket.draining == 1 and "draining" or "full", ms_until_place(bucket, now_us, waiting) }
 end
+
+-- How many of `wanted` jobs there is room for, and what the others are told; nil if all fit.
+local function room_for(bucket, now_us, waiting, wanted)
+  local room = bucket.draining == 1 and 0 or math.max(0, bucket.capacity - waiting)
+  if wanted <= room then return wanted end
+  return room, refusal(bucket, now_us, waiting + room)
+end

@@ -1,0 +1,56 @@
+"""What RQ stores for a job: written once for all jobs of a type, and for each its own."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spigot.jobs.types.job_types import AcceptedPayload, JobType
+
+DESCRIPTION = "spigot job"
+"""RQ's default would show the arguments, and with them secrets, in logs and the dashboard."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobForm:
+    """The fields of a type's jobs.
+
+    RQ also stores fields that are empty, and reads their absence as the same.
+
+    Attributes:
+        function: Dotted name, as JSON.
+        shared: Alternating name and value of the fields that all its jobs have.
+    """
+
+    function: str
+    shared: tuple[str | int, ...]
+
+    @classmethod
+    def of(cls, job_type: JobType, keep_seconds: int) -> "JobForm":
+        """Write the fields that all jobs of a type have.
+
+        Args:
+            job_type: Whose jobs they are.
+            keep_seconds: How long they are kept after their end, >= 1.
+        """
+        fields: dict[str, str | int] = {
+            "description": DESCRIPTION,
+            "timeout": job_type.timeout,
+            "result_ttl": keep_seconds,
+            "failure_ttl": keep_seconds,
+            "spigot_type": job_type.name,
+        }
+        if retries := job_type.retries.retries:
+            fields |= {"retries_left": retries, "retry_intervals": "[0]"}
+        shared = tuple(part for pair in fields.items() for part in pair)
+        return cls(json.dumps(job_type.function_name), shared)
+
+    def own(self, payload: AcceptedPayload) -> Sequence[str | bytes]:
+        """Return alternating name and value of the fields that one job has of its own."""
+        data = f"[{self.function}, null, [], {json.dumps(payload.fields)}]"
+        fields: list[str | bytes] = ["data", zlib.compress(data.encode())]
+        if payload.logged:
+            fields += ["spigot_log", json.dumps(payload.logged, ensure_ascii=False)]
+        if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
+            fields += ["spigot_hidden", json.dumps(sorted(payload.hidden))]
+        return fields
