@@ -43,8 +43,8 @@ SORTED = [
 ]
 LISTS = [keys.queue(QUEUE), keys.changes(QUEUE), keys.wake_up(QUEUE), keys.standby_wake_up(QUEUE)]
 HASHES = [keys.unlogged(QUEUE), keys.stats(QUEUE), keys.lease("odd"), "rq:worker:worker-1"]
-ESSENTIAL = {keys.queue(QUEUE), keys.leases(QUEUE)}
-"""Where nothing can be done while they are of another type, but nothing is lost either."""
+SET_ASIDE = {keys.queue(QUEUE), keys.leases(QUEUE)}
+"""What lies there is moved: ``tests/jobs/store/test_setting_aside.py``."""
 
 NUMBERS = ["interval_us", "burst", "capacity", "max_running", "held_until_us", "last_slot_us"]
 NUMBERS += ["ahead_us", "paced_us", "mean_run_us", "heard_us", "reaped_us", "alone_ms"]
@@ -82,7 +82,7 @@ ODD = {
     f"{key} of another type": another_type(key)
     for group in KINDS.values()
     for key in group
-    if key not in ESSENTIAL
+    if key not in SET_ASIDE
 }
 FULL = {("capacity", "0"), ("capacity", "-5")}
 ODD_NUMBERS = {

@@ -48,7 +48,7 @@ def check_keys(redis: Redis) -> list[Finding]:
     Args:
         redis: Connection to the server of the queue side, with replies as bytes.
     """
-    odd = [*_odd_types(redis), *_odd_names(redis), *_odd_numbers(redis)]
+    odd = [*_odd_types(redis), *_set_aside(redis), *_odd_names(redis), *_odd_numbers(redis)]
     return [Finding("keys", False, detail, MEND) for detail in odd]
 
 
@@ -80,6 +80,14 @@ def _odd_types(redis: Redis) -> Iterator[str]:
     yield from (
         f"{key} is no {kind}" for key, kind in wanted.items() if not _is_a(redis, key, kind)
     )
+
+
+def _set_aside(redis: Redis) -> Iterator[str]:
+    for name in bucket_names(redis):
+        queues = map(keys.queue, keys.queue_names(name))
+        for key in (keys.bucket(name), keys.leases(name), *queues):
+            if redis.exists(keys.aside(key)):
+                yield f"{keys.aside(key)} holds what somebody wrote to {key}"
 
 
 def _odd_names(redis: Redis) -> Iterator[str]:

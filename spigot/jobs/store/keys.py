@@ -137,6 +137,11 @@ def probe(token: str) -> str:
     return f"{PREFIX}probe:{token}"
 
 
+def aside(key: str) -> str:
+    """Of any type: what lay in the place of a key that a bucket needs."""
+    return f"{PREFIX}aside:{key}"
+
+
 def job_events() -> str:
     """Channel: the id of each job whose state changed."""
     return f"{PREFIX}job_events"

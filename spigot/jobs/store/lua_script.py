@@ -8,9 +8,11 @@ builds on others. They lie in the folder ``lua`` beside this module.
 import re
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
+from redis.exceptions import ResponseError
 
 REQUIRES = re.compile(r"-- requires: (.+)\n")
 
@@ -28,6 +30,25 @@ USED_NAME = re.compile(r"(?<![.\w])[A-Za-z_]\w*(?! =[^=])")
 """Neither a field nor what is set."""
 
 
+class PersistentScript(Script):
+    """A script that is called again when what stopped it has been set aside.
+
+    Scripts decide before they write, so one that met a key of another type has moved no job.
+    """
+
+    def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
+        """Run the script, or add it to a pipeline, which is not tried again."""
+        try:
+            return super().__call__(keys, args, client)
+        except ResponseError as error:
+            from .setting_aside import set_aside_spoilt  # the door never needs it
+
+            redis: Any = client or self.registered_client
+            if "WRONGTYPE" not in str(error) or not set_aside_spoilt(redis, keys or ()):
+                raise
+            return super().__call__(keys, args, client)
+
+
 def load_script(redis: Redis, package: str, filename: str) -> Script:
     """Register a script with Redis.
 
@@ -37,12 +58,13 @@ def load_script(redis: Redis, package: str, filename: str) -> Script:
         filename: Such as ``"leak.lua"``.
 
     Returns:
-        A callable; it sends EVALSHA and loads the source again after NOSCRIPT.
+        A callable; it sends EVALSHA, loads the source again after NOSCRIPT, and is called again
+        after a key of another type stopped it, as :mod:`.setting_aside` tells.
 
     Raises:
         FileNotFoundError: There is no such script, or a library that it requires is missing.
     """
-    return redis.register_script(script_text(package, filename))
+    return PersistentScript(redis, script_text(package, filename))
 
 
 @cache
