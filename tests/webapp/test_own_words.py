@@ -12,18 +12,18 @@ def render(job):
 
 
 @pytest.fixture
-def client(app):
+def client(own_app):
     """A client of an application that adds to the sample."""
 
-    @app.post("/tickets/<text>")
+    @own_app.post("/tickets/<text>")
     def create(text):
         return submit("shout", {"text": text}, render=render)
 
-    @app.get("/tickets/<ticket>")
+    @own_app.get("/tickets/<ticket>")
     def show(ticket):
         return show_job(ticket, render)
 
-    return app.test_client()
+    return own_app.test_client()
 
 
 def test_an_accepted_job_is_told_in_them(client):

@@ -83,16 +83,16 @@ def test_the_browser_is_told_to_run_no_foreign_script(page):
     assert page.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_what_an_application_says_of_itself_is_escaped(app, client):
+def test_what_an_application_says_of_itself_is_escaped(own_app):
     @job_type("attack")
     def attack(x: str = ATTACK) -> None:
         pass
 
     attack.__doc__ = ATTACK
     found = replace(getattr(attack, MARK), name=ATTACK)  # which ``job_type`` refuses
-    app.extensions["api_document"] = ApiDocument(app, JobCatalog([found]))
+    own_app.extensions["api_document"] = ApiDocument(own_app, JobCatalog([found]))
 
-    text = client.get("/docs").text
+    text = own_app.test_client().get("/docs").text
 
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
     assert "<script" not in text

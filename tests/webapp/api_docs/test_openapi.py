@@ -249,7 +249,7 @@ def test_an_app_without_job_types_is_described_too(app):
 
 
 @pytest.mark.parametrize("name", ["Job", "JobState", "JobRequest", "Problem", "Bucket"])
-def test_an_applications_model_may_have_any_name(app, client, name):
+def test_an_applications_model_may_have_any_name(own_app, name):
     model = create_model(name, here=(int, ...))
 
     @job_type("same", payload=model)
@@ -257,7 +257,8 @@ def test_an_applications_model_may_have_any_name(app, client, name):
         pass
 
     catalog = JobCatalog([getattr(same, MARK)])
-    app.extensions["api_document"] = ApiDocument(app, catalog)
+    own_app.extensions["api_document"] = ApiDocument(own_app, catalog)
+    client = own_app.test_client()
     document = client.get("/openapi.json").json
 
     schemas = document["components"]["schemas"]

@@ -5,7 +5,6 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from spigot import create_app
 from spigot.jobs.store import keys
 from tests.support.problem_check import is_problem
 
@@ -13,8 +12,8 @@ ADMIN = ("admin", "secret")
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    return create_app(settings(redis_url=redis_url, admin_password="secret"))
+def app(redis, redis_url, shared_app):
+    return shared_app(redis, redis_url=redis_url, admin_password="secret")
 
 
 def add(client, payload=None):

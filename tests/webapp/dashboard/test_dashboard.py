@@ -31,8 +31,8 @@ ATTACK = "<script>alert('x')</script>"
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    return create_app(settings(redis_url=redis_url, admin_password=PASSWORD))
+def app(redis, redis_url, shared_app):
+    return shared_app(redis, redis_url=redis_url, admin_password=PASSWORD)
 
 
 def add(client, x=1):

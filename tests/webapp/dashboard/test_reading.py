@@ -32,9 +32,9 @@ class Bomb:
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
+def app(redis, redis_url, shared_app):
     Bomb.read = False
-    return create_app(settings(redis_url=redis_url, admin_password="secret"))
+    return shared_app(redis, redis_url=redis_url, admin_password="secret")
 
 
 @pytest.fixture

@@ -32,6 +32,12 @@ def add(client):
 
 
 @pytest.fixture
+def client(own_app):
+    """Of an app that has counted nothing yet."""
+    return own_app.test_client()
+
+
+@pytest.fixture
 def limited(redis, redis_url, settings, tmp_path):
     """A client of the app whose rule lets two requests pass."""
     few, default = {"limit": 2, "window": 60, "match": "/few"}, {"limit": 9, "window": 1}

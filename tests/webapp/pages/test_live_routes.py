@@ -14,8 +14,8 @@ ADMIN = ("admin", "secret")
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    return create_app(settings(redis_url=redis_url, admin_password="secret"))
+def app(redis, redis_url, shared_app):
+    return shared_app(redis, redis_url=redis_url, admin_password="secret")
 
 
 def add(client, **payload):
