@@ -87,6 +87,7 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     app.before_request(lambda: buckets.follow(redis))
     app.before_request(PrimaryWatch(redis).start)
     app.extensions["redis"] = redis
+    app.extensions["job_catalog"] = catalog
     app.extensions["job_queue"] = JobQueue(
         redis, catalog, buckets, keep_seconds=settings.keep_seconds
     )

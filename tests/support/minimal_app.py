@@ -41,6 +41,18 @@ def order(order: Order) -> str:
     return f"{order.sender} {order.amount}"
 
 
+@job_type("purge", internal=True)
+def purge(days: int) -> int:
+    """Return how many days; clients cannot ask for it."""
+    return days
+
+
+@blueprint.post("/purge")
+def purge_view():
+    """Enqueue what clients may not."""
+    return submit("purge", {"days": 1})
+
+
 @blueprint.post("/shout/<text>")
 def shout_view(text: str):
     """Enqueue through the helper for applications."""

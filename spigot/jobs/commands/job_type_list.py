@@ -37,6 +37,7 @@ def _to_json(job_type: JobType) -> dict[str, Any]:
         "timeout": job_type.timeout,
         "retries": job_type.retries.model_dump(),
         "function": job_type.function_name,
+        "internal": job_type.internal,
         "payload": _schema(job_type),
     }
 
@@ -44,7 +45,7 @@ def _to_json(job_type: JobType) -> dict[str, Any]:
 def _row(job_type: JobType) -> tuple[object, ...]:
     schema = _schema(job_type)
     return (
-        job_type.name,
+        f"{job_type.name} (internal)" if job_type.internal else job_type.name,
         job_type.bucket,
         f"{job_type.timeout} s",
         job_type.retries.retries,

@@ -79,6 +79,21 @@ class JobCatalog:
         except KeyError:
             raise UnknownJobType(name, self._types) from None
 
+    def get_public(self, name: str) -> JobType:
+        """Return a job type that clients may submit.
+
+        Raises:
+            UnknownJobType: There is none of that name for them; it names no internal one.
+        """
+        found = self._types.get(name)
+        if found is None or found.internal:
+            raise UnknownJobType(name, (each.name for each in self.public()))
+        return found
+
+    def public(self) -> Iterator[JobType]:
+        """Yield the job types that clients may submit."""
+        return (each for each in self if not each.internal)
+
     def find(self, name: str | None) -> JobType | None:
         """Return the job type, or None if there is none of that name."""
         return self._types.get(name or "")

@@ -15,7 +15,14 @@ NAME = re.compile(r"\w(?:[\w ./:-]{0,198}[\w./:-])?")
 
 
 def check_arguments(
-    name: Any, *, bucket: Any, retries: Any, timeout: Any, log: Any, hide: Any
+    name: Any,
+    *,
+    bucket: Any,
+    retries: Any,
+    timeout: Any,
+    log: Any,
+    hide: Any,
+    internal: Any,
 ) -> RetryPolicy:
     """Check the arguments that need no function, and return the retries as a policy.
 
@@ -47,6 +54,8 @@ def check_arguments(
             raise ValueError(
                 f"job type {name!r}: {argument} must be a list of names of fields, not {value!r}"
             )
+    if not isinstance(internal, bool):
+        raise ValueError(f"job type {name!r}: internal must be True or False, not {internal!r}")
     return _policy(name, retries)
 
 

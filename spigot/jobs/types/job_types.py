@@ -83,6 +83,7 @@ class JobType:
         timeout: Seconds it may run, >= 1.
         log: Fields of the payload that the result log shows.
         hidden: Paths of the payload's fields that nobody is shown.
+        internal: Whether only code may enqueue it: clients are not told that it exists.
     """
 
     name: str
@@ -93,6 +94,7 @@ class JobType:
     timeout: int
     log: tuple[str, ...]
     hidden: frozenset[Path]
+    internal: bool = False
 
     @property
     def payload(self) -> type[BaseModel]:
@@ -216,6 +218,7 @@ def job_type(
     log: Sequence[str] = (),
     hide: Sequence[str] = (),
     payload: type[BaseModel] | None = None,
+    internal: bool = False,
 ) -> Callable[[Function], Function]:
     """Register the function below as the job type ``name``.
 
@@ -233,12 +236,21 @@ def job_type(
             typed ``SecretStr``; ``login.password`` is a field of a field.
         payload: Model of the payload; None makes one from the function's annotations. A
             parameter that is annotated with the model is given the model.
+        internal: Whether only code may enqueue it, with ``enqueue``, ``submit`` or the command:
+            ``POST /jobs`` answers as if there were no such type, and the API's documentation
+            leaves it out.
 
     Raises:
         ValueError: An argument cannot be used, or the function cannot be given a payload.
     """
     checked = job_type_checks.check_arguments(
-        name, bucket=bucket, retries=retries, timeout=timeout, log=log, hide=hide
+        name,
+        bucket=bucket,
+        retries=retries,
+        timeout=timeout,
+        log=log,
+        hide=hide,
+        internal=internal,
     )
 
     def register(function: Function) -> Function:
@@ -258,6 +270,7 @@ def job_type(
             timeout,
             tuple(log),
             hidden | hidden_fields.secret_paths(form.model),
+            internal,
         )
         job_type_checks.mark(name, function, MARK, registered)
         return function

@@ -1,5 +1,9 @@
-"""The routes that the API's documentation shows, and what stands before each of them."""
+"""The routes that the API's documentation shows, and what stands before each of them.
 
+Routes of Spigot are shown if they are ``described``; those of applications all.
+"""
+
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -19,8 +23,17 @@ from spigot.webapp.http.description import (
     problem_answer,
 )
 
-VARIABLE = re.compile(r"<(?:[^<>:]+:)?([^<>:]+)>")
-METHODS = ("GET", "POST", "PATCH", "DELETE")
+VARIABLE = re.compile(r"<(?:(?P<kind>[^<>:(]+)[^<>:]*:)?(?P<name>[^<>:]+)>")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+OF_APPLICATION = Description({}, needs_server=False)
+"""Of a route that says nothing of itself but its docstring."""
+
+SCHEMAS = {"int": {"type": "integer"}, "float": {"type": "number"}, "uuid": {"format": "uuid"}}
+"""Of variables in an address, by the converter."""
+
+NOT_OF_APPLICATION = {"spigot", "rq_dashboard", "flask", "werkzeug"}
+EXAMPLES = "spigot.examples"
 
 REQUEST_ID = Value(request_ids.HEADER, "The request's name in the logs: yours, if you sent one.")
 
@@ -61,18 +74,26 @@ class Route:
     @property
     def description(self) -> Description:
         """What stands beside the view."""
-        found: Description = getattr(self.view, MARK)
+        found: Description = getattr(self.view, MARK, OF_APPLICATION)
         return found
+
+    @property
+    def is_of_application(self) -> bool:
+        """Whether an application adds it."""
+        return _is_of_application(self.view)
 
     @property
     def path(self) -> str:
         """The address with its variables in braces."""
-        return VARIABLE.sub(r"{\1}", self.rule.rule)
+        return VARIABLE.sub(r"{\g<name>}", self.rule.rule)
 
     @property
-    def variables(self) -> list[str]:
-        """The names in the address."""
-        return VARIABLE.findall(self.rule.rule)
+    def variables(self) -> list[Value]:
+        """The variables in the address."""
+        return [
+            Value(found["name"], "", {"type": "string"} | SCHEMAS.get(found["kind"], {}), "path")
+            for found in VARIABLE.finditer(self.rule.rule)
+        ]
 
     @property
     def name(self) -> str:
@@ -92,17 +113,29 @@ class Route:
         common |= BODY_PROBLEMS if described.body else {}
         common |= ADMIN_PROBLEMS if described.for_admin else {}
         answers = sorted((common | dict(described.answers)).items())
-        always = (REQUEST_ID, *(RATE_LIMITS if self.limited else ()))
-        return {
-            status: replace(answer, headers=(*answer.headers, *always))
-            for status, answer in answers
-        }
+        return {status: self._with_common_headers(answer) for status, answer in answers}
+
+    def other_answers(self) -> Answer | None:
+        """Return what stands for all answers that nobody described; None if all are."""
+        unsaid = None if self.description.answers else Answer("As the application says.")
+        return unsaid and self._with_common_headers(unsaid)
+
+    def _with_common_headers(self, answer: Answer) -> Answer:
+        common = (REQUEST_ID, *(RATE_LIMITS if self.limited else ()))
+        return replace(answer, headers=(*answer.headers, *common))
 
 
 def described_routes(app: Flask) -> Iterator[Route]:
-    """Yield the routes of an app that are ``described``, by address."""
+    """Yield the routes of an app to show, by address."""
     for rule in sorted(app.url_map.iter_rules(), key=lambda rule: rule.rule):
-        view = app.view_functions[rule.endpoint]
-        for method in METHODS:
-            if hasattr(view, MARK) and method in (rule.methods or ()):
-                yield Route(rule, method, view)
+        view = app.view_functions.get(rule.endpoint)  # a redirection has none
+        if view is not None and (hasattr(view, MARK) or _is_of_application(view)):
+            for method in METHODS:
+                if method in (rule.methods or ()):
+                    yield Route(rule, method, view)
+
+
+def _is_of_application(view: Any) -> bool:
+    module = getattr(inspect.unwrap(view), "__module__", None) or type(view).__module__
+    of_examples = module == EXAMPLES or module.startswith(f"{EXAMPLES}.")
+    return of_examples or module.partition(".")[0] not in NOT_OF_APPLICATION

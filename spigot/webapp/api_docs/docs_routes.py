@@ -1,6 +1,7 @@
 """The API's documentation: ``/openapi.json`` for programs, ``/docs`` for people."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from functools import cached_property
@@ -29,6 +30,11 @@ LIMITS = {
     "pattern": "matches {}",
     "default": "{} if it is left out",
 }
+
+
+VARIABLE = re.compile(r"\{([^{}]+)\}")
+STAND_INS = {"job_id": "ID", "name": "default"}
+"""What stands in commands for the variables of an address."""
 
 
 class ApiDocument:
@@ -114,7 +120,7 @@ def curl_of(operation: dict[str, Any], body: Any = None) -> str:
         operation: As ``_operations`` yields it.
         body: What is sent; None takes the operation's example.
     """
-    path = operation["path"].replace("{job_id}", "ID").replace("{name}", "default")
+    path = VARIABLE.sub(lambda found: STAND_INS.get(found[1], found[1].upper()), operation["path"])
     parts = ["curl", "-i", shlex.quote(request.root_url.rstrip("/") + path)]
     if operation["method"] not in ("GET", "POST"):
         parts += ["-X", operation["method"]]

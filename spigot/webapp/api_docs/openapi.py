@@ -6,6 +6,7 @@ Source: OpenAPI Specification 3.1.0.
 from collections.abc import Iterable
 from importlib.metadata import version
 from inspect import cleandoc, getdoc
+from itertools import chain, count
 from typing import Any
 
 from flask import Flask
@@ -44,6 +45,7 @@ TAGS = {
 }
 """Under which heading the routes of a blueprint stand."""
 
+APPLICATION = "Applications"
 OTHER = "Pages"
 
 
@@ -52,10 +54,10 @@ def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
 
     Args:
         app: Its routes that are ``described`` are in it.
-        catalog: Its job types are what ``POST /jobs`` takes.
+        catalog: Its job types are what ``POST /jobs`` takes, but for internal ones.
     """
     routes = list(described_routes(app))
-    job_types = sorted(catalog, key=lambda job_type: job_type.name)
+    job_types = sorted(catalog.public(), key=lambda job_type: job_type.name)
     schemas, parts = schemas_of(_types(routes, job_types))
     name = name_in(schemas[JobRequest])
     titles = _titled(parts)
@@ -63,12 +65,13 @@ def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
     writer = _Writer(schemas, {**EXAMPLES, JobRequest: example_of(parts[name], parts)})
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = writer.operation(route)
+        methods = paths.setdefault(route.path, {})
+        methods.setdefault(route.method.lower(), writer.operation(route))
     return {
         "openapi": "3.1.0",
         "info": {"title": "Spigot", "version": version("spigot-jobs"), "description": ABOUT},
         "servers": [{"url": "/"}],
-        "tags": [{"name": tag} for tag in dict.fromkeys([*TAGS.values(), OTHER])],
+        "tags": [{"name": tag} for tag in _headings(routes)],
         "paths": paths,
         "components": {
             "schemas": parts,
@@ -76,6 +79,13 @@ def openapi_document(app: Flask, catalog: JobCatalog) -> dict[str, Any]:
             "securitySchemes": {"admin": ADMIN},
         },
     }
+
+
+def _headings(routes: Iterable[Route]) -> Iterable[str]:
+    """Return the headings, those of applications after the jobs if there are any."""
+    jobs, *others = dict.fromkeys([*TAGS.values(), OTHER])
+    with_applications = any(route.is_of_application for route in routes)
+    return [jobs, *([APPLICATION] if with_applications else ()), *others]
 
 
 def _types(routes: Iterable[Route], job_types: Iterable[JobType]) -> dict[Any, tuple[Any, Mode]]:
@@ -118,7 +128,7 @@ def _job_request(general: Schema, job_type: JobType, payload: Schema, title: str
     return {
         "type": "object",
         "title": title,
-        "description": (getdoc(job_type.function) or "").partition("\n")[0],
+        "description": _first_line(job_type.function),
         "properties": {
             **general["properties"],
             "type": {"const": job_type.name},
@@ -138,23 +148,25 @@ class _Writer:
 
     Attributes:
         headers: That the operations so far refer to.
+        names: Of the operations so far.
     """
 
     def __init__(self, schemas: dict[Any, Schema], examples: dict[Any, Any]) -> None:
         self._schemas = schemas
         self._examples = examples
         self.headers: dict[str, Any] = {}
+        self.names: set[str] = set()
 
     def operation(self, route: Route) -> dict[str, Any]:
         described = route.description
         found: dict[str, Any] = {
-            "operationId": route.name,
-            "tags": [TAGS.get(route.name.partition(".")[0], OTHER)],
-            "summary": (getdoc(route.view) or "").partition("\n")[0].removesuffix("."),
+            "operationId": self._name(route),
+            "tags": [_heading(route)],
+            "summary": _first_line(route.view).removesuffix(".") or route.name,
         }
-        values = [Value(name, "", place="path") for name in route.variables]
-        if values or described.values:
-            found["parameters"] = [_parameter(value) for value in (*values, *described.values)]
+        values = (*route.variables, *described.values)
+        if values:
+            found["parameters"] = [_parameter(value) for value in values]
         if described.body:
             content = self._content(described.body, "application/json")
             found["requestBody"] = {"required": True, "content": content}
@@ -163,7 +175,20 @@ class _Writer:
         found["responses"] = {
             str(status): self._response(answer) for status, answer in route.answers().items()
         }
+        if others := route.other_answers():
+            found["responses"]["default"] = self._response(others)
         return found
+
+    def _name(self, route: Route) -> str:
+        """Return a name that no other operation has: a view may have several routes."""
+        method = route.method.lower()
+        names = chain(
+            (route.name, f"{route.name}.{method}"),
+            (f"{route.name}.{method}.{number}" for number in count(2)),
+        )
+        name = next(name for name in names if name not in self.names)
+        self.names.add(name)
+        return name
 
     def _response(self, answer: Answer) -> dict[str, Any]:
         found: dict[str, Any] = {"description": answer.meaning}
@@ -184,6 +209,16 @@ class _Writer:
         if body in self._examples:
             content["example"] = self._examples[body]
         return {media_type: content}
+
+
+def _first_line(function: Any) -> str:
+    return (getdoc(function) or "").partition("\n")[0]
+
+
+def _heading(route: Route) -> str:
+    if route.is_of_application:
+        return APPLICATION
+    return TAGS.get(route.name.partition(".")[0], OTHER)
 
 
 def _parameter(value: Value) -> dict[str, Any]:

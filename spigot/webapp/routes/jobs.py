@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from spigot.jobs.job.queue import BucketRefusal, JobQueue, Priority, Repeated
 from spigot.jobs.job.state import JobState
+from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.webapp.http.description import RETRY_AFTER, Answer, Value, described, problem_answer
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import ProblemType
@@ -58,6 +59,8 @@ NEXT = ("job.show", "job.events", "job.cancel")
 def create() -> ResponseReturnValue:
     """Take one job in."""
     wanted = read_model(JobRequest)
+    catalog: JobCatalog = current_app.extensions["job_catalog"]
+    catalog.get_public(wanted.type)
     return submit(wanted.type, wanted.payload, wanted.priority)
 
 

@@ -51,7 +51,7 @@ class TestSubmit:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["subtract"], ["no job type 'subtract'", "known: add, order, shout"]),
+            (["subtract"], ["no job type 'subtract'", "known: add, order, purge, shout"]),
             (["add"], ["payload of job type 'add'", "x: Field required"]),
             (["add", '{"x": "many"}'], ["x: ", "valid integer"]),
             (["add", '{"x": '], ["the payload is not JSON"]),

@@ -23,19 +23,21 @@ def run(*arguments):
 
 
 def test_shows_a_row_for_each_type():
-    head, add, order, shout = run().stdout.splitlines()
+    head, add, order, purge, shout = run().stdout.splitlines()
 
     assert head.split() == ["TYPE", "BUCKET", "TIMEOUT", "RETRIES", "PAYLOAD"]
     assert add.split(maxsplit=5)[:2] == ["add", "default"]
     assert add.endswith("  180 s    0        x integer, [y integer]")
     assert order.endswith("  from string, [amount number]")
+    assert purge.startswith("purge (internal)  default")
     assert shout.split() == ["shout", "narrow", "7", "s", "2", "text", "string"]
 
 
 def test_prints_json():
     types = {each["name"]: each for each in json.loads(run("--json").stdout)["types"]}
 
-    assert list(types) == ["add", "order", "shout"]
+    assert list(types) == ["add", "order", "purge", "shout"]
+    assert [name for name in types if types[name]["internal"]] == ["purge"]
     assert (types["shout"]["timeout"], types["shout"]["retries"]["retries"]) == (7, 2)
     assert types["shout"]["bucket"] == "narrow"
     assert types["order"]["payload"]["required"] == ["from"]

@@ -47,7 +47,7 @@ def proposed(monkeypatch):
         (["worker", "default", "n"], ["narrow"]),
         (["job", "list", "--bucket", "n"], ["narrow"]),
         (["job", "list", "--status", "fin"], ["finished"]),
-        (["job", "submit", ""], ["add", "order", "shout"]),
+        (["job", "submit", ""], ["add", "order", "purge", "shout"]),
         (["job", "submit", "ad"], ["add"]),
         (["completion", ""], list(SHELLS)),
     ],

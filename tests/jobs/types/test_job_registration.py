@@ -187,6 +187,7 @@ def test_what_cannot_be_run_is_refused(function, reason):
         ({"log": [1]}, "log must be a list of names of fields, not [1]"),
         ({"log": None}, "log must"),
         ({"log": ["nme"]}, "log names no field of the payload: 'nme'"),
+        ({"internal": 1}, "internal must be True or False, not 1"),
         ({"hide": "name"}, "hide must be a list of names of fields, not 'name'"),
         ({"hide": ["nme"]}, "hide names no field of the payload: 'nme'"),
         ({"log": ["name"], "hide": ["name"]}, "'name' is in log and in hide"),

@@ -1,11 +1,15 @@
 import json
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
 from pydantic import BaseModel, Field, create_model
 from pydantic_core import core_schema
+from werkzeug.routing import Rule
 
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
@@ -274,3 +278,67 @@ def test_an_applications_model_may_have_any_name(own_app, name):
 
 def test_the_document_is_made_of_json_alone(with_types):
     assert json.loads(json.dumps(with_types)) == with_types
+
+
+class TestRoutesOfApplications:
+    @pytest.fixture
+    def app(self, app):
+        def put(shelf: int, book: str):
+            """Put a book on a shelf.
+
+            More.
+            """
+
+        app.add_url_rule("/shelves/<int:shelf>/<path:book>", "put", put, methods=["PUT", "GET"])
+        app.add_url_rule("/copies/<uuid:copy>", "put", put, methods=["GET"])
+        app.url_map.add(Rule("/old", redirect_to="/new", endpoint="old"))
+        app.add_url_rule("/nameless", "nameless", partial(put, 1))
+        return app
+
+    def test_they_are_there_under_a_heading_of_their_own(self, document):
+        shown = document["paths"]["/shelves/{shelf}/{book}"]["put"]
+
+        assert shown["tags"] == ["Applications"]
+        assert shown["summary"] == "Put a book on a shelf"
+        assert [(p["name"], p["in"], p["schema"]) for p in shown["parameters"]] == [
+            ("shelf", "path", {"type": "integer"}),
+            ("book", "path", {"type": "string"}),
+        ]
+        assert set(shown["responses"]) == {"403", "429", "default"}
+        assert {"name": "Applications"} in document["tags"]
+
+    def test_those_of_a_blueprint_too(self, document):
+        assert document["paths"]["/shout/{text}"]["post"]["tags"] == ["Applications"]
+
+    def test_each_operation_has_a_name_of_its_own(self, document):
+        operations = [o for methods in document["paths"].values() for o in methods.values()]
+        names = [operation["operationId"] for operation in operations]
+
+        assert len(set(names)) == len(names)
+        assert {"put", "put.put", "put.get", "nameless"} <= set(names)
+
+    def test_what_is_no_view_of_theirs_is_left_out(self, document):
+        paths = " ".join(document["paths"])
+
+        assert not re.search("static|/rq/|/old|/open/|/open |/logout", paths)
+
+    def test_the_page_shows_them(self, client, document):
+        page = client.get("/docs").text
+
+        assert "<h2>Applications</h2>" in page
+        assert "curl -i http://localhost/shelves/SHELF/BOOK -X PUT" in page
+
+
+def test_without_an_application_there_is_no_heading_for_it(server, settings):
+    document = create_app(settings(apps=())).test_client().get("/openapi.json").json
+
+    assert {"name": "Applications"} not in document["tags"]
+
+
+def test_internal_job_types_are_left_out(app, monkeypatch):
+    catalog = JobCatalog([replace(getattr(send, MARK), internal=True), getattr(tidy, MARK)])
+
+    document = openapi_document(app, catalog)
+
+    assert set(requests(document)) == {"tidy"}
+    assert "parcel" not in json.dumps(document)

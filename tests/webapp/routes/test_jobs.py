@@ -8,6 +8,7 @@ from tests.support.problem_check import is_problem
 from tests.support.redis_content import content
 
 ADD = {"type": "add", "payload": {"x": 1}}
+SECRET = {"type": "purge", "payload": {"days": 1}}
 BOMB = b"[" * 100_000 + b"]" * 100_000
 
 
@@ -266,3 +267,28 @@ class TestTheHelperForApplications:
 
         assert is_problem(response, 503)
         assert response.headers["Retry-After"] == "1"
+
+
+class TestInternalTypes:
+    def test_a_client_is_answered_as_if_there_were_none(self, client, server):
+        response = client.post("/jobs", json=SECRET)
+        unknown = client.post("/jobs", json=SECRET | {"type": "purgé"})
+
+        assert is_problem(response, 422)
+        assert response.json == json.loads(unknown.get_data(as_text=True).replace("\\u00e9", "e"))
+        assert "purge" not in response.json["known"]
+        assert server.keys("rq:*") == []
+
+    @pytest.mark.parametrize("payload", [{}, {"days": "x"}, {"other": 1}])
+    def test_nor_is_its_payload_looked_at(self, client, payload):
+        response = client.post("/jobs", json={"type": "purge", "payload": payload})
+
+        assert response.json["type"] == "urn:spigot:problem:unknown-job-type"
+
+    def test_a_view_may_enqueue_it(self, client):
+        assert client.post("/purge").json["type"] == "purge"
+
+    def test_whoever_has_its_id_sees_its_job(self, client):
+        job_id = client.post("/purge").json["id"]
+
+        assert client.get(f"/jobs/{job_id}").json["type"] == "purge"
