@@ -26,6 +26,16 @@ settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeat")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those begin first that may take longest, so that none is left over at the end."""
+
+    def patience(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("timeout")
+        return mark.args[0] if mark else 0
+
+    items.sort(key=patience, reverse=True)
+
+
 def pytest_collection_finish() -> None:
     """Spare the collector the thousands of tests, so that it looks at what tests leave alone."""
     gc.collect()

@@ -18,7 +18,11 @@ from spigot.runtime.listening_socket import free_port
 from tests.support.processes import wait_for
 from tests.support.visitors import Visitor
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(200),
+    pytest.mark.xdist_group("distribution"),
+]
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -10,7 +10,11 @@ from tests.support.browser import chromium
 from tests.support.fleet import Fleet
 from tests.support.nginx import nginx
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("nginx"),
+]
 
 PLACES = {"spigot.conf": "", "spigot-below-a-prefix.conf": "/spigot"}
 LIES = {

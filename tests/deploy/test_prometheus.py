@@ -11,7 +11,11 @@ from tests.support.grafana_dashboard import filled_in, targets
 from tests.support.incidents import Story, incidents
 from tests.support.prometheus import SHIPPED
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("prometheus"),
+]
 
 RULES = (SHIPPED / "rules.yml").read_text()
 UNIT_TESTS = (SHIPPED / "rules_test.yml").read_text()

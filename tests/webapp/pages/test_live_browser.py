@@ -9,7 +9,11 @@ from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
 from tests.support.servers import own_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("pages in a browser"),
+]
 
 ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "
 
