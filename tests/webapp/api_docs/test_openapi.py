@@ -282,18 +282,18 @@ def test_the_document_is_made_of_json_alone(with_types):
 
 class TestRoutesOfApplications:
     @pytest.fixture
-    def app(self, app):
+    def app(self, own_app):
         def put(shelf: int, book: str):
             """Put a book on a shelf.
 
             More.
             """
 
-        app.add_url_rule("/shelves/<int:shelf>/<path:book>", "put", put, methods=["PUT", "GET"])
-        app.add_url_rule("/copies/<uuid:copy>", "put", put, methods=["GET"])
-        app.url_map.add(Rule("/old", redirect_to="/new", endpoint="old"))
-        app.add_url_rule("/nameless", "nameless", partial(put, 1))
-        return app
+        own_app.add_url_rule("/shelves/<int:shelf>/<path:book>", "put", put, methods=["PUT", "GET"])
+        own_app.add_url_rule("/copies/<uuid:copy>", "put", put, methods=["GET"])
+        own_app.url_map.add(Rule("/old", redirect_to="/new", endpoint="old"))
+        own_app.add_url_rule("/nameless", "nameless", partial(put, 1))
+        return own_app
 
     def test_they_are_there_under_a_heading_of_their_own(self, document):
         shown = document["paths"]["/shelves/{shelf}/{book}"]["put"]
