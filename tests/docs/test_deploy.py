@@ -1,6 +1,5 @@
 """What docs/deploy.md shows can be started as it stands there."""
 
-import configparser
 import os
 import shlex
 import subprocess
@@ -15,17 +14,12 @@ from dotenv import dotenv_values
 from spigot.__main__ import COMMANDS
 from spigot.runtime.listening_socket import free_port
 from spigot.runtime.settings import Settings, variable_name
-from spigot.webapp.gunicorn.settings import GRACEFUL_SECONDS
-from spigot.worker.worker_processes import GIVE_BACK_SECONDS
-from tests.support.page_files import blocks_of, files_of, write_files
+from tests.support.page_files import blocks_of, write_files
 from tests.support.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "deploy.md").read_text()
 COMMAND_LINES, ENV, CONTAINERS, PROCFILE, GUNICORN, CHECKS = blocks_of(PAGE)
-UNITS = files_of(PAGE)
-GRACE = Settings.model_fields["grace_seconds"].default
-KILL_AFTER = {"web": GRACEFUL_SECONDS, "worker": GRACE + GIVE_BACK_SECONDS}
 
 
 def test_the_commands_exist():
@@ -40,16 +34,6 @@ def test_the_settings_are_ours(tmp_path):
     names = set(dotenv_values(tmp_path / ".env"))
     assert names <= {variable_name(field) for field in Settings.model_fields}
     assert Settings(_env_file=tmp_path / ".env").trusted_proxies
-
-
-@pytest.mark.parametrize("name", ["web", "worker"])
-def test_the_units_start_a_part_and_wait_for_its_end(name):
-    unit = configparser.ConfigParser()
-    unit.read_string(UNITS[f"spigot-{name}.service"])
-    service = unit["Service"]
-
-    assert service["ExecStart"].endswith(f"/bin/spigot {name}")
-    assert int(service["TimeoutStopSec"]) > KILL_AFTER[name]
 
 
 def test_the_procfile_is_the_one_of_the_repository():
