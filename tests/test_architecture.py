@@ -11,7 +11,7 @@ PACKAGE = ROOT / "spigot"
 
 RUNTIME = {"runtime", "runtime.server"}
 STORE = {*RUNTIME, "jobs.store"}
-JOBS = {*STORE, "jobs.types", "jobs.bucket", "jobs.job"}
+JOBS = {*STORE, "jobs.types", "jobs.bucket", "jobs.job", "jobs.overview"}
 DOOR = {*STORE, "jobs.bucket", "jobs.types", "webapp.http"}
 PARTS_OF_THE_WORKER = {*JOBS, "worker.process", "worker.leases", "worker.rq", "worker.running"}
 PARTS_OF_THE_WEB = {*JOBS, "webapp.http", "webapp.door", "webapp.waiting", "webapp.routes"}
@@ -23,6 +23,7 @@ ARROWS = {
     "jobs.types": STORE,
     "jobs.bucket": STORE,
     "jobs.job": {*STORE, "jobs.types", "jobs.bucket"},
+    "jobs.overview": {*STORE, "jobs.bucket"},
     "jobs": JOBS,
     "jobs.commands": {*JOBS, "jobs"},
     "worker.process": RUNTIME,

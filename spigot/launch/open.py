@@ -1,4 +1,4 @@
-"""The command ``spigot open``: the live page in a browser, logged in."""
+"""The command ``spigot open``: the overview in a browser, logged in."""
 
 import os
 import sys
@@ -37,7 +37,7 @@ class CannotOpenError(OperatorError):
 @click.option("--url", help="Where the web is, if it is not on this machine.")
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
 def open_page(url: str | None, no_browser: bool) -> None:
-    """Open the live page in a browser, logged in as the admin.
+    """Open the overview in a browser, logged in as the admin.
 
     The link is good for one use within a minute. Without a browser, it is printed alone.
     """

@@ -36,8 +36,9 @@ from .dashboard import dashboard
 from .door import forwarding
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
-from .pages import live as live_routes
+from .pages import activity as activity_routes
 from .pages import login as login_routes
+from .pages import overview, viewer
 from .routes import buckets as bucket_routes
 from .routes import jobs as job_routes
 from .routes import one_job as one_job_routes
@@ -109,9 +110,10 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
-    live_routes.init_app(
-        app, redis, connect(limits_url, timeout=WEB_REPLY_SECONDS), settings.keep_seconds
-    )
+    limits_redis = connect(limits_url, timeout=WEB_REPLY_SECONDS)
+    viewer.init_app(app)
+    overview.init_app(app, redis, limits_redis, settings.keep_seconds, buckets)
+    activity_routes.init_app(app, redis, limits_redis, settings.keep_seconds)
     login_routes.init_app(app)
     if admin.exists:
         changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)

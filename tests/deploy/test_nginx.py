@@ -137,8 +137,8 @@ def test_a_browser_sees_all_pages(ask, place, tmp_path):
     job_id = submit(ask, prefix, text="x").rpartition("/")[2]
     with chromium(f"http://127.0.0.1:{port}", tmp_path) as browser:
         browser.log_in(f"{prefix}/admin")
-        browser.wait_for_text("As of")
-        browser.wait_for_text("default", "#buckets")
+        browser.wait_for_text("live,")
+        browser.wait_for_text("default", "#cards")
         for selector in ("a.brand", "nav a"):
             for element in browser.all(selector):
                 assert element.get_property("pathname").startswith(f"{prefix}/")

@@ -2,10 +2,12 @@
 
 OPEN = {
     ("GET", "/"),
+    ("GET", "/api/overview/events"),
     ("GET", "/api/status"),
     ("GET", "/buckets"),
     ("GET", "/buckets/<name>"),
     ("GET", "/docs"),
+    ("GET", "/find"),
     ("POST", "/jobs"),
     ("GET", "/jobs/<job_id>"),
     ("DELETE", "/jobs/<job_id>"),

@@ -138,13 +138,14 @@ class BucketHistory:
         what after.
         """
         records: Any = unless_spoilt(lambda: self._redis.lrange(keys.changes(name), 0, -1), [])
-        return [record for stored in records if (record := _record(stored))]
+        return [record for stored in records if (record := parse_change_record(stored))]
 
 
-def _record(stored: bytes) -> dict[str, Any] | None:
+def parse_change_record(stored: bytes) -> dict[str, Any] | None:
+    """Read an entry of a bucket's list of changes; None for what we would not have written."""
     try:
         record = json.loads(stored)
-    except ValueError:  # nothing that we would have written
+    except ValueError:
         return None
     is_ours = isinstance(record, dict) and {"at", "by", "changes"} <= record.keys()
     return record if is_ours else None

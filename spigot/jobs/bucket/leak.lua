@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, places, polling, job_moves, promotion, turns
+-- requires: times, bucket, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 
@@ -129,15 +129,18 @@ local function enter_attempt(id, queue, slot_us, attempt)
     "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt)
 end
 
-local function start(bucket, job, slot_us, arrival_ahead_us)
-  local attempt = job.attempts + 1
+local function start(bucket, job, slot_us, arrival_ahead_us, waiting)
+  local attempt, cell = job.attempts + 1, cell_of(slot_us)
+  local starts = starts_in(bucket, cell) + 1
   enter_attempt(job.id, job.queue, slot_us, attempt)
-  redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us)
+  redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us,
+    "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
   local answer = claimed(job.id, job.queue, slot_us, attempt)
   take_first(job.list)
   try("HSETNX", key, "heard_us", now_us) -- from now on a long time without contact is an outage
   show_to_rq(job.id, job.queue, slot_us)
   count_start(bucket, job.type, attempt, job.since_us, slot_us)
+  write_cell(bucket, cell, starts, waiting, 0)
   job_changed(job.id)
   return answer
 end
@@ -186,10 +189,16 @@ end
 if dropped >= DROPPED_AT_ONCE then return ask_again() end
 local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
 local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
-if paused or full or entries == 0 or probe_runs(bucket) then return wait_for_push() end
+if paused or full or entries == 0 or probe_runs(bucket) then
+  note_look(bucket, now_us, waiting, paused)
+  return wait_for_push()
+end
 
 local slot_us, arrival_ahead_us = slot_of(bucket, now_us, 1)
-if slot_us - now_us > ahead_us then return wait_for_slot(slot_us) end
+if slot_us - now_us > ahead_us then
+  note_look(bucket, now_us, waiting, false)
+  return wait_for_slot(slot_us)
+end
 
 local job = most_urgent(bucket)
 if not job and dropped >= DROPPED_AT_ONCE then return ask_again() end
@@ -198,6 +207,6 @@ if not job then
   return wait_for_push()
 end
 if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
-local answer = start(bucket, job, slot_us, arrival_ahead_us)
+local answer = start(bucket, job, slot_us, arrival_ahead_us, math.max(0, waiting - 1))
 hand_over_polling(name, worker, waiting_in(queues) > 0)
 return answer

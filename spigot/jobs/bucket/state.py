@@ -101,16 +101,20 @@ class BucketReader:
         """
         if not keys.BUCKET.fullmatch(name):
             return None
-        args = [name, clock_argument(now_us)]
-        reply = self._read(args=args)
+        reply = self.ask(name, self._redis, now_us)
         if not reply and name in self._configs:
             with suppress(NewerBucketError):  # another bucket
                 self._publisher.publish(self._configs)
-            reply = self._read(args=args)
-        return _parse(name, reply) if reply else None
+            reply = self.ask(name, self._redis, now_us)
+        return parse_bucket(name, reply) if reply else None
+
+    def ask(self, name: str, client: Redis, now_us: int | None = None) -> Any:
+        """Ask for what ``parse_bucket`` reads; a pipeline answers when it is executed."""
+        return self._read(args=[name, clock_argument(now_us)], client=client)
 
 
-def _parse(name: str, reply: list[Any]) -> BucketState:
+def parse_bucket(name: str, reply: list[Any]) -> BucketState:
+    """Read what ``read_bucket.lua`` returned of a bucket that has numbers."""
     now_us, slot_us, waiting, delayed, running, workers, concurrency, flat = reply
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     held_us = _number(fields, b"held_until_us")

@@ -77,6 +77,11 @@ def stats(name: str) -> str:
     return f"{PREFIX}bucket:{name}:stats"
 
 
+def history(name: str) -> str:
+    """String: what the bucket did in the last 30 minutes, in cells of 5 s (``history.lua``)."""
+    return f"{PREFIX}bucket:{name}:history"
+
+
 def dependents(name: str) -> str:
     """Set: jobs of the bucket that ended and whose dependents nobody released yet."""
     return f"{PREFIX}bucket:{name}:dependents"

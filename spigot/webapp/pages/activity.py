@@ -1,7 +1,9 @@
-"""What happens now: the jobs that run, those that ended last, and who is turned away."""
+"""What happens now: the jobs that run, those that ended last, and who is turned away, as JSON."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from flask import Blueprint, Flask, current_app
+from flask.typing import ResponseReturnValue
 from redis import Redis, RedisError
 
 from spigot.jobs.job.latest_ended import USUAL_KEEP_SECONDS
@@ -10,6 +12,10 @@ from spigot.jobs.job.state import JobState, Status
 from spigot.jobs.store.times import Moment
 from spigot.jobs.types.progress import Progress
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
+from spigot.webapp.http.admin import require_admin
+from spigot.webapp.http.description import Answer, described
+
+blueprint = Blueprint("activity", __name__)
 
 SHOWN = 15
 """Lines of each list, so that a look costs as little with many jobs."""
@@ -49,6 +55,28 @@ class Activity:
     running: list[JobLine]
     ended: list[JobLine]
     refused: list[Refused] | None
+
+
+def init_app(app: Flask, redis: Redis, limits_redis: Redis, keep_seconds: int) -> None:
+    """Serve it; called by ``create_app``.
+
+    Args:
+        app: Has an ``Admin``.
+        redis: Connection to the server of the queue side.
+        limits_redis: Connection to the server of the door.
+        keep_seconds: How long ended jobs are kept.
+    """
+    app.extensions["activity"] = ActivityReader(redis, limits_redis, keep_seconds)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/api/activity")
+@described({200: Answer("What happens now.", Activity)}, for_admin=True)
+def activity() -> ResponseReturnValue:
+    """Show which jobs run and which ended last, and who is refused at the door."""
+    require_admin()
+    reader: ActivityReader = current_app.extensions["activity"]
+    return asdict(reader.read()), {"Cache-Control": "no-store"}
 
 
 class ActivityReader:

@@ -1,137 +1,135 @@
-// The live page: asks every two seconds while somebody looks. Whatever others wrote (types, errors,
-// names of clients) becomes text nodes and never HTML.
+// Keeps the overview up to date by one stream of events. Elements are never replaced, only what
+// differs in them is set, so focus, selection and open forms stay. Whatever others wrote becomes
+// text or an attribute, and never HTML.
 
-const PERIOD_MS = 2000;
+const SAY_EVERY_MS = 5000;
+const MOVE_AFTER_MS = 10000;
+const AWAY_AFTER_MS = 5000;
 
-function element(name, content, kind = "") {
-  const made = document.createElement(name);
-  if (kind) made.className = kind;
-  made.append(content);
-  return made;
+const byId = (id) => document.getElementById(id);
+
+function put(element, values) {
+  const key = element.dataset.text;
+  if (key in values && element.textContent !== values[key]) element.textContent = values[key];
+  for (const pair of (element.dataset.set ?? "").split(" ").filter(Boolean)) {
+    const [name, from] = pair.split(":");
+    if (!(from in values)) continue;
+    if (name === "hidden") element.toggleAttribute("hidden", !values[from]);
+    else if (element.getAttribute(name) !== values[from]) element.setAttribute(name, values[from]);
+  }
 }
 
-const cell = (content, kind) => element("td", content, kind);
-const number = (content) => cell(String(content), "number");
-
-function link(address, text) {
-  const made = element("a", text);
-  made.href = address;
-  return made;
+export function fill(root, values) {
+  if (root !== document) put(root, values);
+  for (const element of root.querySelectorAll("[data-text], [data-set]")) put(element, values);
 }
 
-function fill(waiting, capacity) {
-  const made = element("progress", `${waiting} of ${capacity}`, "fill");
-  made.max = capacity;
-  made.value = waiting;
-  return made;
+function fillRows(name, rows) {
+  const list = document.querySelector(`[data-rows="${name}"]`);
+  if (!list) return;
+  const known = new Map([...list.children].map((row) => [row.dataset.row, row]));
+  for (const [index, values] of rows.entries()) {
+    let row = known.get(values.key);
+    known.delete(values.key);
+    if (!row) {
+      row = document.querySelector(`template[data-for="${name}"]`).content.firstElementChild.cloneNode(true);
+      row.dataset.row = values.key;
+    }
+    fill(row, values);
+    if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
+  }
+  for (const row of known.values()) row.remove();
 }
 
-function seconds(from, to) {
-  const count = Math.max(0, Math.round((to - from) / 1000));
-  if (count < 120) return `${count} s`;
-  return count < 7200 ? `${Math.round(count / 60)} min` : `${Math.round(count / 3600)} h`;
+// Cards change places only if nobody points at one, and only after a while.
+let wanted = null;
+let wantedSince = 0;
+
+function reorder() {
+  const list = byId("cards");
+  const now = [...list.children].map((card) => card.dataset.card).join();
+  if (wanted === null || wanted.join() === now) {
+    wantedSince = performance.now();
+    return;
+  }
+  const busy = list.matches(":hover, :focus-within") || list.querySelector("details[open]");
+  if (busy || performance.now() - wantedSince < MOVE_AFTER_MS) return;
+  for (const name of wanted) {
+    const card = list.querySelector(`[data-card="${name}"]`);
+    if (card) list.append(card);
+  }
 }
 
-function holdOf(bucket, now) {
-  const spent = bucket.hold_kind === "quota" ? "quota spent, " : "";
-  const reason = bucket.hold_reason ? `: ${bucket.hold_reason}` : "";
-  if (!bucket.held_until) return `${spent}asks with one job at a time${reason}`;
-  return `${spent}held for ${seconds(now, Date.parse(bucket.held_until))}${reason}`;
+// One line in five seconds is read aloud, and only what is new.
+let saidAt = 0;
+const toSay = new Map();
+
+function say() {
+  if (toSay.size === 0 || performance.now() - saidAt < SAY_EVERY_MS) return;
+  saidAt = performance.now();
+  byId("say").textContent = [...toSay.values()].join(". ");
+  toSay.clear();
 }
 
-function stateOf(bucket, now) {
-  if (bucket.paused) return ["paused", "warn"];
-  if (bucket.hold_kind) return [holdOf(bucket, now), bucket.hold_kind === "quota" ? "bad" : "warn"];
-  if (bucket.workers === 0) return ["no worker is alive", "bad"];
-  if (bucket.draining) return ["draining: takes no more jobs", "warn"];
-  if (bucket.waiting >= bucket.capacity) return ["full", "bad"];
-  return bucket.waiting + bucket.running > 0 ? ["busy", "good"] : ["idle", "soft"];
+function localise() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const text = new Date(time.dateTime).toLocaleTimeString();
+    if (time.textContent !== text) time.textContent = text;
+  }
 }
 
-function bucketRow(bucket, now) {
-  const atOnce = bucket.max_running ? ` of ${bucket.max_running}` : "";
-  const pools = bucket.concurrency > bucket.workers ? ` for ${bucket.concurrency} jobs` : "";
-  return [
-    cell(bucket.name), cell(...stateOf(bucket, now)), cell(bucket.rate),
-    number(bucket.waiting), cell(fill(bucket.waiting, bucket.capacity)),
-    number(bucket.delayed), number(`${bucket.running}${atOnce}`), number(`${bucket.workers}${pools}`),
-  ];
+function show(news) {
+  fill(document, news.page);
+  if (news.page.page_title) document.title = news.page.page_title;
+  for (const [name, values] of Object.entries(news.cards)) {
+    const card = document.querySelector(`[data-card="${name}"]`);
+    if (!card) {
+      location.reload(); // a bucket that is new
+      return;
+    }
+    const word = card.querySelector('[data-text="word"]').textContent;
+    fill(card, values);
+    if (values.word && values.word !== word) {
+      toSay.set(name, `${name}: ${values.word}, ${card.querySelector(".why").textContent}`);
+    }
+  }
+  for (const [name, rows] of Object.entries(news.rows)) fillRows(name, rows);
+  if (news.order) wanted = news.order;
+  reorder();
+  localise();
+  say();
 }
 
-function jobCell(job, table) {
-  return cell(link(table.dataset.jobs + encodeURIComponent(job.id), job.id.slice(0, 8)));
+let heardAt = performance.now();
+
+function tell(words) {
+  byId("news").hidden = !words;
+  byId("news").textContent = words;
+  byId("live").classList.toggle("away", Boolean(words));
+  byId("live-word").textContent = words ? "last seen" : "live,";
+  document.body.classList.toggle("stale", Boolean(words));
 }
 
-function progressOf(job) {
-  if (!job.progress) return "";
-  const { done, total, note } = job.progress;
-  return `${done}${total === null ? "" : ` of ${total}`} ${note}`;
-}
-
-const rows = {
-  running: (job, now, table) => [
-    jobCell(job, table), cell(job.type), cell(job.bucket), number(job.attempts),
-    cell(progressOf(job)), cell(job.started_at ? seconds(Date.parse(job.started_at), now) : ""),
-  ],
-  ended: (job, now, table) => [
-    jobCell(job, table), cell(job.type), cell(job.bucket),
-    cell(job.status, { finished: "good", failed: "bad" }[job.status] ?? "warn"),
-    cell(job.error ?? "", "error"), cell(`${seconds(Date.parse(job.ended_at), now)} ago`),
-  ],
-  refused: (refused) => [
-    cell(refused.client), cell(refused.rule), number(refused.count),
-  ],
-};
-
-function show(table, items, row, now, nothing = "none") {
-  const made = items.map((item) => {
-    const line = document.createElement("tr");
-    line.append(...row(item, now, table));
-    return line;
+function listen() {
+  const stream = new EventSource(document.body.dataset.root + "/api/overview/events");
+  stream.addEventListener("overview", (event) => {
+    heardAt = performance.now();
+    tell("");
+    show(JSON.parse(event.data));
   });
-  if (made.length === 0) {
-    const only = cell(nothing, "soft");
-    only.colSpan = table.tHead.rows[0].cells.length;
-    made.push(element("tr", only));
-  }
-  table.tBodies[0].replaceChildren(...made);
+  stream.addEventListener("away", () => {
+    heardAt = performance.now();
+    tell("Not up to date: the server that keeps the jobs does not answer.");
+  });
+  stream.addEventListener("error", () => {
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, AWAY_AFTER_MS);
+  });
 }
 
-async function ask(path) {
-  const answer = await fetch(new URL(document.body.dataset.root + path, location.origin), { cache: "no-store" });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.detail ?? answer.statusText);
-  return [told, Date.parse(answer.headers.get("Date"))]; // the clock that the times are read from
+if (byId("cards")) {
+  localise();
+  listen();
+  setInterval(() => {
+    if (performance.now() - heardAt > AWAY_AFTER_MS) tell("Not up to date: no news from the server; asking again.");
+  }, 1000);
 }
-
-function tell(text, kind) {
-  const news = document.getElementById("news");
-  news.textContent = text;
-  news.className = kind;
-}
-
-async function refresh() {
-  const [status, now] = await ask("/api/status");
-  show(document.getElementById("buckets"), status.buckets, bucketRow, now);
-  if (document.getElementById("ended")) {
-    const [activity] = await ask("/api/activity");
-    for (const [name, row] of Object.entries(rows)) {
-      const away = "the server of the door does not answer";
-      show(document.getElementById(name), activity[name] ?? [], row, now, activity[name] ? "none" : away);
-    }
-  }
-  tell(`As of ${new Date(now).toLocaleTimeString()}`, "soft");
-}
-
-async function live() {
-  if (!document.hidden) {
-    try {
-      await refresh();
-    } catch (error) {
-      tell(`Not up to date: ${error.message}`, "bad");
-    }
-  }
-  setTimeout(live, PERIOD_MS);
-}
-
-live();

@@ -49,7 +49,7 @@ class ConnectionLoop:
         self._most = most
         self._lock = threading.Lock()
         self._arrivals: list[ParkedConnection] = []
-        self._by_job: dict[str, set[ParkedConnection]] = defaultdict(set)
+        self._by_job: dict[str | None, set[ParkedConnection]] = defaultdict(set)
         self._count = 0
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -150,8 +150,10 @@ class ConnectionLoop:
         with self._lock:
             arrivals, self._arrivals = self._arrivals, []
         for connection in arrivals:
-            self._by_job[connection.response.job_id].add(connection)
-            self._changes.watch(connection.response.job_id)
+            job_id = connection.response.job_id
+            self._by_job[job_id].add(connection)
+            if job_id is not None:
+                self._changes.watch(job_id)
             self._selector.register(connection.socket, selectors.EVENT_READ, connection)
             self._send(connection, bytes)  # nothing but the opening, which is not sent yet
 
@@ -165,7 +167,7 @@ class ConnectionLoop:
 
     def _read_changed_jobs(self) -> None:
         wanted = {one.response.job_id for one in self._all() if one.response.wants_job}
-        ids = list(wanted | self._changes.take())
+        ids = [job_id for job_id in wanted | self._changes.take() if job_id is not None]
         for begin in range(0, len(ids), READ_AT_ONCE):
             batch = ids[begin : begin + READ_AT_ONCE]
             try:
@@ -208,7 +210,8 @@ class ConnectionLoop:
         job_id = connection.response.job_id
         self._selector.unregister(connection.socket)
         connection.close()
-        self._changes.unwatch(job_id)
+        if job_id is not None:
+            self._changes.unwatch(job_id)
         self._by_job[job_id].discard(connection)
         if not self._by_job[job_id]:
             del self._by_job[job_id]

@@ -63,7 +63,7 @@ class EventStream:
     """
 
     def __init__(self, job: JobState, last_id: int | None = None) -> None:
-        self.job_id = job.id
+        self.job_id: str | None = job.id
         self.due = time.monotonic() + HEARTBEAT_SECONDS
         self.wants_job = False
         self.ended = False

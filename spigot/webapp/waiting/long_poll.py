@@ -26,7 +26,7 @@ class LongPoll:
     def __init__(
         self, job: JobState, seconds: float, answer: Callable[[JobState], Response]
     ) -> None:
-        self.job_id = job.id
+        self.job_id: str | None = job.id
         self.due = time.monotonic() + seconds
         self.wants_job = False
         self.ended = False

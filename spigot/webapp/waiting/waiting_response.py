@@ -17,13 +17,13 @@ class WaitingResponse(Protocol):
     """The response on one connection.
 
     Attributes:
-        job_id: Of the job that the client waits for.
+        job_id: Of the job that the client waits for; None if it watches something else.
         due: Monotonic seconds at which ``on_time`` is to be called.
         wants_job: Whether the job must be read now, changed or not.
         ended: Whether nothing more will be sent.
     """
 
-    job_id: str
+    job_id: str | None
     due: float
     wants_job: bool
     ended: bool

@@ -37,7 +37,7 @@ def test_the_link_shows_a_page_whose_form_logs_in(client, sessions):
 
     assert (answer.status_code, answer.location) == (303, "/")
     assert client.get("/api/activity").status_code == 200
-    assert 'id="running"' in client.get("/").text
+    assert 'data-rows="running"' in client.get("/").text
 
 
 @pytest.mark.parametrize("method", ["get", "head", "options"])

@@ -136,7 +136,8 @@ end
 -- All of them.
 local function read_bucket(name)
   return read_numbers(name, { "capacity", "draining", "mean_run_us", "alone_ms", "refused_us",
-    "refusing_slot_us", "passed_slot_us", "suspected_us", "probing" })
+    "refusing_slot_us", "passed_slot_us", "suspected_us", "probing", "cell",
+    "cell_starts", "cell_waiting" })
 end
 
 -- Who does not know what the fields mean may read them, but start and take in nothing.

@@ -1,4 +1,4 @@
--- requires: times, bucket
+-- requires: times, bucket, history
 --[[
 Functions that judge a downstream's refusals: how long the bucket holds, and whose fault it is.
 
@@ -74,6 +74,7 @@ local function hold(bucket, lease, refusal, now_us, was_suspect)
   if until_us > bucket.held_until_us then
     redis.call("HSET", key, "held_until_us", string.format("%d", until_us), "hold_reason", refusal.reason,
       "hold_kind", refusal.kind, "hold_level", level)
+    note_hold(bucket, now_us, until_us)
   end
   redis.call("HDEL", key, "probe_token")
   redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job,

@@ -1,3 +1,4 @@
+import json
 import time
 from collections import Counter
 
@@ -29,18 +30,36 @@ def activity(client):
 
 
 class TestPage:
-    def test_a_stranger_sees_buckets_alone(self, client):
+    def test_a_stranger_sees_buckets_and_how_to_send_a_job(self, client):
+        job_id = add(client)
+
         page = client.get("/")
 
         assert (page.status_code, page.mimetype) == (200, "text/html")
-        assert 'id="buckets"' in page.text
-        assert not any(f'id="{table}"' in page.text for table in ("running", "ended", "refused"))
+        assert 'data-card="default"' in page.text
+        assert "curl -i http://localhost/jobs" in page.text
+        assert job_id[:8] not in page.text
+        assert not any(f'data-rows="{rows}"' in page.text for rows in ("running", "refused"))
 
-    def test_the_admin_sees_jobs_and_who_is_refused(self, client):
-        page = client.get("/", auth=ADMIN)
+    def test_the_admin_sees_jobs_who_is_refused_and_who_changed_what(self, client, redis):
+        job_id = add(client)
+        redis.hset(keys.job(job_id), mapping={"status": "started"})
+        redis.zadd(keys.running("default"), {f"{job_id}:token": 1})
+        write_refusals(redis, Counter({("192.0.2.1", "default"): 3}))
+        client.patch("/buckets/narrow", json={"paused": True}, auth=ADMIN)
 
-        for table in ("buckets", "running", "ended", "refused"):
-            assert f'id="{table}"' in page.text
+        page = client.get("/", auth=ADMIN).text
+
+        for text in (job_id[:8], "192.0.2.1", "paused it", "1 of 2 buckets needs you"):
+            assert text in page
+
+    def test_what_others_wrote_is_text(self, client, redis):
+        attack = "<script>alert(1)</script>"
+        redis.hset(keys.bucket("default"), mapping={
+            "held_until_us": 2 * 10**15, "hold_reason": attack, "rate": attack})  # fmt: skip
+        write_refusals(redis, Counter({(attack, attack): 3}))
+
+        assert attack not in client.get("/", auth=ADMIN).text
 
     def test_without_a_password_nobody_can_log_in(self, redis, redis_url, settings):
         client = create_app(settings(redis_url=redis_url)).test_client()
@@ -57,22 +76,85 @@ class TestPage:
 
         assert (answer.status_code, answer.location) == (303, "/")
 
+    def test_a_job_is_found_by_its_id(self, client):
+        assert client.get("/find?id=%20abc123%20").location == "/jobs/abc123"
+        assert client.get("/find?id=//evil.example/").location == "/"
+
     @pytest.mark.parametrize("auth", [None, ADMIN])
     def test_it_runs_only_what_this_server_sends_as_a_file(self, client, auth):
         page = client.get("/", auth=auth)
 
-        assert "unsafe" not in page.headers["Content-Security-Policy"]
-        assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+        policy = page.headers["Content-Security-Policy"]
+        assert "unsafe" not in policy
+        assert all(part in policy for part in ("default-src 'none'", "form-action 'self'"))
         assert page.text.count("<script") == page.text.count('<script src="/static/') == 1
+        assert " style=" not in page.text
         assert page.headers["X-Frame-Options"] == "DENY"
         assert page.headers["Cache-Control"] == "no-store"
         with client.get("/static/live.js") as script:
             assert script.status_code == 200
 
-    def test_it_does_not_need_the_server(self, settings, tmp_path):
+    def test_it_says_that_the_server_is_away(self, settings, tmp_path):
         url = f"unix://{tmp_path}/nobody.sock"
 
-        assert create_app(settings(redis_url=url)).test_client().get("/").status_code == 200
+        page = create_app(settings(redis_url=url)).test_client().get("/")
+
+        assert (page.status_code, page.mimetype) == (503, "text/html")
+        assert "Nothing can be shown now" in page.text
+
+    def test_the_buckets_cost_three_round_trips_whatever_their_number(self, app):
+        source = app.extensions["overview"]
+        source.read(is_admin=False)
+        with counted_round_trips() as sent:
+            source.read(is_admin=False)
+
+        assert len(sent) == 3  # names, whether the scripts are known, all buckets
+
+
+class TestFeed:
+    @pytest.fixture
+    def feed(self, app):
+        return app.extensions["page_feeds"]["stranger"]
+
+    def news(self, feed, number):
+        feed._read_at = 0.0
+        number, event = feed.after(number)
+        return number, json.loads(event.partition(b"data: ")[2] or b"{}")
+
+    def test_it_sends_the_whole_and_then_only_what_differs(self, client, feed):
+        number, whole = self.news(feed, None)
+        assert set(whole["cards"]) == {"default", "narrow"}
+
+        add(client)
+        _, news = self.news(feed, number)
+
+        assert news["cards"]["default"]["waiting"] == "1"
+        assert "narrow" not in news["cards"]
+        assert "name" not in news["cards"]["default"]
+
+    def test_all_who_watch_cost_one_reading(self, feed):
+        feed.after(None)
+        with counted_round_trips() as sent:
+            for _ in range(50):
+                feed.after(None)
+
+        assert not sent
+
+    def test_an_away_server_is_said(self, settings, tmp_path):
+        url = f"unix://{tmp_path}/nobody.sock"
+        feed = create_app(settings(redis_url=url)).extensions["page_feeds"]["stranger"]
+
+        assert feed.after(None)[1].startswith(b"event: away")
+
+    def test_a_stranger_is_sent_no_id(self, client, feed, redis):
+        job_id = add(client)
+        redis.hset(keys.job(job_id), "status", "started")
+        redis.zadd(keys.running("default"), {f"{job_id}:token": 1})
+
+        _, whole = self.news(feed, None)
+
+        assert job_id[:8] not in json.dumps(whole)
+        assert whole["rows"] == {}
 
 
 class TestActivity:

@@ -1,0 +1,34 @@
+-- requires: times, bucket
+--[[
+Read what the pages show of a bucket besides its state. The work does not grow with what waits in it.
+
+ARGV[1] bucket    name
+ARGV[2] keep_s    how long ended jobs are kept: registries of ended jobs are sorted by end + keep_s
+ARGV[3] recent_s  how far back the recent ends reach, >= 1
+ARGV[4] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
+
+Returns {now_us, mean run in us or 0, last slot in us or 0, jobs that failed, jobs that failed
+recently, jobs that finished recently, history or "", last changes}
+]]
+local name, keep_s, recent_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local now_us = clock_us(ARGV[4])
+local key = bucket_key(name)
+local SHOWN_CHANGES = 20
+
+local function ended(registry)
+  local all, recent = 0, 0
+  for _, list in ipairs(queue_keys(name)) do
+    local set = "rq:" .. registry .. ":" .. queue_name(list)
+    local since_s = math.floor(now_us / SECOND_US) + keep_s - recent_s
+    all = all + size_of(set)
+    recent = recent + (lenient("ZCOUNT", set, since_s, since_s + recent_s + 5) or 0)
+  end
+  return all, recent
+end
+
+local failed, failed_recently = ended("failed")
+local _, finished_recently = ended("finished")
+local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us") or {}
+return { now_us, number(numbers[1]) or 0, number(numbers[2]) or 0, failed, failed_recently,
+  finished_recently, lenient("GET", key .. ":history") or "",
+  lenient("LRANGE", key .. ":changes", 0, SHOWN_CHANGES - 1) or {} }

@@ -1,0 +1,133 @@
+"""Reads all buckets for the pages: state, history, failures and changes, in one round trip."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis
+
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.configuring import parse_change_record
+from spigot.jobs.bucket.state import BucketReader, BucketState, parse_bucket
+from spigot.jobs.store import keys
+from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.stored_values import bucket_names
+from spigot.jobs.store.times import clock_argument
+
+from .history import Cell, Stop, read_history
+
+RECENT_SECONDS = 300
+"""Ends that are not older say whether a bucket is failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketView:
+    """A bucket as the pages show it.
+
+    Attributes:
+        state: As clients see it.
+        now_us: Unix microseconds at which it was read, on the server's clock.
+        mean_run: Seconds that a job runs on average; 0 if none has run.
+        last_start_us: Slot of the last start; 0 if there was none.
+        failed: Failed jobs that are kept.
+        failed_recently: Jobs that failed in the last ``RECENT_SECONDS``.
+        finished_recently: Jobs that finished in that time.
+        history: The last 30 minutes.
+        changes: Who changed what, newest first: ``at``, ``by`` and ``changes``.
+    """
+
+    state: BucketState
+    now_us: int
+    mean_run: float
+    last_start_us: int
+    failed: int
+    failed_recently: int
+    finished_recently: int
+    history: list[Cell]
+    changes: list[dict[str, Any]]
+
+
+class OverviewReader:
+    """Reads buckets, all of them in one round trip, and one for their names.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        keep_seconds: How long ended jobs are kept.
+        configs: Numbers of buckets, published when the server has none.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keep_seconds: int,
+        configs: Mapping[str, BucketConfig] | None = None,
+    ) -> None:
+        self._redis = redis
+        self._keep_seconds = keep_seconds
+        self._buckets = BucketReader(redis, configs)
+        self._configs = configs or {}
+        self._read = load_script(redis, __package__, "read_overview.lua")
+
+    def read_all(self) -> list[BucketView]:
+        """Return all buckets by name.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        published = bucket_names(self._redis)
+        for name in set(self._configs) - set(published):
+            self._buckets.read(name)  # publishes it
+        return self.read(sorted({*published, *self._configs}))
+
+    def read(self, names: Iterable[str], now_us: int | None = None) -> list[BucketView]:
+        """Return these buckets; those that do not exist are left out.
+
+        Args:
+            names: Of buckets; others are left out.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        known = [name for name in names if keys.BUCKET.fullmatch(name)]
+        clock = clock_argument(now_us)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for name in known:
+                self._buckets.ask(name, pipeline, now_us)
+                self._read(args=[name, self._keep_seconds, RECENT_SECONDS, clock], client=pipeline)
+            replies = pipeline.execute() if known else []
+        asked = zip(known, replies[::2], replies[1::2], strict=True)
+        return [_view(name, state, more) for name, state, more in asked if state]
+
+
+def stop_of(state: BucketState) -> Stop | None:
+    """Return why nothing starts although jobs wait, as far as the bucket itself knows."""
+    if state.paused:
+        return "paused"
+    if state.held_until:
+        return "held"
+    return "no worker" if state.waiting and not state.workers else None
+
+
+def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
+    state = parse_bucket(name, reply)
+    now_us, mean_run_us, last_us, failed, failed_recently, finished, stored, changes = more
+    history = read_history(
+        stored,
+        now_us,
+        waiting=state.waiting,
+        interval_us=round(state.interval * 1_000_000),
+        stop=stop_of(state),
+    )
+    records = [record for text in changes if (record := parse_change_record(text))]
+    return BucketView(
+        state=state,
+        now_us=now_us,
+        mean_run=mean_run_us / 1_000_000,
+        last_start_us=last_us,
+        failed=failed,
+        failed_recently=failed_recently,
+        finished_recently=finished,
+        history=history,
+        changes=records,
+    )

@@ -1,0 +1,134 @@
+"""The overview: anybody sees how the buckets are, the admin also jobs and who is refused.
+
+A job's id is what it is seen and cancelled by, and a client's address is nobody else's business:
+neither is ever on a stranger's page, or in a stranger's stream of events.
+"""
+
+import shlex
+from collections import defaultdict
+from collections.abc import Mapping
+
+from flask import (
+    Blueprint,
+    Flask,
+    current_app,
+    redirect,
+    request,
+    url_for,
+)
+from flask.typing import ResponseReturnValue
+from redis import Redis, RedisError
+
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.overview.reading import OverviewReader
+from spigot.jobs.store import keys
+from spigot.runtime.server.redis_connection import is_away
+from spigot.webapp.http.admin import is_admin, require_admin
+from spigot.webapp.http.description import Answer, described
+from spigot.webapp.waiting.connection_loop import ConnectionLoop
+from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_listeners
+
+from .html_page import AWAY_PAGE, PAGE, away_page, html_page
+from .overview_model import Overview, OverviewSource
+from .page_feed import PageFeed
+from .page_stream import PageStream
+from .tap_picture import SMALL
+
+blueprint = Blueprint("overview", __name__)
+
+EVENT_STREAM = "text/event-stream"
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def init_app(
+    app: Flask,
+    redis: Redis,
+    limits_redis: Redis,
+    keep_seconds: int,
+    configs: Mapping[str, BucketConfig],
+) -> None:
+    """Serve the page; called by ``create_app``.
+
+    Args:
+        app: Has an ``Admin`` and a ``ConnectionLoop``.
+        redis: Connection to the server of the queue side.
+        limits_redis: Connection to the server of the door.
+        keep_seconds: How long ended jobs are kept.
+        configs: Numbers of buckets, published when the server has none.
+    """
+    reader = OverviewReader(redis, keep_seconds, configs)
+    source = OverviewSource(reader, redis, limits_redis, keep_seconds)
+    app.extensions["overview"] = source
+    app.extensions["page_feeds"] = {
+        "admin": PageFeed(source, "admin"),
+        "stranger": PageFeed(source, "stranger"),
+    }
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/")
+@described({200: PAGE, 503: AWAY_PAGE}, needs_server=False)
+def page() -> ResponseReturnValue:
+    """Show the buckets, as they change."""
+    source: OverviewSource = current_app.extensions["overview"]
+    try:
+        overview: Overview = source.read(is_admin=is_admin(request))
+    except RedisError as error:
+        if not is_away(error):
+            raise
+        return away_page()
+    return html_page(
+        "overview.html",
+        texts=overview.page,
+        cards=overview.cards,
+        rows=overview.rows,
+        blank=defaultdict(str),
+        frame=SMALL,
+        curl=_curl(),
+        failed_badge=overview.page.get("page_failed_badge", ""),
+    )
+
+
+@blueprint.get("/api/overview/events")
+@described(
+    {
+        200: Answer("Server-sent events: what differs on the overview, each second.", str),
+        503: "Too many clients listen already.",
+    },
+    needs_server=False,
+)
+def events() -> ResponseReturnValue:
+    """Tell the overview what has changed."""
+    feeds: dict[str, PageFeed] = current_app.extensions["page_feeds"]
+    feed = feeds["admin" if is_admin(request) else "stranger"]
+    loop: ConnectionLoop = current_app.extensions["connection_loop"]
+    if loop.is_full:
+        return too_many_listeners()
+    return ParkedResponse(loop, PageStream(feed), mimetype=EVENT_STREAM, headers=STREAM_HEADERS)
+
+
+@blueprint.get("/find")
+@described({303: Answer("To the job's page."), 404: "This is no id."}, needs_server=False)
+def find() -> ResponseReturnValue:
+    """Lead to the page of the job whose id is given as ``id``."""
+    job_id = request.args.get("id", "").strip()
+    if not keys.JOB_ID.fullmatch(job_id):
+        return redirect(url_for("overview.page"), 303)
+    return redirect(url_for("job.show", job_id=job_id), 303)
+
+
+@blueprint.get("/admin")
+@described({303: Answer("Welcome: see the overview.")}, for_admin=True, needs_server=False)
+def log_in() -> ResponseReturnValue:
+    """Have the browser ask for the admin's password, and show the overview."""
+    require_admin()
+    return redirect(url_for("overview.page"), 303)
+
+
+def _curl() -> str:
+    url = request.root_url.rstrip("/") + url_for("jobs.create").removeprefix(request.script_root)
+    body = '{"type": "document", "payload": {"doc_id": "doc_1"}}'
+    return (
+        f"curl -i {shlex.quote(url)} \\\n  -H 'Content-Type: application/json' \\\n"
+        f"  -d {shlex.quote(body)}"
+    )

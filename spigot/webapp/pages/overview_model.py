@@ -1,0 +1,195 @@
+"""What the overview says, as texts by key: a template shows them, the stream sends changes."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from redis import Redis, RedisError
+
+from spigot.jobs.job.listing import JobLister
+from spigot.jobs.job.state import JobState
+from spigot.jobs.overview.reading import BucketView, OverviewReader
+from spigot.jobs.overview.verdict import NEEDS_SOMEBODY
+from spigot.jobs.overview.words import count_text, span_text, unix_us
+from spigot.jobs.store.times import utc_text
+from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
+
+from .cards import Judged, Texts, card_of, judged
+from .change_words import changes_of
+
+FOR_STRANGERS = {"page_title": "Spigot: send a job, and know when it starts"}
+
+SHOWN = 12
+"""Lines of each list, so that a look costs as little with many jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a page shows at one moment.
+
+    Attributes:
+        page: Texts of the page itself.
+        cards: Texts of each bucket, in their order.
+        rows: By list, the texts of its lines, each with its ``key``.
+    """
+
+    page: Texts
+    cards: dict[str, Texts]
+    rows: dict[str, list[Texts]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole."""
+        order = list(self.cards)
+        return {"page": self.page, "cards": self.cards, "rows": self.rows, "order": order}
+
+    def since(self, before: "Overview | None") -> dict[str, Any]:
+        """Return what differs; the whole if there is nothing to compare with."""
+        if before is None:
+            return self.to_json()
+        cards = {
+            name: _changed(before.cards.get(name, {}), texts) for name, texts in self.cards.items()
+        }
+        found: dict[str, Any] = {
+            "page": _changed(before.page, self.page),
+            "cards": {name: texts for name, texts in cards.items() if texts},
+            "rows": {n: rows for n, rows in self.rows.items() if rows != before.rows.get(n)},
+        }
+        if list(before.cards) != list(self.cards):
+            found["order"] = list(self.cards)
+        return found
+
+
+class OverviewSource:
+    """Makes overviews for strangers and for the admin.
+
+    Args:
+        reader: Reads the buckets.
+        redis: Connection to the server of the queue side.
+        limits_redis: Connection to the server of the door.
+        keep_seconds: How long ended jobs are kept.
+    """
+
+    def __init__(
+        self, reader: OverviewReader, redis: Redis, limits_redis: Redis, keep_seconds: int
+    ) -> None:
+        self._reader = reader
+        self._lister = JobLister(redis, keep_seconds)
+        self._limits_redis = limits_redis
+
+    def read(self, *, is_admin: bool) -> Overview:
+        """Return what there is to see now.
+
+        Raises:
+            redis.RedisError: The server of the queue side did not answer.
+        """
+        views = self._reader.read_all()
+        shown = judged(views, is_admin=is_admin)
+        cards = {one.view.state.name: card_of(one, is_admin=is_admin) for one in shown}
+        if not is_admin:
+            return Overview(_totals(views) | FOR_STRANGERS, cards, {})
+        refused = self._refused()
+        names = [view.state.name for view in views]
+        running = self._lister.page(["started"], names, limit=SHOWN).jobs if names else []
+        now_us = max((view.now_us for view in views), default=int(time.time() * 1_000_000))
+        rows = {
+            "running": [_running(job, now_us) for job in running],
+            "refused": [_refused_row(one) for one in (refused or [])[:SHOWN]],
+            "changes": changes_of(views, now_us),
+        }
+        page = _totals(views) | _admin_totals(views, refused) | _heading(shown)
+        return Overview(page, cards, rows)
+
+    def _refused(self) -> list[Refused] | None:
+        try:
+            return most_refused(self._limits_redis, 1000)
+        except RedisError:  # the door does without it, and so does whoever watches the jobs
+            return None
+
+
+def _changed(before: Texts, after: Texts) -> Texts:
+    return {key: text for key, text in after.items() if before.get(key) != text}
+
+
+def _totals(views: list[BucketView]) -> Texts:
+    started = sum(cell.starts for view in views for cell in view.history)
+    now = datetime.now(UTC)
+    return {
+        "page_now": utc_text(int(now.timestamp()) * 1_000_000, digits="seconds"),
+        "page_now_text": f"{now:%H:%M:%S} UTC",
+        "page_started": f"{started:,}",
+        "page_waiting": f"{sum(view.state.waiting for view in views):,}",
+        "page_running": f"{sum(view.state.running for view in views):,}",
+        "page_delayed": f"{sum(view.state.delayed for view in views):,}",
+    }
+
+
+def _admin_totals(views: list[BucketView], refused: list[Refused] | None) -> Texts:
+    failed = sum(view.failed for view in views)
+    running = sum(view.state.running for view in views)
+    return {
+        "page_failed": f"{failed:,}",
+        "page_failed_badge": f"{failed:,}" if failed else "",
+        "page_failed_tone": "bad" if failed else "",
+        "page_refused": "?" if refused is None else f"{sum(one.count for one in refused):,}",
+        "page_refused_note": "the server of the rate limits does not answer"
+        if refused is None
+        else "",
+        "page_running_note": f"{SHOWN} of {running:,}" if running > SHOWN else "",
+        "page_nothing_runs": "" if running else "Nothing runs.",
+        "page_nobody_refused": "" if refused or refused is None else "Nobody was refused.",
+    }
+
+
+def _heading(buckets: list[Judged]) -> Texts:
+    need = [one for one in buckets if one.needs_somebody]
+    failed = sum(one.view.failed for one in buckets)
+    if need:
+        needing = "needs" if len(need) == 1 else "need"
+        title = f"{len(need)} of {count_text(len(buckets), 'bucket')} {needing} you"
+    elif len(buckets) == 1:
+        title = "The bucket runs by itself"
+    else:
+        title = f"All {len(buckets)} buckets run by themselves"
+    told = [f"{one.view.state.name} is {_need(one)}." for one in need[:3]]
+    if len(need) > len(told):
+        told.append(f"{len(need) - len(told)} more are below.")
+    prefix = f"({failed:,} failed) " if failed else ""
+    return {
+        "page_title": f"{prefix}{title} · Spigot",
+        "page_heading": title,
+        "page_lead": " ".join(told) or "Nothing is full, fails, or lacks a worker.",
+    }
+
+
+def _need(one: Judged) -> str:
+    words = {"no worker": "without a worker", "full": "full", "failing": "failing"}
+    badges = [badge for badge in one.verdict.badges if badge.rank <= NEEDS_SOMEBODY]
+    return " and ".join(words[badge.word] for badge in badges)
+
+
+def _running(job: JobState, now_us: int) -> Texts:
+    progress = job.progress
+    done = progress["done"] if isinstance(progress, dict) else 0
+    total = progress.get("total") if isinstance(progress, dict) else None
+    started = unix_us(job.started_at) if job.started_at else now_us
+    return {
+        "key": job.id,
+        "short": job.id[:8],
+        "href": job.id,
+        "type": job.type,
+        "bucket": job.bucket,
+        "done": f"{done:g}" if total else "",
+        "total": f"{total:g}" if total else "1",
+        "note": str(progress.get("note") or "") if isinstance(progress, dict) else "",
+        "for": span_text(max(0, now_us - started) / 1_000_000),
+    }
+
+
+def _refused_row(refused: Refused) -> Texts:
+    return {
+        "key": f"{refused.rule} {refused.client}",
+        "client": refused.client,
+        "rule": refused.rule,
+        "times": f"{refused.count:,}",
+    }

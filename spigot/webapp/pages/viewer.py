@@ -1,0 +1,50 @@
+"""Who looks at a page, and which pages there are for them: what all templates know."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from flask import Flask, current_app, request
+
+from spigot.webapp.http.admin import Admin, has_session, is_admin
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks.
+
+    Attributes:
+        is_admin: Whether it is the admin.
+        has_password: Whether the admin can log in here with a password.
+        has_session: Whether there is a session to log out of.
+    """
+
+    is_admin: bool
+    has_password: bool
+    has_session: bool
+
+
+FOR_ALL = [("overview.page", "Overview"), ("docs.page", "API")]
+FOR_ADMIN: list[tuple[str, str]] = [("overview.page", "Overview"), ("docs.page", "API")]
+
+
+def init_app(app: Flask) -> None:
+    """Let all templates know who looks; called by ``create_app``."""
+    app.context_processor(_context)
+
+
+def viewer() -> Viewer:
+    """Return who sent the present request."""
+    admin: Admin = current_app.extensions["admin"]
+    return Viewer(is_admin(request), admin.has_password, has_session(request))
+
+
+def _context() -> dict[str, Any]:
+    who = viewer()
+    pages = FOR_ADMIN if who.is_admin else FOR_ALL
+    return {
+        "viewer": who,
+        "nav_pages": lambda: pages,
+        "version": version("spigot-jobs"),
+        "failed_badge": "",
+    }

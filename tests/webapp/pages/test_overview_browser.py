@@ -1,0 +1,165 @@
+"""The overview as browsers show it, with real workers behind it."""
+
+import pytest
+
+from spigot.jobs.bucket.control import BucketChange, BucketControl
+from spigot.runtime.rate import Rate
+from tests.support.browser import DEADLINE_SECONDS, chromium
+from tests.support.fleet import Fleet
+from tests.support.processes import wait_for
+from tests.support.servers import own_server
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("pages in a browser"),
+]
+
+ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "
+
+
+@pytest.fixture(scope="module")
+def fleet(redis_url, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("live")
+    return Fleet(redis_url, folder, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
+
+
+@pytest.fixture(scope="module")
+def web(fleet):
+    with fleet.web() as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def windows(web, tmp_path_factory):
+    """One of a stranger, one of the admin."""
+    url = f"http://{web.host}:{web.port}"
+    with (
+        chromium(url, tmp_path_factory.mktemp("stranger")) as stranger,
+        chromium(url, tmp_path_factory.mktemp("admin")) as admin,
+    ):
+        admin.log_in("/admin")
+        yield stranger, admin
+
+
+@pytest.fixture
+def browsers(windows, redis):
+    """Both, and in the end a look at what they complained of."""
+    for window in windows:
+        window.open("/")
+        window.complaints()
+    yield windows
+    for window in windows:
+        assert window.run("return window.attacked") is None
+        assert window.complaints() == []
+
+
+@pytest.fixture
+def stranger(browsers):
+    return browsers[0]
+
+
+@pytest.fixture
+def admin(browsers):
+    return browsers[1]
+
+
+def submit(web, type="echo", **payload):
+    status, job = web.ask("POST", "/jobs", {"type": type, "payload": payload})
+    assert status == 202, job
+    return job["id"]
+
+
+def status(web, job_id):
+    return web.ask("GET", f"/jobs/{job_id}")[1]["status"]
+
+
+CARD = '[data-card="default"]'
+
+
+def test_buckets_are_shown_as_they_change(stranger, web, redis):
+    for _ in range(3):
+        submit(web)
+    stranger.wait_for_text("no worker is alive", CARD)
+    stranger.wait_for_text("3\nof", f"{CARD} .level")
+
+    BucketControl(redis, by="test").set(
+        "default", BucketChange(paused=True, rate=Rate.parse("7/m"))
+    )
+
+    stranger.wait_for_text("paused", CARD)
+    stranger.wait_for_text("7/m", CARD)
+
+
+def test_a_hold_is_shown_with_its_reason(admin, web, fleet):
+    with fleet.workers():
+        submit(web, "refused", name="held", times=9, seconds=600)
+        admin.wait_for_text("held 9:5", f"{CARD} .why")
+        admin.wait_for_text("the downstream asked to wait", f"{CARD} .why")
+
+
+def test_the_line_follows_a_changed_rate(admin, web, fleet, redis):
+    rate = f'return document.querySelector(`{CARD} path.rate`).getAttribute("d")'
+    with fleet.workers():
+        submit(web)
+        admin.wait_for_text("keeps up", CARD)
+        before = admin.run(rate)
+        BucketControl(redis, by="test").set("default", BucketChange(rate=Rate.parse("3/s")))
+        submit(web)
+        admin.wait_for_text("3/s", f"{CARD} .rate-text")
+        admin.wait_for(lambda: "v" in admin.run(rate) and admin.run(rate) != before, "a step")
+
+
+def test_focus_and_selection_stay_while_the_page_changes(admin, web, fleet):
+    admin.find(".skip")
+    admin.run("document.querySelector('.top nav a').focus()")
+    node = "return document.querySelector(arguments[0])"
+    card, link = admin.run(node, CARD), admin.run("return document.activeElement")
+    submit(web)
+    admin.wait_for_text("1\nof", f"{CARD} .level")
+
+    assert admin.run("return document.activeElement") == link
+    assert admin.run(node, CARD) == card
+
+
+def test_the_admin_sees_a_job_from_start_to_end(admin, web, fleet):
+    with fleet.workers():
+        job_id = submit(web, "count", reports=30, seconds=6)
+        admin.wait_for_text(job_id[:8], '[data-rows="running"]')
+        admin.wait_for_text("number", '[data-rows="running"]')
+        admin.wait_for(lambda: job_id[:8] not in admin.text(), "end of the job")
+
+
+def test_a_stranger_sees_no_job(stranger, web, fleet):
+    with fleet.workers():
+        job_id = submit(web, "count", reports=10, seconds=2)
+        stranger.wait_for_text("keeps up", CARD)
+        assert job_id[:8] not in stranger.run("return document.documentElement.innerHTML")
+        wait_for(lambda: status(web, job_id) == "finished", DEADLINE_SECONDS)
+
+
+def test_a_strangers_text_is_shown_and_not_run(admin, web, fleet, redis):
+    redis.hset("spigot:1:bucket:default", mapping={"hold_reason": ATTACK, "held_until_us": 9**17})
+    admin.wait_for_text("<img src=x onerror=window.attacked=1>", f"{CARD} .why")
+
+
+def test_it_is_whole_without_javascript(web, tmp_path):
+    submit(web)
+    with chromium(f"http://{web.host}:{web.port}", tmp_path) as browser:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        browser.open("/")
+        assert browser.find(f"{CARD} .tap path").get_attribute("d")
+        assert "Load again" in browser.find("noscript a").text
+
+
+def test_a_server_that_is_away_is_said_until_it_is_back(tmp_path):
+    with own_server() as server:
+        fleet = Fleet(server.url, tmp_path)
+        with fleet.web() as web, chromium(f"http://{web.host}:{web.port}", tmp_path) as browser:
+            browser.open("/")
+            browser.wait_for_text("live,", "#live")
+            server.hang()
+            browser.wait_for_text("Not up to date: the server that keeps the jobs", "#news")
+            assert "default" in browser.text(CARD)
+            server.go_on()
+            browser.wait_for_text("live,", "#live")
