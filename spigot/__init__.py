@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .webapp.http.request_body import read_model
     from .webapp.routes.jobs import submit
     from .webapp.routes.one_job import show_job
+    from .worker.rate_aware_pool_worker import RateAwarePoolWorker
     from .worker.rate_aware_simple_worker import RateAwareSimpleWorker
     from .worker.rate_aware_worker import RateAwareWorker
 
@@ -34,6 +35,7 @@ _HOMES = {
     "JobGone": ".jobs.enqueued_job",
     "JobState": ".jobs.job.state",
     "Priority": ".jobs.job.queue",
+    "RateAwarePoolWorker": ".worker.rate_aware_pool_worker",
     "RateAwareSimpleWorker": ".worker.rate_aware_simple_worker",
     "RateAwareWorker": ".worker.rate_aware_worker",
     "RateLimited": ".jobs.types.rate_limited",
@@ -60,6 +62,7 @@ __all__ = [
     "JobGone",
     "JobState",
     "Priority",
+    "RateAwarePoolWorker",
     "RateAwareSimpleWorker",
     "RateAwareWorker",
     "RateLimited",

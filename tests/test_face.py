@@ -24,6 +24,7 @@ NAMES = {
     "JobGone",
     "JobState",
     "Priority",
+    "RateAwarePoolWorker",
     "RateAwareSimpleWorker",
     "RateAwareWorker",
     "RateLimited",

@@ -4,11 +4,15 @@ import os
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+LOOK_SECONDS = 0.1
+"""How often threads other than the main one look whether they are to stop."""
 
 DEBOUNCE_SECONDS = 1.0
 """A terminal and a supervisor may both send the signal of one Ctrl-C."""
@@ -90,11 +94,14 @@ class StopSignals:
         return self.requested and self.seconds_since() >= seconds
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not past a request to stop; only in the main thread."""
+        """Sleep, but not past a request to stop."""
         until = time.monotonic() + seconds
         while not self.requested and (left := until - time.monotonic()) > 0:
-            select.select([self.wake_fd], [], [], left)
-            self.drain()
+            if threading.current_thread() is threading.main_thread():
+                select.select([self.wake_fd], [], [], left)
+                self.drain()
+            else:  # the pipe wakes one thread only
+                time.sleep(min(left, LOOK_SECONDS))
 
     def wait_for_any(self, seconds: float) -> None:
         """Wait for the next signal, of those to stop or of a child's end; only in the main thread.

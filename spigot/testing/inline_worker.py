@@ -111,6 +111,6 @@ class InlineWorker:
 
     def _run(self, claim: Claim, bucket: str) -> None:
         job = ClaimedJob.of(claim, self._redis)
-        outcome = prepare(job, self._catalog, _NoTimeout)()
+        outcome = prepare(job, self._catalog, _NoTimeout).run()
         leases = LeaseStore(self._redis, bucket, NAME, self._terms)
         settle(job, outcome, leases, self._catalog)

@@ -1,7 +1,7 @@
 """Puts a worker together from its parts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from redis import Redis
@@ -20,10 +20,16 @@ from spigot.worker.leases.lease_terms import LeaseTerms
 from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.leases.takeover import take_over
+from spigot.worker.pool.child import PoolPlan
+from spigot.worker.pool.children import Children
+from spigot.worker.pool.lonely_jobs import LonelyJobs
+from spigot.worker.pool.pool_executor import PoolExecutor
+from spigot.worker.pool.suspicion import most_alone
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
 from spigot.worker.running.executor import Executor
+from spigot.worker.running.horse_runner import HorseRunner
 from spigot.worker.running.rq_callbacks import RqCallbacks
 from spigot.worker.running.runner import Runner, RunnerTools
 
@@ -58,7 +64,7 @@ class Parts:
     presence: Presence
     claimer: Claimer
     idle_time: IdleTime
-    executor: Executor
+    executor: Executor | PoolExecutor
     leases: LeaseStore
     result_log: ResultLog
     commands: CommandChannel
@@ -80,10 +86,11 @@ class Assembly:
         self, worker: Worker, start: WorkerStart, connections: Connections, stop: StopSignals
     ) -> None:
         self._worker = worker
-        self._start = start
+        self.start = start
         self._settings = start.settings
         self._connections = connections
         self._stop = stop
+        self._concurrency = 1
         self._terms = LeaseTerms(
             lease_ms=round(start.settings.lease_seconds * 1000),
             max_reaps=start.settings.max_reaps,
@@ -111,14 +118,14 @@ class Assembly:
         executor = self._make_executor(runner_class, leases, last_leases)
         presence = Presence(
             connections.main,
-            self._start.bucket,
-            self._start.buckets,
+            self.start.bucket,
+            self.start.buckets,
             self._registration,
             self._availability,
             self._stop,
         )
         claimer = self._make_claimer(presence)
-        last_bucket = LeakyBucket(connections.last, self._start.bucket)
+        last_bucket = LeakyBucket(connections.last, self.start.bucket)
         return Parts(
             availability=self._availability,
             presence=presence,
@@ -132,8 +139,49 @@ class Assembly:
             sign_off=partial(claimer.sign_off, last_bucket, last_leases),
         )
 
+    def pool_parts(self, concurrency: int, maintain: Callable[[], None]) -> Parts:
+        """Return the parts of a worker that runs many jobs at once.
+
+        Args:
+            concurrency: How many.
+            maintain: As ``parts`` takes it.
+        """
+        self._concurrency = concurrency
+        parts = self.parts(HorseRunner, maintain)
+        executor = parts.executor
+        assert isinstance(executor, Executor)
+        plan = PoolPlan(
+            self.start.catalog,
+            self._connections.main,
+            self._worker._exc_handlers,
+            self._worker.name,
+        )
+        pool: list[PoolExecutor] = []
+        children = Children(
+            plan,
+            concurrency,
+            self._renewer,
+            self._settings.lease_seconds,
+            lambda child, place: pool[0].job_in(child, place),
+        )
+        lonely_jobs = LonelyJobs(
+            executor, self._runner_tools(), parts.leases, most_alone(concurrency)
+        )
+        pool.append(
+            PoolExecutor(
+                executor,
+                children,
+                lonely_jobs,
+                self._renewer,
+                self._stop,
+                self._settings.grace_seconds,
+                concurrency,
+            )
+        )
+        return replace(parts, executor=pool[0])
+
     def _leases_on(self, redis: Redis) -> LeaseStore:
-        return LeaseStore(redis, self._start.bucket, self._worker.name, self._terms)
+        return LeaseStore(redis, self.start.bucket, self._worker.name, self._terms)
 
     def _lost_jobs_on(self, redis: Redis) -> LostJobs:
         return LostJobs(redis, self._worker.name, self._terms)
@@ -157,24 +205,26 @@ class Assembly:
     ) -> Executor:
         stop, grace_seconds = self._stop, self._settings.grace_seconds
         death_penalty = self._worker.death_penalty_class
-        tools = RunnerTools(
-            catalog=self._start.catalog,
-            renewer=self._renewer,
-            stop=stop,
-            grace_seconds=grace_seconds,
-            death_penalty=death_penalty,
-        )
         return Executor(
-            runner=runner_class(tools),
+            runner=runner_class(self._runner_tools()),
             renewer=self._renewer,
             leases=leases,
             last_leases=last_leases,
-            catalog=self._start.catalog,
+            catalog=self.start.catalog,
             result_log=self._result_log,
             rq_callbacks=RqCallbacks(stop, grace_seconds, death_penalty),
             availability=self._availability,
             stop=stop,
             grace_seconds=grace_seconds,
+        )
+
+    def _runner_tools(self) -> RunnerTools:
+        return RunnerTools(
+            catalog=self.start.catalog,
+            renewer=self._renewer,
+            stop=self._stop,
+            grace_seconds=self._settings.grace_seconds,
+            death_penalty=self._worker.death_penalty_class,
         )
 
     def _make_claimer(self, presence: Presence) -> Claimer:
@@ -183,6 +233,7 @@ class Assembly:
             self._worker.name,
             lease_ms=self._terms.lease_ms,
             rq_ttl=RQ_TTL,
+            concurrency=self._concurrency,
             result_log=self._result_log,
             restore=presence.show_up,
         )
@@ -192,7 +243,7 @@ class Assembly:
             bucket=self._bucket,
             leases=self._leases_on(self._connections.claims),
             lost_jobs=self._lost_jobs_on(self._connections.claims),
-            wake_up=WakeUpTokens(self._connections.wake_ups, self._start.bucket, self._stop),
+            wake_up=WakeUpTokens(self._connections.wake_ups, self.start.bucket, self._stop),
             plain_pushes=self._plain_pushes,
             registration=self._registration,
             result_log=self._result_log,
@@ -214,12 +265,10 @@ class Assembly:
 
     def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:
         # while it is idle, it is told at once: its wait for the wake-up ends
-        return PrimaryWatch(self._start.connection, lambda: bool(executor.running))
+        return PrimaryWatch(self.start.connection, lambda: bool(executor.running))
 
     def _start_threads(self, primary_watch: PrimaryWatch) -> None:
         self._renewer.start()
         self._plain_pushes.start()
         primary_watch.start()  # its thread ends with the object, which the parts hold
-        self._start.buckets.follow_from_a_thread(
-            self._connections.bucket_file, [self._start.bucket]
-        )
+        self.start.buckets.follow_from_a_thread(self._connections.bucket_file, [self.start.bucket])

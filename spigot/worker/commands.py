@@ -1,12 +1,13 @@
 """The command ``spigot worker``."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import click
 from redis.exceptions import RedisError
 
+from spigot.jobs.bucket.config import MOST_CONCURRENCY
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.job.completions import bucket_names
@@ -21,6 +22,7 @@ from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
 
 from .connections import MAIN_TIMEOUT
+from .rate_aware_pool_worker import RateAwarePoolWorker
 from .rate_aware_simple_worker import RateAwareSimpleWorker
 from .rate_aware_worker import RateAwareWorker
 from .worker_processes import WorkerProcesses
@@ -33,12 +35,18 @@ DEFAULT_WORKERS = 2
 @click.command(epilog="Example: spigot worker openai --count 8")
 @click.argument("buckets", nargs=-1, metavar="[BUCKET]...", shell_complete=bucket_names)
 @click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=1, max=MOST_CONCURRENCY),
+    help="Jobs that a worker runs at once; for jobs that wait.",
+)
 @click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
 @click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")
 @click.option("--under-up", is_flag=True, hidden=True)  # which has told what is missing
 def worker(
     buckets: tuple[str, ...],
     count: int | None,
+    concurrency: int | None,
     until_empty: bool,
     simple: bool,
     under_up: bool,
@@ -47,6 +55,8 @@ def worker(
 
     Without BUCKET, every bucket gets workers: as many as buckets.json says, or 2.
     """
+    if simple and concurrency is not None and concurrency > 1:
+        raise click.UsageError("--simple runs one job at a time: leave it out, or --concurrency")
     settings = load_settings()
     set_up_logging(settings.log_format)
     if not under_up:
@@ -64,14 +74,13 @@ def worker(
         for name in buckets or configs
         for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
     ]
-    worker_class = RateAwareSimpleWorker if simple else RateAwareWorker
-
     with suppress(RedisError):  # the workers publish as well, and insist
         configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
 
     def work(bucket: str) -> None:
+        worker_class, options = _kind(simple, concurrency or configs[bucket].concurrency)
         worker_class(
-            keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs
+            keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs, **options
         ).work(burst=until_empty)
 
     processes = WorkerProcesses(
@@ -79,6 +88,15 @@ def worker(
     )
     if not processes.run():
         raise click.ClickException("a worker failed; its reason is above")
+
+
+def _kind(
+    simple: bool, concurrency: int | None
+) -> tuple[Callable[..., RateAwareWorker], dict[str, int]]:
+    """Return the class of worker for so many jobs at once, and what it is told besides."""
+    if concurrency is not None and concurrency > 1:
+        return RateAwarePoolWorker, {"concurrency": concurrency}
+    return (RateAwareSimpleWorker if simple else RateAwareWorker), {}
 
 
 def _check_known(names: Iterable[str], configs: BucketFile) -> None:

@@ -41,7 +41,7 @@ from spigot.worker.rq.rq_side import RqSide
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner
 
-from .assembly import Assembly, RunnerClass
+from .assembly import Assembly, Parts, RunnerClass
 from .connections import MAIN_TIMEOUT, Connections
 from .worker_start import prepare_start
 
@@ -92,9 +92,12 @@ class RateAwareWorker(RqSide):
         rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
         super().__init__(start.queues, name, connection=connections.main, **rq_options)
         assembly = Assembly(self, start, connections, self._stop)
-        self._parts = assembly.parts(self.runner_class, self.maintain)
+        self._parts = self._make_parts(assembly)
         self.executor = self._parts.executor
         self.commands = self._parts.commands
+
+    def _make_parts(self, assembly: Assembly) -> Parts:
+        return assembly.parts(self.runner_class, self.maintain)
 
     def work(
         self,
@@ -172,6 +175,7 @@ class RateAwareWorker(RqSide):
     ) -> tuple[Job, Queue] | None:
         idle_since = time.monotonic()
         while not self._stop.requested:
+            self._wait_for_place()
             answer = self._until_answered(self._parts.claimer.ask)
             if isinstance(answer, Claim):
                 if job := self._accept(answer):
@@ -185,12 +189,15 @@ class RateAwareWorker(RqSide):
             self._parts.idle_time.spend(answer, briefly=may_end)
         return None
 
+    def _wait_for_place(self) -> None:
+        """Wait until one more job may be claimed: here each has ended when the next is wanted."""
+
     def _accept(self, claim: Claim) -> ClaimedJob | None:
         """Return the job; one that cannot even be read has failed."""
         try:
             job = ClaimedJob.of(claim, self.connection)
         except Exception as error:
-            self.executor.refuse(claim, error)
+            self._parts.executor.refuse(claim, error)
             return None
         job.exception_handlers = self._exc_handlers
         job.on_horse_killed = self.handle_work_horse_killed
@@ -216,7 +223,7 @@ class RateAwareWorker(RqSide):
             queue: The queue that it left.
         """
         assert isinstance(job, ClaimedJob)
-        self.executor.execute(job)
+        self._parts.executor.execute(job)
 
     def teardown(self) -> None:
         """Leave the bucket and RQ's lists of workers; what fails runs out by itself."""

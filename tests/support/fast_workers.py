@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spigot import RateAwareSimpleWorker, RateAwareWorker
+from spigot import RateAwarePoolWorker, RateAwareSimpleWorker, RateAwareWorker
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.child_process import die_with_parent
 from spigot.runtime.settings import load_settings
@@ -47,7 +47,8 @@ class WorkerProcess:
     def horses(self) -> list[int]:
         """Its children that live."""
         try:
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            tasks = Path(f"/proc/{self.pid}/task").glob("*/children")
+            children = " ".join(task.read_text() for task in tasks)
         except (FileNotFoundError, ProcessLookupError):
             return []
         return [int(child) for child in children.split() if is_alive(int(child))]
@@ -128,6 +129,7 @@ class ForkServer:
         queues: list[str],
         log_path: Path,
         simple: bool = False,
+        concurrency: int = 1,
         **work: Any,
     ) -> WorkerProcess:
         """Start a worker.
@@ -136,6 +138,7 @@ class ForkServer:
             settings: Fields of ``Settings``.
             queues: Names, most urgent first.
             simple: Whether it runs functions in its own process.
+            concurrency: How many jobs it runs at once; with more than one it is a pool.
             log_path: Gets what the worker writes to stdout and stderr.
             **work: Passed on to ``RateAwareWorker.work``.
         """
@@ -146,6 +149,7 @@ class ForkServer:
             queues=queues,
             log_path=str(log_path),
             simple=simple,
+            concurrency=concurrency,
             work=work,
         )
         return WorkerProcess(self, number, pid, log_path)
@@ -218,11 +222,15 @@ def _be_worker(order: dict[str, Any], catalog: JobCatalog, parent: int) -> None:
         for number, file in enumerate((null, log, log)):
             os.dup2(file, number)
         faulthandler.enable()
-        worker_class = RateAwareSimpleWorker if order["simple"] else RateAwareWorker
+        worker_class: Any = RateAwareSimpleWorker if order["simple"] else RateAwareWorker
+        options = {}
+        if order["concurrency"] > 1:
+            worker_class, options = RateAwarePoolWorker, {"concurrency": order["concurrency"]}
         worker = worker_class(
             order["queues"],
             settings=load_settings(**order["settings"]),
             catalog=catalog,
+            **options,
         )
         worker.work(**order["work"])
         code = 0

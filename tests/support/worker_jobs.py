@@ -1,8 +1,11 @@
 """Jobs that the tests of the worker run."""
 
 import asyncio
+import ctypes
 import multiprocessing
 import os
+import re
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +16,7 @@ from pydantic import SecretStr
 from rq import get_current_job
 
 from spigot.jobs.types.job_types import job_type
+from spigot.jobs.types.progress import report_progress
 from spigot.jobs.types.rate_limited import RateLimited
 from spigot.jobs.types.refusal import Kind
 
@@ -91,6 +95,88 @@ def hold_once(folder: str) -> str:
 def nap_a_little() -> str:
     time.sleep(0.2)
     return "awake"
+
+
+@job_type("wait_together", timeout=30)
+async def wait_together(folder: str, name: str) -> bool:
+    """Wait for another job without blocking, and tell whether this is still the present one."""
+    return await _meet(folder, name)
+
+
+@job_type("wait_in_thread", timeout=30)
+def wait_in_thread(folder: str, name: str) -> bool:
+    """The same in a plain function."""
+    before = get_current_job().id
+    leave_mark(folder, f"{name}.here")
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.01)
+    return bool(get_current_job().id == before)
+
+
+async def _meet(folder: str, name: str) -> bool:
+    before = get_current_job().id
+    leave_mark(folder, f"{name}.here")
+    report_progress(1, 2)
+    while not (Path(folder) / "go").exists():
+        await asyncio.sleep(0.01)
+    if "RQ_JOB_ID" in os.environ:  # alone in a work horse, where RQ knows one thread only
+        return bool(before == get_current_job().id)
+    inside = await asyncio.gather(_id_of_present_job(), asyncio.to_thread(get_current_job))
+    return bool(before == inside[0] == inside[1].id == get_current_job().id)
+
+
+async def _id_of_present_job() -> str:
+    await asyncio.sleep(0)
+    return str(get_current_job().id)
+
+
+@job_type("linger", timeout=1)
+def linger(how: str) -> None:
+    """Run over its timeout in one of the ways that functions have."""
+    match how:
+        case "computing":
+            while True:
+                pass
+        case "on a socket":
+            reader, writer = socket.socketpair()
+            reader.recv(1)
+            writer.close()
+        case "swallowing":
+            while True:
+                try:
+                    time.sleep(0.01)
+                except Exception:
+                    continue
+
+
+@job_type("linger_on_loop", timeout=1)
+async def linger_on_loop(how: str) -> None:
+    """The same on the event loop."""
+    if how == "awaiting":
+        await asyncio.sleep(600)
+    time.sleep(600)
+
+
+@job_type("crash")
+def crash() -> None:
+    """Crash the interpreter."""
+    ctypes.string_at(0)
+
+
+@job_type("crash_on_loop")
+async def crash_on_loop() -> None:
+    """The same in a sub-task of a coroutine."""
+    await asyncio.gather(asyncio.sleep(0.01), _crash())
+
+
+async def _crash() -> None:
+    ctypes.string_at(0)
+
+
+@job_type("keep_lock", timeout=60)
+def keep_lock() -> None:
+    """Keep the interpreter's lock for ever."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
 
 
 @job_type("die")

@@ -64,6 +64,7 @@ def start_worker(
         queues: list[str] = QUEUES,
         work: dict[str, Any] | None = None,
         simple: bool = False,
+        concurrency: int = 1,
         **settings: Any,
     ) -> WorkerProcess:
         fields = {
@@ -76,6 +77,7 @@ def start_worker(
             fields | settings,
             queues=queues,
             simple=simple,
+            concurrency=concurrency,
             log_path=tmp_path / f"worker-{len(started)}.log",
             **(work or {}),
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.outcome import Outcome
 from spigot.worker.running.work_horse import WorkHorse
 from tests.support.processes import wait_for
@@ -14,15 +15,12 @@ DONE = Outcome("finished", result='"done"')
 
 
 @pytest.fixture
-def wake() -> int:
-    """A descriptor that never has anything to read."""
-    reader, writer = os.pipe()
-    yield reader
-    os.close(reader)
-    os.close(writer)
+def wake() -> StopSignals:
+    """Signals that never come."""
+    return StopSignals()
 
 
-def ended(wake: int, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
+def ended(wake: StopSignals, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
     horse = WorkHorse(lambda: run, start_at)
     wait_for(lambda: horse.wait(1, wake))
     horse.reap()

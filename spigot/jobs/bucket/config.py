@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
 
 from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
@@ -13,6 +14,9 @@ from spigot.runtime.unknown_field import about_unknown_field
 
 DEFAULT = "default"
 USUAL_NAME = "buckets.json"
+
+MOST_CONCURRENCY = 10_000
+"""Jobs that one process may run at once."""
 
 
 class BucketConfigError(OperatorError):
@@ -35,6 +39,9 @@ class BucketConfig(BaseModel):
 
     workers: PositiveInt | None = None
     """Worker processes that `spigot up` and `spigot worker` start for it."""
+
+    concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] | None = None
+    """Jobs that each of these processes runs at once; 1, if it is not there."""
 
 
 FILE = TypeAdapter(dict[str, BucketConfig])

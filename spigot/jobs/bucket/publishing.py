@@ -44,6 +44,6 @@ class BucketPublisher:
 def _fields(config: BucketConfig, names: set[str]) -> Fields:
     """Return the fields of a source that speaks of ``names`` and is silent of the rest."""
     fields = rate_fields(config.rate if "rate" in names else None)
-    for name in ("capacity", "max_running", "workers"):
+    for name in ("capacity", "max_running", "workers", "concurrency"):
         fields[name] = (getattr(config, name) or "") if name in names else ""
     return fields

@@ -12,7 +12,7 @@ from pydantic_core import to_json, to_jsonable_python
 from spigot.runtime.errors import PortableError
 
 from . import hidden_fields, job_type_checks
-from .function_kinds import dotted_name
+from .function_kinds import dotted_name, innermost
 from .function_parameters import PayloadForm, payload_form
 from .hidden_fields import Path
 from .retry_policy import RetryPolicy
@@ -105,6 +105,11 @@ class JobType:
     def function_name(self) -> str:
         """Where the function is defined, dotted."""
         return dotted_name(self.function)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is a coroutine function."""
+        return inspect.iscoroutinefunction(innermost(self.function))
 
     def accept(self, payload: Any) -> AcceptedPayload:
         """Check a payload and return what is kept of it.

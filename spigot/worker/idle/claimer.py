@@ -24,6 +24,7 @@ class Claimer:
         worker: Name of the worker that asks.
         lease_ms: How long a claim stands without renewal, >= 1.
         rq_ttl: Seconds until RQ forgets the worker.
+        concurrency: How many jobs the worker runs at once.
         result_log: Its lines may be forgotten by the server, which is told with each question.
         restore: Tells a server that was emptied again what workers tell it when they begin.
     """
@@ -35,6 +36,7 @@ class Claimer:
         *,
         lease_ms: int,
         rq_ttl: int,
+        concurrency: int,
         result_log: ResultLog,
         restore: Callable[[], None],
     ) -> None:
@@ -42,6 +44,7 @@ class Claimer:
         self._worker = worker
         self._lease_ms = lease_ms
         self._rq_ttl = rq_ttl
+        self._concurrency = concurrency
         self._result_log = result_log
         self._restore = restore
         self._token = uuid4().hex
@@ -63,6 +66,7 @@ class Claimer:
                 self._token,
                 lease_ms=self._lease_ms,
                 rq_ttl=self._rq_ttl,
+                concurrency=self._concurrency,
                 logged=logged,
             )
         except UnpublishedBucketError:

@@ -2,15 +2,32 @@
 
 import signal
 from datetime import UTC, datetime
+from typing import Protocol
 
 from redis import Redis
 from redis.client import Pipeline
 from rq import Worker, worker_registration
 from rq.worker import WorkerStatus
 
-from spigot.worker.running.executor import Executor
+from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.runner import Runner
 
 from .command_channel import CommandChannel
+
+
+class RunsJobs(Protocol):
+    """What runs the worker's jobs.
+
+    Attributes:
+        runner: Runs the functions.
+    """
+
+    runner: Runner
+
+    @property
+    def running(self) -> ClaimedJob | None:
+        """The present job; the oldest, if there are several."""
+        ...
 
 
 class RqSide(Worker):
@@ -21,7 +38,7 @@ class RqSide(Worker):
         commands: Of RQ to this worker.
     """
 
-    executor: Executor
+    executor: RunsJobs
     commands: CommandChannel
 
     def _set_ip_address(self, connection: Redis) -> None:

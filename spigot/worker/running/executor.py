@@ -67,8 +67,16 @@ class Executor:
     def _execute(self, job: ClaimedJob) -> None:
         self.running = job
         outcome = self.runner.run(job)
-        ended = self._end(job, outcome)
+        self._finish(job, outcome)
         self.running = None
+
+    def finish(self, job: ClaimedJob, outcome: Outcome) -> None:
+        """End the attempt of a job that something else ran; safe from any thread."""
+        with log_ids(job_id=job.id, request_id=job.request_id):
+            self._finish(job, outcome)
+
+    def _finish(self, job: ClaimedJob, outcome: Outcome) -> None:
+        ended = self._end(job, outcome)
         if ended is None:
             log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
             return

@@ -5,8 +5,8 @@ import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
-from typing import NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol, cast
 
 from redis import Redis
 from rq import Queue
@@ -17,6 +17,7 @@ from rq.timeouts import BaseDeathPenalty, JobTimeoutException
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.store.stored_values import stored_text
+from spigot.jobs.types.function_kinds import innermost
 from spigot.jobs.types.hidden_fields import hidden_values
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import BoundFunction
@@ -29,6 +30,9 @@ from .progress_writer import ProgressWriter
 from .written_result import write_result
 
 Hook = Callable[..., object]
+
+InThread = Callable[[Callable[[], Outcome]], Awaitable[Outcome]]
+"""Runs what may block in a thread, and returns what it returned."""
 
 NOT_JSON = (
     "the job is not JSON: Spigot's workers read RQ's JSON serializer only; enqueue with "
@@ -101,27 +105,91 @@ class ClaimedJob(Job):
             return "unreadable"
 
 
+class TakesProgress(Protocol):
+    """Takes what a function reports of its progress.
+
+    Attributes:
+        last: JSON of what was reported last; "" if nothing was.
+    """
+
+    last: str
+
+    def report(self, progress: str) -> None:
+        """Have a value written soon; does not wait."""
+        ...
+
+    def close(self) -> None:
+        """Write no more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A job whose function was found and whose arguments were read.
+
+    Nothing that function and callbacks raise gets out; what is to end the process
+    (``SystemExit``) is told as a failure too. Only ``Interrupted`` is raised, as whoever runs it
+    wanted.
+
+    Attributes:
+        job: Whose function it is.
+        function: With its payload.
+        death_penalty: RQ's way to end a function at its timeout.
+        is_async: Whether it is a coroutine function.
+    """
+
+    job: ClaimedJob
+    function: BoundFunction
+    death_penalty: type[BaseDeathPenalty]
+    is_async: bool = False
+
+    def run(self, progress: TakesProgress | None = None) -> Outcome:
+        """Run the function within its timeout, and its callbacks.
+
+        Args:
+            progress: Takes what it reports; None writes it to the server.
+        """
+        writer = progress or ProgressWriter(self.job.connection, self.job.claim.token)
+        with progress_told_to(writer.report):
+            ended = _call_with_callbacks(self.job, self.function.call, self.death_penalty)
+        return self._told(ended, writer)
+
+    async def run_on_loop(
+        self, progress: TakesProgress, is_overdue: Callable[[], bool], in_thread: InThread
+    ) -> Outcome:
+        """Await the coroutine function, and run its callbacks in a thread.
+
+        Args:
+            progress: Takes what it reports.
+            is_overdue: Whether it was interrupted because of its timeout, which the caller
+                watches.
+            in_thread: Runs callbacks.
+        """
+        with progress_told_to(progress.report):
+            ended = await _await_with_callbacks(self, is_overdue, in_thread)
+        return self._told(ended, progress)
+
+    def _told(self, ended: Outcome, progress: TakesProgress) -> Outcome:
+        progress.close()
+        hidden = self.function.hidden | self.job.hidden_texts
+        return replace(ended.without(hidden), progress=progress.last)
+
+
 def prepare(
     job: ClaimedJob, catalog: JobCatalog, death_penalty: type[BaseDeathPenalty]
-) -> Callable[[], Outcome]:
-    """Find the job's function and read its arguments, ahead of its slot: that may be an import.
-
-    Returns:
-        Runs the function within its timeout, and its callbacks; lets it report progress. Nothing
-        that these raise gets out; what is to end the process (``SystemExit``) is told as a
-        failure too. Only ``Interrupted`` is raised, as whoever runs it wanted.
-    """
+) -> PreparedCall:
+    """Find the job's function and read its arguments, ahead of its slot: that may be an import."""
     function = _function_of(job, catalog)
-    hidden = function.hidden | job.hidden_texts
+    return PreparedCall(job, function, death_penalty, _is_async(job, catalog))
 
-    def run() -> Outcome:
-        writer = ProgressWriter(job.connection, job.claim.token)
-        with progress_told_to(writer.report):
-            ended = _call_with_callbacks(job, function.call, death_penalty)
-        writer.close()
-        return replace(ended.without(hidden), progress=writer.last)
 
-    return run
+def _is_async(job: ClaimedJob, catalog: JobCatalog) -> bool:
+    try:
+        job_type = catalog.find(job.type_name)
+        function = job.func if job_type is None else job_type.function
+        return function is not None and inspect.iscoroutinefunction(innermost(function))
+    except BaseException:  # whatever it is, calling it will tell
+        return False
 
 
 def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
@@ -157,12 +225,48 @@ def _call_with_callbacks(
     except Interrupted:
         raise
     except BaseException as error:
-        limit = rate_limit_in(error)
-        if limit is None:
-            return _failure(job, error, death_penalty)
-        if limit.kind == "too_large":  # it has failed, and callbacks are told of failures
-            _failure(job, limit, death_penalty)
-        return outcome.refused(limit)
+        return _after_error(job, error, death_penalty)
+    return _after_return(job, value, result, death_penalty)
+
+
+async def _await_with_callbacks(
+    prepared: PreparedCall, is_overdue: Callable[[], bool], in_thread: InThread
+) -> Outcome:
+    job = prepared.job
+    try:
+        value = await _await(job, prepared.function.call)
+        result = "" if isinstance(value, Retry) else write_result(value)
+    except (Interrupted, asyncio.CancelledError) as error:
+        if not is_overdue():
+            raise
+        late = JobTimeoutException(f"Task exceeded maximum timeout value ({job.timeout} seconds)")
+        late.__cause__ = error
+        return await in_thread(_bound(_after_error, job, late, prepared.death_penalty))
+    except BaseException as error:
+        return await in_thread(_bound(_after_error, job, error, prepared.death_penalty))
+    if job._success_callback_name:
+        return await in_thread(_bound(_after_return, job, value, result, prepared.death_penalty))
+    return _after_return(job, value, result, prepared.death_penalty)
+
+
+def _bound(function: Callable[..., Outcome], *args: Any) -> Callable[[], Outcome]:
+    return lambda: function(*args)
+
+
+def _after_error(
+    job: ClaimedJob, error: BaseException, death_penalty: type[BaseDeathPenalty]
+) -> Outcome:
+    limit = rate_limit_in(error)
+    if limit is None:
+        return _failure(job, error, death_penalty)
+    if limit.kind == "too_large":  # it has failed, and callbacks are told of failures
+        _failure(job, limit, death_penalty)
+    return outcome.refused(limit)
+
+
+def _after_return(
+    job: ClaimedJob, value: object, result: str, death_penalty: type[BaseDeathPenalty]
+) -> Outcome:
     try:
         if isinstance(value, Retry):
             return Outcome(
@@ -184,6 +288,14 @@ def _call(job: ClaimedJob, function: Callable[[], object]) -> object:
     try:
         value = function()
         return asyncio.run(_awaited(value)) if inspect.isawaitable(value) else value
+    finally:
+        _job_stack.pop()
+
+
+async def _await(job: ClaimedJob, function: Callable[[], object]) -> object:
+    _job_stack.push(job)
+    try:
+        return await cast(Awaitable[object], function())
     finally:
         _job_stack.pop()
 

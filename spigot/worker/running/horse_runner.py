@@ -92,7 +92,7 @@ class HorseRunner:
         """Be the horse, up to its slot."""
         os.environ["RQ_WORKER_ID"] = job.worker_name or ""
         os.environ["RQ_JOB_ID"] = job.id
-        return function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
+        return function_call.prepare(job, self._tools.catalog, self._tools.death_penalty).run
 
     def _watch(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
         """Wait for the horse's end, or kill it if there is reason to.
@@ -101,7 +101,7 @@ class HorseRunner:
             What to make of it if the horse itself told nothing.
         """
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
-        while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
+        while not horse.wait(LOOK_SECONDS, self._stop):
             self._tools.renewer.expire()
             if self._stop.requested and (
                 not horse.started or self._stop.requested_for(self._tools.grace_seconds)

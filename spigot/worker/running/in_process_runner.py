@@ -80,7 +80,7 @@ class InProcessRunner:
             lambda: self.cancel(job.id),
         )
         try:
-            reported = self._call(function, attempt)
+            reported = self._call(function.run, attempt)
         finally:
             self._tools.renewer.release(job.claim.token)
             if self._cancelled_id == job.id:

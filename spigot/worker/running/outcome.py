@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal
 
 from spigot.jobs.types import hidden_fields
 from spigot.jobs.types.rate_limited import RateLimited
@@ -14,7 +14,7 @@ from .written_result import UnwritableResult
 ERROR_CHARACTERS = 500
 
 Reported = Literal["finished", "failed", "rate_limited", "refused", "retry"]
-Observed = Literal["not_started", "given_back", "died", "cancelled", "lost"]
+Observed = Literal["not_started", "given_back", "died", "pool_died", "cancelled", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,22 @@ class Outcome:
             ``RateLimited``), ``refused`` (the same, and its downstream will never serve it) or
             ``retry`` (it returned RQ's ``Retry``). Or what the worker saw:
             ``not_started`` (it was given back before its slot), ``given_back`` (it ran longer
-            than a stopping worker has time), ``died`` (its process was killed), ``cancelled``,
+            than a stopping worker has time), ``died`` (its process was killed),
+            ``pool_died`` (the process that ran it among others ended), ``cancelled``,
             or ``lost`` (its lease is gone, or could not be renewed in time).
         result: JSON of what it returned; "" unless finished.
         error: One line: the exception's name and message, or what happened.
         trace: The traceback, if there is one.
         final: Whether a failed job is not run again, although it has retries left.
-        retry_after: Seconds that the bucket is to wait, if rate_limited.
+        retry_after: Seconds that the bucket is to wait, if rate_limited; that the job is to wait,
+            if not_started: there was no place for it.
         kind: Of the refusal, if rate_limited: ``wait`` or ``quota``.
         stated: Whether the downstream said how long.
         retries: How often RQ's ``Retry`` allows the job to be run again, if retry.
         intervals: Seconds before the first, second, … such run.
         progress: JSON of what the function reported last; "" if it reported none.
         late_us: How long after its slot the function was called; None if it was not.
+        suspicion: If pool_died, of having ended the process: 1 or 2; None for none.
     """
 
     status: Reported | Observed
@@ -53,6 +56,7 @@ class Outcome:
     intervals: tuple[int, ...] = ()
     progress: str = ""
     late_us: int | None = None
+    suspicion: int | None = None
 
     @property
     def summary(self) -> str:
@@ -81,8 +85,16 @@ class Outcome:
         Raises:
             ValueError: The data is not whole: the process died while it wrote.
         """
-        fields = json.loads(data)
-        return cls(**{**fields, "intervals": tuple(fields["intervals"])})
+        told = json.loads(data)
+        return cls(**{**told, "intervals": tuple(told["intervals"])})
+
+
+FIELDS = tuple(field.name for field in fields(Outcome))
+
+
+def to_values(ended: Outcome) -> tuple[Any, ...]:
+    """Return an outcome as plain values, for ``Outcome(*values)``."""
+    return tuple(getattr(ended, name) for name in FIELDS)
 
 
 def cancelled() -> Outcome:

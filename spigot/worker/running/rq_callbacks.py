@@ -73,7 +73,7 @@ class RqCallbacks:
             log.error("%s: not done, no work horse can be forked: %s", what, error)
             return
         latest = time.monotonic() + seconds + TIMEOUT_MARGIN
-        while not horse.wait(LOOK_SECONDS, self._stop.wake_fd):
+        while not horse.wait(LOOK_SECONDS, self._stop):
             if time.monotonic() > latest or self._stop.requested_for(self._grace_seconds):
                 break
         horse.reap()

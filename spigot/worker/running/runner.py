@@ -41,8 +41,10 @@ class RunnerTools:
 class Runner(Protocol):
     """Runs one attempt after the other."""
 
-    pid: int
-    """Of the process that runs the present one; 0 for none."""
+    @property
+    def pid(self) -> int:
+        """Process that runs the present one; 0 for none."""
+        ...
 
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""

@@ -44,9 +44,12 @@ def settle(
             hold = Hold(round(outcome.retry_after * SECOND_US), outcome.kind, outcome.stated)
             return leases.give_back(report, "rate_limited", hold=hold)
         case "not_started":
-            return leases.give_back(report, "")
-        case "given_back" | "lost" | "died" as status:
-            return leases.give_back(report, "reaped", counts_as_reap=status == "died")
+            delay_us = round(outcome.retry_after * SECOND_US) or None
+            return leases.give_back(report, "", delay_us=delay_us)
+        case "given_back" | "lost" | "died" | "pool_died" as status:
+            return leases.give_back(
+                report, "reaped", counts_as_reap=status == "died", suspicion=outcome.suspicion
+            )
 
 
 def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:

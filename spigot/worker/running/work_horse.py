@@ -7,6 +7,7 @@ needs no connection to the server: the worker does all bookkeeping.
 import os
 import select
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from functools import partial
 from types import FrameType
 
 from spigot.runtime.child_process import fork_child, signal_name
+from spigot.runtime.stop_signals import StopSignals
 
 from .outcome import Outcome
 
@@ -39,7 +41,7 @@ class WorkHorse:
         self._pipe, writer = os.pipe()
         try:
             live = partial(_live, prepare, start_at, self._pipe, writer)
-            self.pid = fork_child(_leave_signals_to_worker, live)
+            self.pid = fork_child(leave_signals_to_worker, live)
         except OSError:
             os.close(self._pipe)
             raise
@@ -82,17 +84,18 @@ class WorkHorse:
         code = os.waitstatus_to_exitcode(self.wait_status)
         return f"was killed by {signal_name(-code)}" if code < 0 else f"exited with {code}"
 
-    def wait(self, seconds: float, wake: int) -> bool:
-        """Wait until it has ended, at most ``seconds``, or until ``wake`` has something to read.
+    def wait(self, seconds: float, stop: StopSignals) -> bool:
+        """Wait until it has ended, at most ``seconds``, or until a signal comes.
 
         Returns:
             Whether it has ended.
         """
         if not self._ended:
-            open_ends = [wake] if self._silent else [self._pipe, wake]
+            wake = [stop.wake_fd] if threading.current_thread() is threading.main_thread() else []
+            open_ends = wake if self._silent else [self._pipe, *wake]
             ready, _, _ = select.select(open_ends, [], [], seconds)
-            if wake in ready:
-                os.read(wake, 512)
+            if stop.wake_fd in ready:
+                stop.drain()
             if self._pipe in ready:
                 self._read()
             self._collect_status(os.WNOHANG)
@@ -155,7 +158,7 @@ def _live(
     return 0
 
 
-def _leave_signals_to_worker() -> None:
+def leave_signals_to_worker() -> None:
     """Leave SIGTERM and SIGINT to the worker, which gives a running function its grace time.
 
     A service manager that stops a service may send SIGTERM to each of its processes.

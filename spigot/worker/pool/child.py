@@ -1,0 +1,285 @@
+"""The child of a pool: runs functions, and knows neither leases nor outcomes of others.
+
+Its threads: the main one is the event loop, one receives what the parent sends, one tells it what
+came of it, one keeps watch, and one runs each plain function. ``docs/pool-worker.md`` has a map.
+"""
+
+import asyncio
+import faulthandler
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+from typing import Any
+
+from redis import Redis
+from rq.job import _job_stack
+
+from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.log_ids import log_ids
+from spigot.runtime.server.redis_connection import sibling
+from spigot.worker.running import outcome as outcomes
+from spigot.worker.running.function_call import (
+    ClaimedJob,
+    Hook,
+    Interrupted,
+    PreparedCall,
+    prepare,
+)
+from spigot.worker.running.outcome import Outcome
+
+from .attempt import Attempt, current_attempt
+from .child_watch import ChildWatch
+from .death_penalty import PoolDeathPenalty
+from .job_loop import JobLoop
+from .job_threads import JobThread, JobThreads
+from .messages import MessageReader, frame
+from .named_places import NamedPlaces
+from .shared_progress import SharedProgress
+from .shared_table import EXIT_PLACE, SharedTable
+
+JOB_SECONDS = 3.0
+"""Time-out of the connection that jobs get from RQ, as ``job.save_meta()`` uses it."""
+
+LONGEST_HOLD_SECONDS = 2.0
+"""By when the bucket itself has heard of a refusal, so that nothing is claimed any more."""
+
+DUMP_SIGNAL, DUMP_LOOP_SIGNAL = signal.SIGUSR1, signal.SIGRTMIN + 3
+"""Have the stacks of the newest hundred threads written; or that of the loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What all children of a pool have in common.
+
+    Attributes:
+        catalog: The job types.
+        redis: Whose server jobs talk to.
+        exception_handlers: Those that RQ's worker was given; a list that may still grow.
+        worker_name: Of the parent.
+    """
+
+    catalog: JobCatalog
+    redis: Redis
+    exception_handlers: Sequence[Hook]
+    worker_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildTools:
+    """What a child is given by its parent, which it is a fork of.
+
+    Attributes:
+        plan: What all children have in common.
+        places: How many attempts run at once.
+        table: Shared with the parent.
+        pipe: The child's end of the socket pair.
+        crash_report: File that tells who crashed.
+        stacks: File that the stacks of threads are written to.
+        loop_stack: File that the stack of the event loop's thread is written to.
+    """
+
+    plan: PoolPlan
+    places: int
+    table: SharedTable
+    pipe: socket.socket
+    crash_report: int
+    stacks: int
+    loop_stack: int
+
+
+class Child:
+    """The process that runs the functions.
+
+    Args:
+        tools: What it works with.
+    """
+
+    def __init__(self, tools: ChildTools) -> None:
+        self._tools = tools
+        self._table = tools.table
+        self._redis = sibling(tools.plan.redis, timeout=JOB_SECONDS)
+        self._names = NamedPlaces(tools.places)
+        self._attempts: dict[str, Attempt] = {}
+        self._outbox: SimpleQueue[bytes] = SimpleQueue()
+        self._progress = SharedProgress(self._redis)
+        self._threads = JobThreads(self._work, tools.places)
+        self._loop = JobLoop(self._table, self._names, self._run_on_loop)
+        self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
+        self._held_until = 0.0
+
+    def live(self) -> int:
+        """Run what the parent sends, to the end of the process."""
+        os.environ["RQ_WORKER_ID"] = self._tools.plan.worker_name
+        os.environ.pop("RQ_JOB_ID", None)  # of the whole process
+        faulthandler.enable(self._tools.crash_report, all_threads=False)
+        faulthandler.register(DUMP_SIGNAL, file=self._tools.stacks, all_threads=True, chain=False)
+        faulthandler.register(
+            DUMP_LOOP_SIGNAL, file=self._tools.loop_stack, all_threads=False, chain=False
+        )
+        _tell_contexts_apart()
+        _note_exits(self._table)
+        self._threads.top_up()
+        self._start("tell", self._keep_telling)
+        self._start("watch", self._watch.keep)
+        self._start("receive", self._keep_receiving)
+        self._loop.live()
+        return 1
+
+    def _start(self, name: str, run: Callable[[], None]) -> None:
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+    # What the parent says
+
+    def _keep_receiving(self) -> None:
+        reader = MessageReader(self._tools.pipe)
+        while not reader.ended:
+            for message in reader.read():
+                self._obey(*message)
+        os._exit(0)  # the parent is gone
+
+    def _obey(self, order: str, *args: Any) -> None:
+        match order:
+            case "run":
+                self._accept(*args)
+            case "cancel" | "lose" | "give_back" as why:
+                self._end(args[0], why)
+            case "stop":
+                self._held_until = float("inf")
+
+    def _accept(self, place: int, claimed: tuple[Any, ...]) -> None:
+        job = ClaimedJob.of(Claim(*claimed), self._redis)
+        job.exception_handlers = self._tools.plan.exception_handlers
+        attempt = Attempt(job, place)
+        self._attempts[attempt.token] = attempt
+        job_type = self._tools.plan.catalog.find(job.type_name)
+        if job_type is None or not job_type.is_async:
+            self._threads.run(attempt)
+            return
+        with log_ids(job_id=job.id, request_id=job.request_id):
+            prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
+        self._loop.plan(attempt, prepared)
+
+    def _end(self, token: str, why: str) -> None:
+        attempt = self._attempts.get(token)
+        if attempt is not None:
+            reasons = {"cancel": outcomes.cancelled, "lose": outcomes.lost}
+            attempt.interrupt(reasons.get(why, outcomes.given_back)())
+
+    # A function, in a thread or on the loop
+
+    def _work(self, thread: JobThread, attempt: Attempt) -> None:
+        current_attempt.set(attempt)
+        job = attempt.job
+        with log_ids(job_id=job.id, request_id=job.request_id):
+            prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
+            if prepared.is_async:  # of plain RQ: only an import told
+                current_attempt.set(None)
+                self._loop.plan(attempt, prepared)
+                return
+            time.sleep(max(0.0, job.start_at - time.monotonic()))
+            attempt.kick = partial(thread.interrupt, attempt)
+            self._tell(attempt, self._call(thread, attempt, prepared))
+        if attempt.is_lost:
+            self._watch.found(thread, attempt)
+
+    def _call(self, thread: JobThread, attempt: Attempt, prepared: PreparedCall) -> Outcome:
+        if not self._begin(attempt):
+            return _never_begun(attempt)
+        attempt.thread = thread
+        progress = self._progress.of(attempt.token)
+        run = partial(prepared.run, progress)
+        try:
+            ended: Outcome = thread.call(attempt, lambda: self._names.call(attempt.place, run))
+        except Interrupted:
+            return attempt.reason or outcomes.given_back()
+        return ended
+
+    async def _run_on_loop(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
+        job = attempt.job
+        with log_ids(job_id=job.id, request_id=job.request_id):
+            ended = await self._await(attempt, prepared)
+            self._tell(attempt, ended)
+            return ended
+
+    async def _await(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
+        if not self._begin(attempt):
+            return _never_begun(attempt)
+        progress = self._progress.of(attempt.token)
+        try:
+            return await self._names.awaiting(
+                attempt.place, prepared.run_on_loop(progress, attempt.take_timeout, _in_thread)
+            )
+        except (Interrupted, asyncio.CancelledError) as error:
+            return attempt.reason or outcomes.failed(error)
+
+    def _begin(self, attempt: Attempt) -> bool:
+        now = time.monotonic()
+        if now < self._held_until or not attempt.begin():
+            return False
+        late_us = max(0, round((now - attempt.job.start_at) * 1_000_000))
+        self._table.begin(attempt.place, late_us, threading.get_native_id())
+        return True
+
+    # What the parent is told
+
+    def _tell(self, attempt: Attempt, ended: Outcome) -> None:
+        """Tell the parent an outcome, unless it was told another before."""
+        if not attempt.finish():
+            return
+        if ended.status == "rate_limited":
+            self._held_until = max(
+                self._held_until,
+                time.monotonic() + min(ended.retry_after, LONGEST_HOLD_SECONDS),
+            )
+        self._attempts.pop(attempt.token, None)
+        self._outbox.put(frame(("ended", attempt.token, outcomes.to_values(ended))))
+
+    def _keep_telling(self) -> None:
+        while True:
+            told = self._outbox.get()
+            while not self._outbox.empty() and len(told) < 1 << 16:
+                told += self._outbox.get()
+            try:
+                self._tools.pipe.sendall(told)
+            except OSError:
+                os._exit(0)  # the parent is gone
+
+
+def _never_begun(attempt: Attempt) -> Outcome:
+    reason = attempt.reason
+    return Outcome("not_started") if reason is None or reason.status == "given_back" else reason
+
+
+async def _in_thread(call: Callable[[], Outcome]) -> Outcome:
+    return await asyncio.to_thread(call)
+
+
+def _tell_contexts_apart() -> None:
+    """Have ``rq.get_current_job()`` return the job of the context, not that of the thread."""
+
+    def context() -> int:
+        attempt = current_attempt.get()
+        return threading.get_ident() if attempt is None else -1 - id(attempt)
+
+    _job_stack.__ident_func__ = context
+
+
+def _note_exits(table: SharedTable) -> None:
+    """Have a function that ends the process by ``os._exit`` leave its name."""
+    leave, child = os._exit, os.getpid()
+    os.register_at_fork(after_in_child=faulthandler.disable)  # whose crash is not that of the pool
+
+    def note_and_leave(status: int) -> None:
+        attempt = current_attempt.get()
+        if attempt is not None and os.getpid() == child:
+            table[EXIT_PLACE] = attempt.place + 1
+        leave(status)
+
+    os._exit = note_and_leave  # type: ignore[assignment]

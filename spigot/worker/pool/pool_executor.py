@@ -1,0 +1,320 @@
+"""Runs many attempts at once, in children of its process, and ends each by its outcome."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from functools import partial
+from queue import SimpleQueue
+
+from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.leases.lease_renewer import LeaseRenewer
+from spigot.worker.running import outcome as outcomes
+from spigot.worker.running.executor import Executor
+from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.runner import Runner
+
+from .children import Children
+from .lonely_jobs import LonelyJobs
+from .pool_process import PoolProcess
+from .suspicion import ALONE, suspicion_of, suspicions
+
+log = logging.getLogger(__name__)
+
+GIVE_BACK_SECONDS = 1.5
+"""Time that functions have after the grace, to end when they are told."""
+
+PASS_OVER_SECONDS = 2.0
+"""How long a suspect waits for which there is no place."""
+
+STEP_SECONDS = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An attempt that runs here.
+
+    Attributes:
+        job: The job.
+        child: The process that runs it; None if it runs alone.
+        place: Its place in that.
+    """
+
+    job: ClaimedJob
+    child: PoolProcess | None = None
+    place: int = 0
+
+
+class PoolExecutor:
+    """Takes claimed jobs and returns at once.
+
+    Args:
+        executor: Ends attempts.
+        children: Run them.
+        lonely_jobs: Runs those that may run beside no other.
+        renewer: Renews the leases, all of them together.
+        stop: What signals said.
+        grace_seconds: How long functions may run on after a signal.
+        concurrency: How many run at once.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        children: Children,
+        lonely_jobs: LonelyJobs,
+        renewer: LeaseRenewer,
+        stop: StopSignals,
+        grace_seconds: float,
+        concurrency: int,
+    ) -> None:
+        self._executor = executor
+        self._children = children
+        self._lonely_jobs = lonely_jobs
+        self._renewer = renewer
+        self._stop = stop
+        self._grace_seconds = grace_seconds
+        self._concurrency = concurrency
+        self._flights: dict[str, Flight] = {}
+        self._ending = 0
+        self._changed = threading.Condition()
+        self._ended: SimpleQueue[tuple[ClaimedJob, Outcome] | None] = SimpleQueue()
+        self.runner: Runner = _PoolRunner(self)
+        self.refuse = executor.refuse
+
+    def start(self) -> None:
+        """Fork the first child, before this process has threads, and start those."""
+        self._children.start(self._note_end, self._note_death)
+        threading.Thread(target=self._keep_ending, name="endings", daemon=True).start()
+
+    @property
+    def running(self) -> ClaimedJob | None:
+        """The oldest of the running jobs."""
+        with self._changed:
+            return next((flight.job for flight in self._flights.values()), None)
+
+    @property
+    def free_places(self) -> int:
+        """How many more jobs may be claimed."""
+        with self._changed:
+            return self._concurrency - len(self._flights) - self._ending
+
+    def wait_for_place(self) -> None:
+        """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
+        while not self._stop.requested:
+            with self._changed:
+                if self._concurrency > len(self._flights) + self._ending:
+                    return
+                self._changed.wait(STEP_SECONDS)
+
+    def execute(self, job: ClaimedJob) -> None:
+        """Have a claimed job run in its slot; returns at once."""
+        if self._stop.requested:
+            self._end_soon(job, Outcome("not_started"))
+        elif suspicion_of(job) >= ALONE:
+            self._run_alone(job)
+        else:
+            self._run_among_others(job)
+
+    def job_in(self, child: PoolProcess, place: int | None) -> str:
+        """Return the job in a place of a child, for people."""
+        flight = next((f for f in self._flights_of(child) if f.place == place), None)
+        if flight is None:
+            return "one of its jobs"
+        return f"job {flight.job.id} ({flight.job.readable_name()})"
+
+    def drain(self) -> None:
+        """Wait until all attempts have ended, or the grace is over; give the others back."""
+        told = insisted = False
+        while (running := self._all()) or self._ending:
+            if self._stop.requested and not told:
+                told = True
+                self._children.tell_all("stop")
+            if self._stop.requested_for(self._grace_seconds) and not insisted:
+                insisted = True
+                for flight in running:
+                    self._tell(flight, "give_back")
+            if self._stop.requested_for(self._grace_seconds + GIVE_BACK_SECONDS):
+                break
+            with self._changed:
+                self._changed.wait(STEP_SECONDS)
+        self._children.close()
+        for flight in self._all():
+            if flight.child is not None and self._leave(flight.job.claim.token):
+                self._end_soon(flight.job, self._unfinished(flight))
+        until = time.monotonic() + 1.0
+        with self._changed:
+            self._changed.wait_for(lambda: not self._ending, max(0.0, until - time.monotonic()))
+
+    @staticmethod
+    def _unfinished(flight: Flight) -> Outcome:
+        assert flight.child is not None
+        if flight.child.table.has_begun(flight.place):
+            return outcomes.given_back()
+        return Outcome("not_started")
+
+    # Where a job runs
+
+    def _run_among_others(self, job: ClaimedJob) -> None:
+        child = self._children.choose(suspicion_of(job))
+        if child is None:
+            self._pass_over(job)
+            return
+        token = job.claim.token
+        with self._changed:
+            taken = {f.place for f in self._flights.values() if f.child is child}
+            place = next(number for number in range(child.places) if number not in taken)
+            flight = self._flights[token] = Flight(job, child, place)
+        child.table.enter(place)
+        self._renewer.keep(
+            token, partial(self._tell, flight, "lose"), partial(self._tell, flight, "cancel")
+        )
+        child.taken += 1
+        if not child.send("run", place, _plain(job.claim)) and self._leave(token):
+            self._end_soon(job, Outcome("not_started"))
+
+    def _run_alone(self, job: ClaimedJob) -> None:
+        with self._changed:
+            self._flights[job.claim.token] = Flight(job)
+        if not self._lonely_jobs.run(job, partial(self._leave, job.claim.token)):
+            self._leave(job.claim.token)
+            self._pass_over(job)
+
+    def _pass_over(self, job: ClaimedJob) -> None:
+        self._end_soon(job, Outcome("not_started", retry_after=PASS_OVER_SECONDS))
+
+    # What became of it
+
+    def _note_end(self, child: PoolProcess, token: str, ended: Outcome) -> None:
+        flight = self._leave(token)
+        if flight is not None:
+            child.table.leave(flight.place)
+            self._end_soon(flight.job, ended)
+
+    def _note_death(self, child: PoolProcess, culprit: int | None) -> None:
+        flights = self._flights_of(child)
+        begun = [f for f in flights if child.table.has_begun(f.place)]
+        suspects = suspicions(
+            [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._concurrency
+        )
+        log.error(
+            "pool process %d %s; %d jobs run again, %d had not begun; %s",
+            child.pid,
+            child.end,
+            len(begun),
+            len(flights) - len(begun),
+            f"named is {self.job_in(child, culprit)}" if culprit is not None else "nobody is named",
+        )
+        for flight in sorted(flights, key=lambda f: f.job.claim.slot_us, reverse=True):
+            if self._leave(flight.job.claim.token):
+                self._end_soon(flight.job, self._death_of(flight, suspects))
+
+    @staticmethod
+    def _death_of(flight: Flight, suspects: dict[int, int]) -> Outcome:
+        child = flight.child
+        assert child is not None
+        if not child.table.has_begun(flight.place):
+            return Outcome("not_started")
+        return Outcome(
+            "pool_died",
+            error=f"Killed: its pool process {child.end}",
+            late_us=child.table.late_us(flight.place),
+            suspicion=suspects.get(flight.place),
+        )
+
+    def _end_soon(self, job: ClaimedJob, ended: Outcome) -> None:
+        self._renewer.keep(job.claim.token)  # until its outcome is written
+        with self._changed:
+            self._ending += 1
+        if job.webhooks or job._stopped_callback_name:  # foreign code, which takes its time
+            threading.Thread(target=self._end, args=(job, ended), daemon=True).start()
+        else:
+            self._ended.put((job, ended))
+
+    def _keep_ending(self) -> None:
+        while (told := self._ended.get()) is not None:
+            self._end(*told)
+
+    def _end(self, job: ClaimedJob, ended: Outcome) -> None:
+        try:
+            self._executor.finish(job, ended)
+        except Exception:
+            log.exception("job %s: its lease will bring it back", job.id)
+        finally:
+            with self._changed:
+                self._ending -= 1
+                self._changed.notify_all()
+
+    def _leave(self, token: str) -> Flight | None:
+        with self._changed:
+            flight = self._flights.pop(token, None)
+            self._changed.notify_all()
+            return flight
+
+    def _all(self) -> list[Flight]:
+        with self._changed:
+            return list(self._flights.values())
+
+    def _flights_of(self, child: PoolProcess) -> list[Flight]:
+        return [flight for flight in self._all() if flight.child is child]
+
+    def _tell(self, flight: Flight, what: str) -> None:
+        if flight.child is not None:
+            flight.child.send(what, flight.job.claim.token)
+
+    # What RQ's side asks
+
+    def kill(self) -> None:
+        """End everything at once; safe from any thread and signal handler."""
+        self._children.kill()
+        self._lonely_jobs.kill()
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt of this job, if it runs here."""
+        for flight in self._all():
+            if flight.job.id == job_id:
+                self._tell(flight, "cancel")
+        self._lonely_jobs.cancel(job_id)
+
+    def runs(self, job_id: str) -> bool:
+        """Return whether a job runs here."""
+        return any(flight.job.id == job_id for flight in self._all())
+
+
+class _PoolRunner:
+    """What RQ's side asks of a runner."""
+
+    def __init__(self, executor: PoolExecutor) -> None:
+        self._executor = executor
+
+    @property
+    def pid(self) -> int:
+        """Of the process that runs most attempts; 0 for none."""
+        return self._executor._children.main_pid if self._executor.running else 0
+
+    def run(self, job: ClaimedJob) -> Outcome:
+        """Not asked of a pool, which runs more than one."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End everything at once."""
+        self._executor.kill()
+
+    def cancel(self, job_id: str) -> None:
+        """End the attempt of this job."""
+        self._executor.cancel(job_id)
+
+
+def _plain(claim: Claim) -> tuple[object, ...]:
+    return (
+        claim.job_id,
+        claim.queue,
+        claim.token,
+        claim.slot_us,
+        claim.wait_us,
+        claim.start_at,
+        claim.attempt,
+        claim.fields,
+    )
