@@ -14,21 +14,25 @@ import click
 from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.store.server_check import check_server
 from spigot.jobs.types.app_choice import choose_apps
-from spigot.runtime.listening_socket import listen, local_url
+from spigot.runtime.errors import OperatorError
+from spigot.runtime.listening_socket import ListenError, listen, local_url
 from spigot.runtime.log_setup import set_up_logging
 from spigot.runtime.missing_files import tell_missing_files
+from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.stop_signals import StopRequested
 from spigot.webapp.door.rate_limits.rules_file import read_rules
 
 from .admin_password import make_password
-from .announcement import announcement
+from .announcement import Running, announcement
 from .child import Child, ChildEndedError
 from .embedded_server import EmbeddedServer, EmbeddedServerError
+from .expected_workers import ExpectedWorkers
+from .own_command import own_command
 from .server_program import find_server_program
 from .supervisor import Supervisor
-from .web_url import published_url
+from .web_url import find_running, published_url
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +49,22 @@ GIVE_BACK_SECONDS = 8.0
 """Time the workers have after the grace: they give jobs back, and are killed if they do not."""
 
 
+class AlreadyRunsError(OperatorError):
+    """Another Spigot is in the way; the message says where it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Server:
     """The server of this run.
 
     Attributes:
+        url: Of the server.
         description: What to tell the user.
         environment: What web and workers have to be told.
         made_up_password: Of the admin, if nobody set one.
     """
 
+    url: str
     description: str
     environment: Mapping[str, str]
     made_up_password: str | None = None
@@ -88,6 +98,7 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
     Raises:
         OperatorError: Something could not be started, or web or server ended.
     """
+    _refuse_second(settings)
     tell_missing_files(settings)
     # A fault in a file is told once, before anything starts.
     load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
@@ -98,15 +109,24 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
         suppress(StopRequested),
         _supervised_server(settings) as (supervisor, server),
         published_url(settings.data_dir, url),
+        connect(server.url, timeout=1) as redis,
+        ExpectedWorkers(redis) as expected,
     ):
         apps = {"SPIGOT_APPS": ",".join(settings.apps)}  # chosen once, and so told once
         options = {"env": {**os.environ, **apps, **server.environment}}
         grace = settings.grace_seconds + GIVE_BACK_SECONDS
-        supervisor.start(Child("workers", workers, grace, restart=True, options=options))
+        told = expected.fileno()
+        workers = (*workers, "--tell-plan", str(told))
+        with_pipe = {**options, "pass_fds": [told]}
+        supervisor.start(Child("workers", workers, grace, restart=True, options=with_pipe))
         address = ("--host", host, "--port", str(port))
         supervisor.start(Child("web", (*web, *address), WEB_STOP_SECONDS, options=options))
         supervisor.wait_until(lambda: api_answers(url), START_SECONDS)
-        click.echo(announcement(settings, url, server.description, server.made_up_password))
+        supervisor.wait_until(expected.are_up, START_SECONDS)
+        running = Running(
+            url, server.description, expected.in_words(), own_command(), server.made_up_password
+        )
+        click.echo(announcement(settings, running))
         supervisor.run()
 
 
@@ -122,19 +142,39 @@ def api_answers(url: str) -> bool:
         connection.close()
 
 
+def _refuse_second(settings: Settings) -> None:
+    """Say where Spigot runs already, if a second one would be in its way."""
+    first = find_running(settings.data_dir)
+    wanted = local_url(settings.host, settings.port)
+    if first and first.text and (not settings.redis_url or first.text == wanted):
+        raise AlreadyRunsError(
+            f"Spigot runs already (process {first.owner}, data in {settings.data_dir}): "
+            f"{first.text}/; stop it, or set SPIGOT_DATA_DIR and PORT for another"
+        )
+
+
 def _free_address(settings: Settings) -> tuple[str, int]:
     """Find out before anything is started whether the API can listen, and on which port."""
-    with listen(settings.host, settings.port) as listener:
-        host, port = listener.getsockname()[:2]
-        return host, port
+    try:
+        with listen(settings.host, settings.port) as listener:
+            host, port = listener.getsockname()[:2]
+            return host, port
+    except ListenError as error:
+        url = local_url(settings.host, settings.port)
+        if not api_answers(url):
+            raise
+        raise AlreadyRunsError(
+            f"{error}. A Spigot of another folder seems to run there: {url}/"
+        ) from error
 
 
 @contextmanager
 def _supervised_server(settings: Settings) -> Iterator[tuple[Supervisor, _Server]]:
     if settings.redis_url:
-        check_server(find_server_url(settings))
+        url = find_server_url(settings)
+        check_server(url)
         with Supervisor() as supervisor:
-            yield supervisor, _Server(without_password(settings.redis_url), {})
+            yield supervisor, _Server(url, without_password(settings.redis_url), {})
     else:
         with ServerUrlFile(settings.data_dir) as file, Supervisor() as supervisor:
             yield supervisor, _start_embedded_server(settings, supervisor, file)
@@ -156,4 +196,5 @@ def _start_embedded_server(
     environment = {"REDIS_URL": server.url}
     if password:
         environment["SPIGOT_ADMIN_PASSWORD"] = password
-    return _Server(f"{server.program}, files in {server.folder}", environment, password)
+    description = f"{server.program}, files in {server.folder}"
+    return _Server(server.url, description, environment, password)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from spigot.runtime.locked_file import FileInUseError, LockedFile, read_locked
+from spigot.runtime.locked_file import FileInUseError, Left, LockedFile, read_locked
 from spigot.runtime.server.server_url import DataDirError
 
 FILENAME = "web-url"
@@ -43,10 +43,19 @@ def find_web_url(data_dir: Path) -> str | None:
     Raises:
         DataDirError: The file that says so cannot be read.
     """
+    left = find_running(data_dir)
+    return left.text if left else None
+
+
+def find_running(data_dir: Path) -> Left | None:
+    """Return process id and URL of the ``spigot up`` that runs on the folder; None if none does.
+
+    Raises:
+        DataDirError: The file that says so cannot be read.
+    """
     try:
-        left = read_locked(data_dir / FILENAME)
+        return read_locked(data_dir / FILENAME)
     except OSError as error:
         raise DataDirError(
             f"SPIGOT_DATA_DIR={data_dir} cannot be used: {error.strerror}"
         ) from error
-    return left.text if left else None

@@ -92,7 +92,7 @@ def read_locked(path: Path) -> Left | None:
             if _try_lock(file.fileno(), shared=True):
                 return None
             lines = file.read().splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return Left(lines[0] if lines else "unknown", lines[1] if len(lines) > 1 else "")
 

@@ -32,7 +32,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return _without_passwords(json.dumps(line, default=str))
+        return without_passwords(json.dumps(line, default=str))
 
 
 class TextFormatter(logging.Formatter):
@@ -49,11 +49,11 @@ class TextFormatter(logging.Formatter):
         if record.exc_info:
             line = f"{line}\n{self.formatException(record.exc_info)}"
         if trace := _fields(record).get("traceback"):  # of another process, or of a job
-            line = f"{line}\n{_indented(trace)}"
-        return _without_passwords(line)
+            line = f"{line}\n{indented(trace)}"
+        return without_passwords(line)
 
 
-def _indented(trace: str) -> str:
+def indented(trace: str) -> str:
     """Return a traceback below its line; no line of it can pass for an event."""
     return "\n".join(f"  {line.translate(CONTROLS)}" for line in trace.rstrip().split("\n"))
 
@@ -68,5 +68,6 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return fields
 
 
-def _without_passwords(line: str) -> str:
+def without_passwords(line: str) -> str:
+    """Return a line with asterisks in the place of passwords in URLs."""
     return PASSWORD.sub("***", line) if "://" in line else line

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from .colour import is_welcome
 from .terminal import Cut, State
 
 UNBOUNDED = 100_000
@@ -48,7 +49,7 @@ def table_text(
         rows: Texts that are safe to print.
         elastic: Columns that give way where the terminal is too narrow.
     """
-    in_colour = _colour_is_welcome()
+    in_colour = is_welcome(sys.stdout)
     console = Console(
         file=StringIO(),
         width=_width(),
@@ -97,12 +98,3 @@ def _width() -> int:
     if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
         return get_terminal_size().columns
     return UNBOUNDED
-
-
-def _colour_is_welcome() -> bool:
-    """Heed ``NO_COLOR`` (no-color.org) first, then ``FORCE_COLOR`` (force-color.org)."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

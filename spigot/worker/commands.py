@@ -1,6 +1,9 @@
 """The command ``spigot worker``."""
 
+import json
 import logging
+import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
@@ -43,6 +46,7 @@ DEFAULT_WORKERS = 2
 @click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")
 @click.option("--simple", is_flag=True, help="Fork no process for a job: for short, trusted ones.")
 @click.option("--under-up", is_flag=True, hidden=True)  # which has told what is missing
+@click.option("--tell-plan", type=int, hidden=True)  # descriptor that the plan is written to
 def worker(
     buckets: tuple[str, ...],
     count: int | None,
@@ -50,6 +54,7 @@ def worker(
     until_empty: bool,
     simple: bool,
     under_up: bool,
+    tell_plan: int | None,
 ) -> None:
     """Run jobs, each bucket at its rate, until told to stop.
 
@@ -77,11 +82,19 @@ def worker(
     with suppress(RedisError):  # the workers publish as well, and insist
         configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
 
+    counts = Counter(plan)
+    if tell_plan is not None:
+        os.write(tell_plan, f"{json.dumps(counts)}\n".encode())
+    elif len(plan) > 1:
+        log.info("%d workers: %s", len(plan), ", ".join(f"{b} {n}" for b, n in counts.items()))
+
     def work(bucket: str) -> None:
         worker_class, options = _kind(simple, concurrency or configs[bucket].concurrency)
-        worker_class(
+        worker = worker_class(
             keys.queue_names(bucket), settings=settings, catalog=catalog, buckets=configs, **options
-        ).work(burst=until_empty)
+        )
+        worker.begin_level = logging.INFO if len(plan) == 1 else logging.DEBUG
+        worker.work(burst=until_empty)
 
     processes = WorkerProcesses(
         plan, work, restart=not until_empty, grace_seconds=settings.grace_seconds

@@ -72,6 +72,9 @@ class RateAwareWorker(RqSide):
     runner_class: RunnerClass = HorseRunner
     """What runs the attempts."""
 
+    begin_level = logging.INFO
+    """Level of the line that it serves; one of many leaves that to whoever started them."""
+
     def __init__(
         self,
         queues: Queues,
@@ -151,7 +154,7 @@ class RateAwareWorker(RqSide):
         """Show up in the bucket and in RQ, as soon as there is a server."""
         if self._parts.presence.begin(self.subscribe):
             self._parts.start_threads()
-            log.info("worker %s serves bucket %s", self.name, self._bucket)
+            log.log(self.begin_level, "worker %s serves bucket %s", self.name, self._bucket)
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None

@@ -41,7 +41,7 @@ http.server.HTTPServer((host, port), Handler).serve_forever()
 """
 
 WORKERS = r"""
-import os, signal, time
+import os, signal, sys, time
 def note(text):
     with open(os.environ["NOTES"], "a") as file:
         file.write(text + "\n")
@@ -50,6 +50,7 @@ def stop(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
 note(f"workers started with {os.environ.get('REDIS_URL')}")
+os.write(int(sys.argv[sys.argv.index("--tell-plan") + 1]), b"{}\n")
 time.sleep(600)
 """
 
@@ -165,12 +166,27 @@ def test_nothing_is_left_two_seconds_after_a_kill_and_the_next_start_works(notes
 
 
 def test_a_second_start_on_the_same_folder_names_the_first(notes, monkeypatch):
+    url = f"http://127.0.0.1:{os.environ['PORT']}"
     with running() as first:
         monkeypatch.setenv("PORT", str(free_port()))
 
         second = fail()
 
-        assert f"another spigot up (process {first.pid}) runs on data" in second
+        assert f"Spigot runs already (process {first.pid}, data in data): {url}/; stop it" in second
+        assert second.count("\n") == 1
+
+
+def test_a_second_start_with_a_server_of_its_own_names_the_first(notes, monkeypatch, redis_url):
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    with running() as first:
+        assert f"Spigot runs already (process {first.pid}, data in data): " in refused()
+
+
+def test_a_spigot_of_another_folder_is_found_out_by_its_port(notes, monkeypatch):
+    with running():
+        monkeypatch.setenv("SPIGOT_DATA_DIR", "elsewhere")
+
+        assert f"seems to run there: http://127.0.0.1:{os.environ['PORT']}/\n" in refused()
 
 
 def test_dead_workers_are_started_again(notes):
@@ -291,7 +307,7 @@ def test_options_win_over_the_environment(notes):
 
     with running(UP, "--port", port, "--workers", 3) as up:
         assert f"http://127.0.0.1:{port}\n" in up.text
-        assert any(command(pid).endswith("--count 3") for pid in descendants(up.pid))
+        assert any("--count 3 " in command(pid) for pid in descendants(up.pid))
 
 
 def test_the_real_web_and_workers_stop_within_seconds(notes):

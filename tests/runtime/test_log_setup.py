@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 
 import pytest
 
@@ -38,7 +39,11 @@ def test_lines_are_text_if_that_is_wanted() -> None:
     assert ended.stderr.splitlines()[0].endswith("INFO jobs: ours")
 
 
-def test_lines_are_text_on_a_terminal() -> None:
+def first_line(terminal: int) -> str:
+    return os.read(terminal, 4096).decode().splitlines()[0]
+
+
+def test_lines_are_short_on_a_terminal() -> None:
     ours, theirs = pty.openpty()
     with (
         open(theirs, "wb", buffering=0) as terminal,
@@ -46,5 +51,5 @@ def test_lines_are_text_on_a_terminal() -> None:
     ):
         assert process.wait() == 0
 
-    assert os.read(ours, 4096).decode().splitlines()[0].endswith("INFO jobs: ours")
+    assert re.fullmatch(r"(\x1b\[2m)?[\d:]{8}(\x1b\[0m)? ours", first_line(ours))
     os.close(ours)

@@ -116,7 +116,8 @@ class BucketConfigurer:
         if isinstance(reply, int):
             raise NewerBucketError(name, reply)
         made = _changes([stored_text(part) for part in reply])
-        for change in made if by else ():
+        is_new = any(change.field == "rate" and not change.before for change in made)
+        for change in made if by and not is_new else ():
             log.info("bucket %s: %s by %s", name, describe_change(change), by)
         return made
 

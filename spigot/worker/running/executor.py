@@ -80,7 +80,7 @@ class Executor:
         if ended is None:
             log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
             return
-        _tell(job, outcome)
+        _tell(job, outcome, ended)
         self._write_line(job.claim.token, ended)
         self._release_dependents(job.id, ended)
         self._send_webhooks(job, outcome, ended)
@@ -133,15 +133,17 @@ class Executor:
             self.rq_callbacks.send_webhooks(job, status, outcome.trace)
 
 
-def _tell(job: ClaimedJob, outcome: Outcome) -> None:
+def _tell(job: ClaimedJob, outcome: Outcome, ended: Ended) -> None:
     """Log how the attempt ended; with the traceback, if its function raised."""
     level = logging.WARNING if outcome.status == "failed" else logging.INFO
-    fields = {"traceback": outcome.trace} if outcome.trace else {}
-    log.log(
-        level,
-        "job %s (%s) %s",
-        job.id,
-        job.readable_name(),
-        outcome.summary,
-        extra={"fields": fields},
-    )
+    line = json.loads(ended.line or "{}")  # that of the result log
+    fields = {
+        "job_id": job.id,
+        "job_type": job.readable_name(),
+        "job_status": line.get("status", outcome.status),
+        "seconds": line.get("ran_for"),
+        "error": outcome.error,
+        **({"traceback": outcome.trace} if outcome.trace else {}),
+    }
+    name = job.readable_name()
+    log.log(level, "job %s (%s) %s", job.id, name, outcome.summary, extra={"fields": fields})
