@@ -7,6 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
+    from .jobs.budgets.report import report_cost
     from .jobs.enqueued_job import EnqueuedJob, JobGone
     from .jobs.enqueueing import BucketFull, IdempotencyConflict, enqueue
     from .jobs.job.queue import Priority
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BucketFull": ".jobs.enqueueing",
+    "CostExceedsBurst": ".jobs.budgets.declared_cost",
     "Door": ".webapp.door.door",
     "EnqueuedJob": ".jobs.enqueued_job",
     "IdempotencyConflict": ".jobs.enqueueing",
+    "InvalidCost": ".jobs.budgets.declared_cost",
     "InvalidPayload": ".jobs.types.job_types",
     "JobGone": ".jobs.enqueued_job",
     "JobState": ".jobs.job.state",
@@ -47,6 +51,7 @@ _HOMES = {
     "raise_for_rate_limit": ".jobs.types.rate_limited",
     "rate_limit": ".webapp.door.door",
     "read_model": ".webapp.http.request_body",
+    "report_cost": ".jobs.budgets.report",
     "report_progress": ".jobs.types.progress",
     "require_admin": ".webapp.http.admin",
     "show_job": ".webapp.routes.one_job",
@@ -55,9 +60,11 @@ _HOMES = {
 
 __all__ = [
     "BucketFull",
+    "CostExceedsBurst",
     "Door",
     "EnqueuedJob",
     "IdempotencyConflict",
+    "InvalidCost",
     "InvalidPayload",
     "JobGone",
     "JobState",
@@ -74,6 +81,7 @@ __all__ = [
     "raise_for_rate_limit",
     "rate_limit",
     "read_model",
+    "report_cost",
     "report_progress",
     "require_admin",
     "show_job",

@@ -11,8 +11,9 @@ PACKAGE = ROOT / "spigot"
 
 RUNTIME = {"runtime", "runtime.server"}
 STORE = {*RUNTIME, "jobs.store"}
-JOBS = {*STORE, "jobs.types", "jobs.bucket", "jobs.job", "jobs.overview"}
-DOOR = {*STORE, "jobs.bucket", "jobs.types", "webapp.http"}
+BUDGETS = {*STORE, "jobs.budgets"}
+JOBS = {*BUDGETS, "jobs.types", "jobs.bucket", "jobs.job", "jobs.overview"}
+DOOR = {*BUDGETS, "jobs.bucket", "jobs.types", "webapp.http"}
 PARTS_OF_THE_WORKER = {*JOBS, "worker.process", "worker.leases", "worker.rq", "worker.running"}
 PARTS_OF_THE_WEB = {*JOBS, "webapp.http", "webapp.door", "webapp.waiting", "webapp.routes"}
 
@@ -20,10 +21,11 @@ ARROWS = {
     "runtime": set(),
     "runtime.server": {"runtime"},
     "jobs.store": RUNTIME,
-    "jobs.types": STORE,
-    "jobs.bucket": STORE,
-    "jobs.job": {*STORE, "jobs.types", "jobs.bucket"},
-    "jobs.overview": {*STORE, "jobs.bucket"},
+    "jobs.budgets": STORE,
+    "jobs.types": BUDGETS,
+    "jobs.bucket": BUDGETS,
+    "jobs.job": {*BUDGETS, "jobs.types", "jobs.bucket"},
+    "jobs.overview": {*BUDGETS, "jobs.bucket"},
     "jobs": JOBS,
     "jobs.commands": {*JOBS, "jobs"},
     "worker.process": RUNTIME,

@@ -17,9 +17,11 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAMES = {
     "BucketFull",
+    "CostExceedsBurst",
     "Door",
     "EnqueuedJob",
     "IdempotencyConflict",
+    "InvalidCost",
     "InvalidPayload",
     "JobGone",
     "JobState",
@@ -36,6 +38,7 @@ NAMES = {
     "raise_for_rate_limit",
     "rate_limit",
     "read_model",
+    "report_cost",
     "report_progress",
     "require_admin",
     "show_job",

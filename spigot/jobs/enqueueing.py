@@ -7,6 +7,7 @@ from spigot.runtime.errors import PortableError
 from .enqueued_job import EnqueuedJob
 
 if TYPE_CHECKING:
+    from spigot.jobs.budgets.declared_cost import Cost
     from spigot.jobs.job.queue import Priority
 
 MOST_DELAY_SECONDS = 366 * 86400
@@ -40,6 +41,7 @@ def enqueue(
     priority: "Priority" = "default",
     idempotency_key: str | None = None,
     delay: float = 0,
+    cost: "Cost | None" = None,
     redis_url: str | None = None,
 ) -> EnqueuedJob:
     """Put a job into the bucket of its type.
@@ -55,6 +57,7 @@ def enqueue(
             for ``SPIGOT_KEEP_SECONDS``; programs have keys of their own, apart from those of HTTP
             clients. Any text.
         delay: Seconds that the job waits before it joins its queue, >= 0, at most a year.
+        cost: What the job takes of its bucket's budgets, in place of what its type says.
         redis_url: Another server than the one that the settings name.
 
     Returns:
@@ -64,6 +67,8 @@ def enqueue(
         BucketFull: Nothing was enqueued; its ``retry_after`` says when to come back.
         UnknownJobType: Nothing was enqueued.
         InvalidPayload: Nothing was enqueued; its ``errors`` say which field and why.
+        InvalidCost: Nothing was enqueued; what the job costs cannot be used.
+        CostExceedsBurst: Nothing was enqueued; its ``largest`` is the largest cost that fits.
         IdempotencyConflict: Nothing was enqueued.
         ValueError: There is no such priority, or the delay is no such number.
         OperatorError: A setting, an app or ``buckets.json`` cannot be used, or there is no server.
@@ -79,7 +84,7 @@ def enqueue(
         raise ValueError(f"delay must be 0 to {MOST_DELAY_SECONDS} seconds, not {delay}")
     program = program_at(redis_url)
     payload = {} if payload is None else payload
-    outcome = program.enqueue(type, payload, priority, idempotency_key, delay)
+    outcome = program.enqueue(type, payload, priority, idempotency_key, delay, cost)
     if isinstance(outcome, BucketRefusal):
         raise BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
     state = outcome.job if isinstance(outcome, Repeated) else outcome

@@ -8,7 +8,8 @@ from typing import Any, Self
 
 from redis import Redis
 
-from spigot.jobs.bucket.config import load_bucket_configs, with_buckets
+from spigot.jobs.bucket.config import load_bucket_configs, with_buckets, with_costs
+from spigot.jobs.budgets.declared_cost import Cost
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Priority, Repeated
@@ -52,17 +53,29 @@ class Program:
         catalog = JobCatalog.load(choose_apps(settings))
         read = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
         configs, _ = with_buckets(read, catalog.bucket_names())
+        configs = with_costs(configs, catalog.costs())
         redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
         queue = JobQueue(redis, catalog, configs, keep_seconds=settings.keep_seconds)
         return cls(redis, queue, settings.keep_seconds)
 
     def enqueue(
-        self, type: str, payload: Any, priority: Priority, key: str | None, delay: float
+        self,
+        type: str,
+        payload: Any,
+        priority: Priority,
+        key: str | None,
+        delay: float,
+        cost: Cost | None = None,
     ) -> JobState | BucketRefusal | Repeated:
         """Put a job into the bucket of its type; see ``JobQueue.enqueue``."""
-        idempotency = None if key is None else _idempotency(key, [type, payload, priority, delay])
+        request = [type, payload, priority, delay, *([] if cost is None else [cost])]
         return self._queue.enqueue(
-            type, payload, priority, idempotency=idempotency, delay_us=round(delay * 1_000_000)
+            type,
+            payload,
+            priority,
+            idempotency=None if key is None else _idempotency(key, request),
+            delay_us=round(delay * 1_000_000),
+            cost=cost,
         )
 
     def read(self, job_id: str) -> JobState | None:

@@ -73,7 +73,10 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     settings = settings or load_settings()
     catalog = JobCatalog.load(choose_apps(settings))
     buckets = BucketFile(
-        settings.buckets, catalog.bucket_names(), optional=settings.is_unset("buckets")
+        settings.buckets,
+        catalog.bucket_names(),
+        optional=settings.is_unset("buckets"),
+        costs=catalog.costs(),
     )
     url = find_server_url(settings)
     redis = connect(url, timeout=WEB_REPLY_SECONDS)

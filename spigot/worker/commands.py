@@ -68,7 +68,10 @@ def worker(
         tell_missing_files(settings)
     catalog = JobCatalog.load(choose_apps(settings))
     configs = BucketFile(
-        settings.buckets, catalog.bucket_names(), optional=settings.is_unset("buckets")
+        settings.buckets,
+        catalog.bucket_names(),
+        optional=settings.is_unset("buckets"),
+        costs=catalog.costs(),
     )
     _check_known(buckets, configs)
     url = find_server_url(settings)

@@ -64,16 +64,15 @@ def prepare_start(
         settings = settings or load_settings()
         if connection is None or _is_unnamed(connection):
             connection = connect(find_server_url(settings), timeout=timeout)
-        return WorkerStart(
-            names,
-            bucket,
-            settings,
-            catalog or JobCatalog.load(choose_apps(settings)),
-            buckets
-            if buckets is not None
-            else BucketFile(settings.buckets, [bucket], optional=settings.is_unset("buckets")),
-            connection,
-        )
+        catalog = catalog or JobCatalog.load(choose_apps(settings))
+        if buckets is None:
+            buckets = BucketFile(
+                settings.buckets,
+                [bucket],
+                optional=settings.is_unset("buckets"),
+                costs=catalog.costs(),
+            )
+        return WorkerStart(names, bucket, settings, catalog, buckets, connection)
     except (OperatorError, ValueError) as error:
         raise SystemExit(str(error)) from error
 

@@ -30,6 +30,7 @@ SETTINGS = {*BucketConfig.model_fields, *OperatorSettings.model_fields, *rate_fi
 HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
     "lease": r"lease: KEYS\[1\]|lease_key\(.*\)",
+    "budgets": r"budgets_key\(.*\)|key",
     "sweep": r"sweep: KEYS\[1\]",
     "failure": r'group|"spigot:1:failure:" \.\. id',
     "idempotency": r"(.*\.)?idempotency",

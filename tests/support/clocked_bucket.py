@@ -1,7 +1,7 @@
 """A bucket whose clock the test sets: what clients and one worker do with it, script by script."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -9,7 +9,7 @@ from redis import Redis
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import BucketConfigurer, Change
-from spigot.jobs.bucket.control import BucketChange
+from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.cancelling import Cancellation, JobCanceller
@@ -18,7 +18,6 @@ from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
-from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_answers import Ended, Reaped
 from spigot.worker.leases.lease_store import LeaseStore
@@ -50,9 +49,11 @@ class ClockedBucket:
     rate: str = "10/s"
     capacity: int = 100
     now_us: int = START_US
+    budgets: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        configs = {"default": BucketConfig(rate=Rate.parse(self.rate), capacity=self.capacity)}
+        numbers = {"rate": self.rate, "capacity": self.capacity, "budgets": self.budgets}
+        configs = {"default": BucketConfig.model_validate(numbers)}
         self.configs = configs
         BucketPublisher(self.redis).publish(configs)
         types = [job_type("work")(work), job_type("retried", retries=2)(retried)]
@@ -86,8 +87,8 @@ class ClockedBucket:
 
     def set(self, **change: Any) -> list[Change]:
         """Let an operator set numbers and switches, as ``BucketChange`` names them."""
-        fields = BucketChange(**change).fields()
-        return self.configurer.set("default", {"operator": fields}, by="ada", now_us=self.now_us)
+        control = BucketControl(self.redis, by="ada")
+        return control.set("default", BucketChange(**change), now_us=self.now_us)
 
     def claim(self) -> Claim:
         """Take the next job, going on in time until there is one."""
@@ -99,10 +100,16 @@ class ClockedBucket:
             self.sleep(answer.seconds)
         raise AssertionError("no job left the bucket")
 
-    def finish(self, claim: Claim, result: str = "null") -> Ended | None:
+    def finish(self, claim: Claim, result: str = "null", used: str = "") -> Ended | None:
         return self.leases.complete(
-            AttemptReport(claim.token, "work"), "finished", result=result, now_us=self.now_us
+            AttemptReport(claim.token, "work", late_us=0, used=used),
+            "finished",
+            result=result,
+            now_us=self.now_us,
         )
+
+    def give_back_unstarted(self, claim: Claim) -> Ended | None:
+        return self.leases.give_back(AttemptReport(claim.token), "", now_us=self.now_us)
 
     def fail(self, claim: Claim, error: str = "KeyError: 'x'") -> Ended | None:
         return self.leases.complete(

@@ -2,15 +2,28 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
+from spigot.jobs.budgets.budget import BudgetConfig
+from spigot.jobs.budgets.declared_cost import DeclaredCost, InvalidCost
+from spigot.jobs.budgets.known_costs import with_largest_costs
 from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.followed_file import read_text
 from spigot.runtime.rate import Rate
 from spigot.runtime.unknown_field import about_unknown_field
+
+BudgetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
 DEFAULT = "default"
 USUAL_NAME = "buckets.json"
@@ -42,6 +55,9 @@ class BucketConfig(BaseModel):
 
     concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] | None = None
     """Jobs that each of these processes runs at once; 1, if it is not there."""
+
+    budgets: dict[BudgetName, BudgetConfig] = {}
+    """Other limits than jobs per time, such as `{"tokens": "90000/m"}`."""
 
 
 FILE = TypeAdapter(dict[str, BucketConfig])
@@ -85,9 +101,10 @@ def _first_problem(error: ValidationError) -> str:
     problem = next(unknown, problems[0])  # a typo explains what is missing, not the reverse
     where = " ".join(map(str, problem["loc"])) or "the file"
     if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg']}"
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
     field = str(problem["loc"][-1])
-    return f"{where}: {about_unknown_field(field, list(BucketConfig.model_fields), USUAL_NAME)}"
+    model = BudgetConfig if "budgets" in problem["loc"] else BucketConfig
+    return f"{where}: {about_unknown_field(field, list(model.model_fields), USUAL_NAME)}"
 
 
 def with_buckets(
@@ -101,3 +118,31 @@ def with_buckets(
     missing = sorted(set(names) - set(configs))
     unstated = BucketConfig.model_construct(_fields_set=set(), **dict(configs[DEFAULT]))
     return configs | dict.fromkeys(missing, unstated), missing
+
+
+def with_costs(
+    configs: dict[str, BucketConfig], costs: Iterable[DeclaredCost]
+) -> dict[str, BucketConfig]:
+    """Check what the job types cost, and set each burst of a budget that the file leaves open.
+
+    Args:
+        configs: All buckets.
+        costs: Those of the job types; those of buckets that are not there are left out.
+
+    Raises:
+        BucketConfigError: A job type does not say what its bucket must know, or says it wrongly.
+    """
+    costs = list(costs)
+    return {name: _with_costs(config, name, costs) for name, config in configs.items()}
+
+
+def _with_costs(config: BucketConfig, name: str, costs: list[DeclaredCost]) -> BucketConfig:
+    if not config.budgets:
+        return config
+    try:
+        own = [cost for cost in costs if cost.bucket == name]
+        budgets = with_largest_costs(config.budgets, own)
+    except InvalidCost as error:
+        raise BucketConfigError(str(error)) from error
+    values: dict[str, Any] = {**dict(config), "budgets": budgets}
+    return BucketConfig.model_construct(_fields_set=set(config.model_fields_set), **values)

@@ -57,7 +57,8 @@ class Change:
     """One number or switch that is different now.
 
     Attributes:
-        field: ``rate``, ``capacity``, ``max_running``, ``workers``, ``paused`` or ``draining``.
+        field: ``rate``, ``capacity``, ``max_running``, ``workers``, ``paused``, ``draining`` or
+            ``budget NAME``.
         before: As it was written; "" if it was not set.
         after: The same.
     """

@@ -5,8 +5,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
 from redis import Redis
 
+from spigot.jobs.budgets.budget_change import BudgetChange, altered
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.store.times import clock_argument
 from spigot.runtime.rate import Rate
 
@@ -46,8 +48,11 @@ class OperatorSettings(BaseModel):
     draining: bool = False
     """Whether no job is taken in."""
 
+    budgets: dict[str, BudgetChange] = {}
+    """Limits and bursts of budgets, by name; `{"tokens": "90000/m"}` keeps its burst."""
+
     def fields(self) -> Fields:
-        """Return the fields that are set, as ``configure.lua`` names them."""
+        """Return the fields that are set, but for budgets, as ``configure.lua`` names them."""
         numbers: dict[str, Fields] = {
             "rate": rate_fields(self.rate),
             "capacity": {"capacity": self.capacity},
@@ -55,7 +60,7 @@ class OperatorSettings(BaseModel):
             "paused": {"paused": 1 if self.paused else ""},
             "draining": {"draining": 1 if self.draining else ""},
         }
-        changed = (fields for name, fields in numbers.items() if name in self.model_fields_set)
+        changed = (numbers[name] for name in numbers if name in self.model_fields_set)
         return {name: value for fields in changed for name, value in fields.items()}
 
 
@@ -87,17 +92,29 @@ class BucketControl:
         self._release = load_script(redis, __package__, "release.lua")
         self._purge = load_script(redis, __package__, "purge.lua")
 
-    def set(self, name: str, change: BucketChange) -> list[Change]:
+    def set(self, name: str, change: BucketChange, now_us: int | None = None) -> list[Change]:
         """Set an operator's numbers and switches, which win over the file's.
+
+        Args:
+            name: The bucket.
+            change: What is different from now on.
+            now_us: Unix microseconds; None takes the clock of Redis.
 
         Returns:
             What counts and is different now.
 
         Raises:
             UnknownBucketError: There is no bucket of that name.
+            BudgetChangeError: It has no such budget, or the budget's numbers would not fit.
             redis.RedisError: It is unknown whether it was done; doing it again is safe.
         """
-        return self._configurer.set(name, {"operator": change.fields()}, by=self._by)
+        fields = change.fields()
+        if change.budgets:
+            stored = self._redis.hmget(keys.bucket(name), "interval_us", "budgets")
+            if stored[0] is None:
+                raise UnknownBucketError(name)
+            fields["budgets"] = altered(name, stored_text(stored[1] or b""), change.budgets)
+        return self._configurer.set(name, {"operator": fields}, by=self._by, now_us=now_us)
 
     def reset(self, name: str) -> list[Change]:
         """Take back all numbers and switches that operators set.

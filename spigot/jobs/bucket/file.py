@@ -9,9 +9,17 @@ from pathlib import Path
 from redis import Redis
 from redis.exceptions import RedisError
 
+from spigot.jobs.budgets.declared_cost import DeclaredCost
+from spigot.jobs.budgets.known_costs import too_costly
 from spigot.runtime.followed_file import FollowedFile
 
-from .config import BucketConfig, BucketConfigError, parse_bucket_configs, with_buckets
+from .config import (
+    BucketConfig,
+    BucketConfigError,
+    parse_bucket_configs,
+    with_buckets,
+    with_costs,
+)
 from .configuring import NewerBucketError
 from .publishing import BucketPublisher
 
@@ -31,14 +39,23 @@ class BucketFile(Mapping[str, BucketConfig]):
         path: The file.
         names: Buckets that must have numbers, whether the file has them or not.
         optional: It counts as ``{}`` if it does not exist now; once there, it is followed.
+        costs: What the jobs of each type cost; budgets must fit them.
 
     Raises:
         BucketConfigError: The file cannot be used now, at the start.
     """
 
-    def __init__(self, path: Path, names: Iterable[str] = (), *, optional: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        names: Iterable[str] = (),
+        *,
+        optional: bool = False,
+        costs: Iterable[DeclaredCost] = (),
+    ) -> None:
         self._path = path
         self._names = frozenset(names)
+        self._costs = tuple(costs)
         self._published: dict[str, BucketConfig] = {}
         self._file = FollowedFile(
             path, self._parse, error=BucketConfigError, contents="numbers", optional=optional
@@ -107,4 +124,8 @@ class BucketFile(Mapping[str, BucketConfig]):
         configs, missing = with_buckets(parse_bucket_configs(self._path, text), self._names)
         for name in missing if self._path.exists() else ():  # without a file, all of them are
             log.warning("bucket %s is not in %s: it gets the numbers of default", name, self._path)
+        configs = with_costs(configs, self._costs)
+        for name, config in configs.items():
+            for words in too_costly(config.budgets, (c for c in self._costs if c.bucket == name)):
+                log.warning("%s", words)
         return configs

@@ -1,9 +1,9 @@
--- requires: times, bucket, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns
+-- requires: times, bucket, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns, reservations
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 
-KEYS[1] lease    hash {job, bucket, queue, worker, slot_us, attempt}; written here. If it
-                 exists, the worker did not get the answer that it was given, and gets it again
+KEYS[1] lease    hash {job, bucket, queue, worker, slot_us, attempt, budgets}; written here. If
+                 it exists, the worker did not get the answer that it was given, and gets it again
 KEYS[2…] queues  lists of RQ, most urgent first
 
 ARGV[1] bucket      name
@@ -117,22 +117,23 @@ local function show_to_rq(id, queue, slot_us)
 end
 
 -- Writes the lease, and what the job is while it runs. A lease without an entry would never end.
-local function enter_attempt(id, queue, slot_us, attempt)
+local function enter_attempt(id, queue, slot_us, attempt, charge)
   local job, slot_text = RQ_JOB .. id, utc_text(slot_us)
   redis.call("PERSIST", job)
   redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
   redis.call("HSET", lease, "job", id, "bucket", name, "queue", queue, "worker", worker,
-    "slot_us", slot_us, "attempt", attempt)
+    "slot_us", slot_us, "attempt", attempt, unpack(charge and { "budgets", charge_text(charge) } or {}))
   if concurrency > 1 then redis.call("HSET", lease, "pool", 1) end
   redis.call("HDEL", job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
   redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
     "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt)
 end
 
-local function start(bucket, job, slot_us, arrival_ahead_us, waiting)
+local function start(bucket, job, slot_us, arrival_ahead_us, waiting, charge)
   local attempt, cell = job.attempts + 1, cell_of(slot_us)
   local starts = starts_in(bucket, cell) + 1
-  enter_attempt(job.id, job.queue, slot_us, attempt)
+  enter_attempt(job.id, job.queue, slot_us, attempt, charge)
+  if charge then reserve(bucket, charge, slot_us) end
   redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us,
     "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
   local answer = claimed(job.id, job.queue, slot_us, attempt)
@@ -180,6 +181,12 @@ local function wait_for_push()
   return wait_until(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
 end
 
+-- The first job waits for a budget, and all others with it: small ones would eat what refills.
+local function wait_for_budget(ready_us)
+  local is_soon = ready_us and ms(ready_us - ahead_us - now_us) < POLL_MS
+  return is_soon and wait_for_slot(ready_us) or wait_for_push()
+end
+
 -- Should this worker not come back, another is woken.
 local function ask_again()
   wake(name)
@@ -206,7 +213,13 @@ if not job then
   waiting = waiting_in(queues)
   return wait_for_push()
 end
+local charge = bucket.budgets and charge_of(bucket, job, slot_us, now_us) or nil
+if charge then
+  local ready_us = charge.ready_us
+  if not ready_us or ready_us - now_us > ahead_us then return wait_for_budget(ready_us) end
+  slot_us, arrival_ahead_us = ready_us, math.max(0, slot_us + arrival_ahead_us - ready_us)
+end
 if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
-local answer = start(bucket, job, slot_us, arrival_ahead_us, math.max(0, waiting - 1))
+local answer = start(bucket, job, slot_us, arrival_ahead_us, math.max(0, waiting - 1), charge)
 hand_over_polling(name, worker, waiting_in(queues) > 0)
 return answer

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from redis import Redis
 
+from spigot.jobs.budgets.budget import Budget, to_text
+
 from .config import BucketConfig
 from .configuring import BucketConfigurer, Fields, NewerBucketError, rate_fields
 
@@ -46,4 +48,6 @@ def _fields(config: BucketConfig, names: set[str]) -> Fields:
     fields = rate_fields(config.rate if "rate" in names else None)
     for name in ("capacity", "max_running", "workers", "concurrency"):
         fields[name] = (getattr(config, name) or "") if name in names else ""
+    budgets = config.budgets if "budgets" in names else {}
+    fields["budgets"] = to_text({name: Budget.of(name, it) for name, it in budgets.items()})
     return fields

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from redis import Redis
 
+from spigot.jobs.budgets.state import BudgetState, budget_states
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
@@ -39,9 +40,13 @@ class BucketState:
             spent; None if it takes requests.
         probing: Whether one job at a time asks the downstream whether it serves again, once
             ``held_until`` is over.
-        next_leak_at: When the next job may start, RFC 3339; None while paused.
-        sources: Who set ``rate``, ``capacity``, ``max_running``, ``paused`` and ``draining``:
-            ``operator``, ``file``, or ``default`` where both are silent.
+        next_leak_at: When the next job may start, RFC 3339; None while paused, or if it waits for
+            a budget that others hold until they end.
+        budgets: What is spent and held of each budget, by name.
+        waits_for: The budget that the next job waits for; None if it waits for none.
+        sources: Who set ``rate``, ``capacity``, ``max_running``, ``paused``, ``draining`` and,
+            if it has any, ``budgets``: ``operator``, ``file``, or ``default`` where both are
+            silent.
     """
 
     name: str
@@ -62,6 +67,8 @@ class BucketState:
     hold_kind: HoldKind | None
     probing: bool
     next_leak_at: Moment | None
+    budgets: dict[str, BudgetState]
+    waits_for: str | None
     sources: dict[str, Source]
 
     def to_json(self) -> dict[str, Any]:
@@ -115,7 +122,7 @@ class BucketReader:
 
 def parse_bucket(name: str, reply: list[Any]) -> BucketState:
     """Read what ``read_bucket.lua`` returned of a bucket that has numbers."""
-    now_us, slot_us, waiting, delayed, running, workers, concurrency, flat = reply
+    now_us, slot_us, waiting, delayed, running, workers, concurrency, flat, narrow, spent = reply
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     held_us = _number(fields, b"held_until_us")
     is_held, probing = held_us > now_us, bool(_number(fields, b"probing"))
@@ -139,9 +146,22 @@ def parse_bucket(name: str, reply: list[Any]) -> BucketState:
         hold_reason=reason or None,
         hold_kind=_kind_of(fields) if is_held or probing else None,
         probing=probing,
-        next_leak_at=None if paused else utc_text(slot_us),
-        sources={name: _source_of(name, fields) for name in OperatorSettings.model_fields},
+        next_leak_at=None if paused or not slot_us else utc_text(slot_us),
+        budgets=budget_states(
+            stored_text(fields.get(b"budgets", b"")), _numbers_by_name(spent), now_us
+        ),
+        waits_for=stored_text(narrow) or None,
+        sources={
+            name: _source_of(name, fields)
+            for name in OperatorSettings.model_fields
+            if name != "budgets" or fields.get(b"budgets")
+        },
     )
+
+
+def _numbers_by_name(flat: list[bytes]) -> dict[str, int]:
+    pairs = zip(flat[::2], flat[1::2], strict=True)
+    return {stored_text(name): stored_int(value) for name, value in pairs}
 
 
 def _kind_of(fields: Mapping[bytes, bytes]) -> HoldKind:

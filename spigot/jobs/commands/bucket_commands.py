@@ -95,10 +95,26 @@ def check(file: Path, as_json: bool) -> None:
 
 def _with_sources(found: BucketState) -> dict[str, Any]:
     fields = found.to_json()
-    for name, source in fields.pop("sources").items():
+    budgets = fields.pop("budgets")
+    sources = fields.pop("sources")
+    for name, budget in budgets.items():
+        source = SOURCES[sources["budgets"]] if sources["budgets"] == "operator" else ""
+        fields[f"budget {name}"] = f"{_budget_in_words(budget)}{f'  ({source})' if source else ''}"
+    for name, source in sources.items():
+        if name == "budgets":
+            continue
         if source == "operator" or name not in SWITCHES:
             fields[name] = f"{cell(fields[name])}  ({SOURCES[source]})"
     return fields
+
+
+def _budget_in_words(budget: dict[str, Any]) -> str:
+    window = f" in a window of {budget['window']}" if budget["window"] else ""
+    when = "at the start" if budget["counted"] == "at_start" else "at an unknown moment"
+    return (
+        f"{budget['limit']}{window}, counted {when}: {budget['level']:,.0f} spent and "
+        f"{budget['held']:,.0f} held of a burst of {budget['burst']:,.0f}"
+    )
 
 
 def _print_changes(changes: list[dict[str, Any]]) -> None:

@@ -11,11 +11,13 @@ from redis import Redis
 from spigot.jobs.bucket.configuring import Change, UnknownBucketError, describe_change
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader
+from spigot.jobs.budgets.budget_change import BudgetChange
+from spigot.jobs.budgets.limit import Limit
 from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.rate import Rate
 from spigot.runtime.terminal import as_json, print_json
 
-from .parameters import to_limit, to_rate
+from .parameters import to_budget_limit, to_limit, to_rate
 from .server import connect_to_server
 
 
@@ -44,6 +46,18 @@ def capacity(name: str, number: int, as_json: bool) -> None:
 def max_running(name: str, number: int | None, as_json: bool) -> None:
     """Let NUMBER jobs of the bucket NAME run at once; none: any number."""
     steer(name, lambda control: control.set(name, BucketChange(max_running=number)), as_json)
+
+
+@click.command(epilog="Example: spigot bucket budget openai tokens 120000/m --burst 12000")
+@click.argument("name", shell_complete=bucket_names)
+@click.argument("budget")
+@click.argument("limit", callback=to_budget_limit)
+@click.option("--burst", type=click.IntRange(min=1), help="What may be spent at once.")
+@as_json
+def budget(name: str, budget: str, limit: Limit, burst: int | None, as_json: bool) -> None:
+    """Let jobs of the bucket NAME spend LIMIT of its BUDGET, such as 120000/m."""
+    change = BucketChange(budgets={budget: BudgetChange(limit=limit, burst=burst)})
+    steer(name, lambda control: control.set(name, change), as_json)
 
 
 @click.command(epilog="Example: spigot bucket pause openai")

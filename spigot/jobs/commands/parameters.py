@@ -2,6 +2,7 @@
 
 import click
 
+from spigot.jobs.budgets.limit import Limit
 from spigot.runtime.rate import Rate
 
 
@@ -27,3 +28,15 @@ def to_limit(context: click.Context, parameter: click.Parameter, value: str) -> 
         return None
     number: int = click.IntRange(min=1)(value, parameter, context)
     return number
+
+
+def to_budget_limit(context: click.Context, parameter: click.Parameter, value: str) -> Limit:
+    """Read a budget's limit such as ``90000/m``.
+
+    Raises:
+        click.BadParameter: It is none; the message says how to write one.
+    """
+    try:
+        return Limit.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error

@@ -1,4 +1,4 @@
--- requires: times, bucket, bucket_stats, job_end, places, result_log, job_state
+-- requires: times, bucket, bucket_stats, job_end, places, result_log, job_state, budgets
 --[[
 Cancel a job, wherever it is. One that waits is taken out; the worker of one that runs is told,
 and a mark in the job's hash keeps it from running again should that worker die.
@@ -50,5 +50,6 @@ local error = "Cancelled: before it ran"
 local entry = log(bucket_of(queue), error)
 cancel_job(id, queue, now_us, keep_s, error)
 take_out(queue, number(fields[6]))
+if has_budgets(bucket_of(queue)) then wake(bucket_of(queue)) end -- others may have waited behind it
 if entry then count_end(entry) end
 return describe(id, now_us, "cancelled")

@@ -9,11 +9,19 @@ from typing import Any
 from pydantic_core import from_json
 from redis import Redis, RedisError
 
+from spigot.jobs.budgets.amounts import to_json
 from spigot.jobs.store import keys
-from spigot.jobs.store.stored_values import is_spoilt
+from spigot.jobs.store.stored_values import is_spoilt, stored_text
 from spigot.jobs.types.hidden_fields import masked
 
-FIELDS = ("data", "spigot_type", "spigot_hidden", "worker_name")
+FIELDS = (
+    "data",
+    "spigot_type",
+    "spigot_hidden",
+    "worker_name",
+    "spigot_cost",
+    "spigot_cost_actual",
+)
 FAILED, RETRIED = b"2", b"4"
 """What RQ calls results of attempts that raised, in ``rq.results.Result.Type``."""
 
@@ -28,15 +36,22 @@ class JobDetails:
         traceback: Of the last attempt that raised, from the frames of the function on; None once
             the job has finished, or if nothing was raised.
         worker: Name of the worker that runs the job, or ran it last.
+        cost: What it takes of each budget; None in a bucket without budgets.
+        cost_actual: What its last attempt said that it used; None if it said nothing.
     """
 
     payload: Any = None
     traceback: str | None = None
     worker: str | None = None
+    cost: dict[str, int | float] | None = None
+    cost_actual: dict[str, int | float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as the HTTP interface shows them."""
-        return {"payload": self.payload, "traceback": self.traceback, "worker": self.worker}
+        shown = {"payload": self.payload, "traceback": self.traceback, "worker": self.worker}
+        if self.cost is not None:
+            shown |= {"cost": self.cost, "cost_actual": self.cost_actual}
+        return shown
 
 
 class JobDetailsReader:
@@ -59,12 +74,14 @@ class JobDetailsReader:
             pipeline.hmget(keys.job(job_id), *FIELDS)
             pipeline.xrevrange(f"rq:results:{job_id}", count=1)
             replies = pipeline.execute(raise_on_error=False)
-        data, type_name, hidden, worker = _unless_spoilt(replies[0], [None] * len(FIELDS))
+        data, type_name, hidden, worker, *costs = _unless_spoilt(replies[0], [None] * len(FIELDS))
         results = _unless_spoilt(replies[1], [])
         return JobDetails(
             payload=_payload(data, hidden, is_ours=bool(type_name)),
             traceback=_traceback(results[0][1]) if results else None,
             worker=worker.decode("utf-8", "replace") if worker else None,
+            cost=to_json(stored_text(costs[0] or b"")),
+            cost_actual=to_json(stored_text(costs[1] or b"")),
         )
 
 

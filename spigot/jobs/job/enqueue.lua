@@ -1,4 +1,4 @@
--- requires: times, bucket, bucket_stats, places, room, job_state
+-- requires: times, bucket, bucket_stats, places, room, job_state, budgets
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
@@ -19,8 +19,8 @@ ARGV[8…]          these fields, alternating name and value: what RQ 2.12 store
 
 Returns {now_us, an answer for each job}, {"unpublished"}: the bucket has no numbers yet, or
         {"newer", schema}: a newer version wrote them. The answers: {"queued", position, start_us},
-        0 for none, {"full" | "draining", ms until it is worth to come back}, {"exists", what
-        `describe` in job_state.lua returns}. With an idempotency key that was used before: {"same",
+        0 for none, {"full" | "draining", ms until it is worth to come back}, {"costly", budget,
+        cost, the largest that fits}: it would never start, {"exists", what `describe` in job_state.lua returns}. With an idempotency key that was used before: {"same",
         job id, what `describe` says of that job}, or {"conflict"} if the request was another
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
@@ -60,6 +60,23 @@ local bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_
 if not bucket then return { "unpublished" } end
 if is_newer(bucket) then return { "newer", bucket.schema } end
 
+-- Those that cost more than a budget ever holds would never start.
+local function refuse_costly()
+  local fitting = {}
+  for _, job in ipairs(new) do
+    local cost
+    for n = job.at, job.last - 1, 2 do
+      if ARGV[n] == "spigot_cost" then cost = ARGV[n + 1] end
+    end
+    local excess = excess_of(bucket, cost)
+    if excess then answers[job.answer] = { "costly", unpack(excess) } else fitting[#fitting + 1] = job end
+  end
+  new = fitting
+end
+
+if bucket.budgets then refuse_costly() end
+if #new == 0 then return answers end
+
 local waiting, before = waiting_before(queue_keys(name), queue)
 local delayed, places = bucket_key(name) .. ":delayed", waiting
 if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
@@ -79,6 +96,7 @@ for i = 1, taken do
   end
 end
 
+local is_head = waiting == 0 -- perhaps: an idle worker is to look, as it may start at once
 local status, place_field, first_place, due_us = "queued", "spigot_place", nil, nil
 if delay_us > 0 then
   status, place_field, due_us = "scheduled", "spigot_due_us", now_us + delay_us
@@ -88,6 +106,7 @@ else
   for i = 1, taken do ids[i] = new[i].id end
   local length = redis.call("RPUSH", queue, unpack(ids))
   if length == taken then lenient("SADD", queues, queue) end -- RQ forgets a queue with its last job
+  if length == taken and bucket.budgets then is_head = true end
   first_place = bucket[head_field(queue_name)] + length - taken
 end
 
@@ -104,7 +123,7 @@ end
 
 -- 3. Tell.
 
-if waiting == 0 or due_us then wake(name) end
+if is_head or due_us then wake(name) end
 count(name, "enqueued", job_type, taken)
 for i = 1, taken do
   try("PUBLISH", EVENTS, new[i].id)

@@ -45,7 +45,7 @@ class JobForm:
         shared = tuple(part for pair in fields.items() for part in pair)
         return cls(json.dumps(job_type.function_name), shared)
 
-    def own(self, payload: AcceptedPayload) -> Sequence[str | bytes]:
+    def own(self, payload: AcceptedPayload, costs: str | None = None) -> Sequence[str | bytes]:
         """Return alternating name and value of the fields that one job has of its own."""
         data = f"[{self.function}, null, [], {json.dumps(payload.fields)}]"
         fields: list[str | bytes] = ["data", zlib.compress(data.encode())]
@@ -53,4 +53,6 @@ class JobForm:
             fields += ["spigot_log", json.dumps(payload.logged, ensure_ascii=False)]
         if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
             fields += ["spigot_hidden", json.dumps(sorted(payload.hidden))]
+        if costs is not None:
+            fields += ["spigot_cost", costs]
         return fields

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from spigot.jobs.budgets.declared_cost import CostExceedsBurst
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_types import JobType
 
@@ -89,4 +90,5 @@ class Repeated:
     job: JobState | None
 
 
-Outcome = JobState | BucketRefusal | Repeated
+Taken = JobState | BucketRefusal | Repeated
+Outcome = Taken | CostExceedsBurst

@@ -11,15 +11,17 @@ from redis import Redis
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.publishing import BucketPublisher
+from spigot.jobs.budgets.amounts import to_text
+from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, usual_costs
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.times import clock_argument, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.jobs.types.job_types import JobType
+from spigot.jobs.types.job_types import AcceptedPayload, JobType
 from spigot.runtime.log_ids import current_ids
 
 from .job_form import JobForm
-from .new_job import BucketRefusal, IdempotencyKey, NewJob, Outcome, Priority, Repeated
+from .new_job import BucketRefusal, IdempotencyKey, NewJob, Outcome, Priority, Repeated, Taken
 from .state import JobState, parse_state
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Outcome",
     "Priority",
     "Repeated",
+    "Taken",
 ]
 
 TAKEN_AT_ONCE = 100
@@ -71,8 +74,9 @@ class JobQueue:
         job_id: str | None = None,
         idempotency: IdempotencyKey | None = None,
         delay_us: int = 0,
+        cost: Cost | None = None,
         now_us: int | None = None,
-    ) -> Outcome:
+    ) -> Taken:
         """Put a job into the bucket of its type.
 
         Args:
@@ -83,20 +87,32 @@ class JobQueue:
                 A job of that id that exists already is returned unchanged.
             idempotency: Makes a repeated request find the first job.
             delay_us: How long the job waits before it joins its queue, >= 0.
+            cost: What the job takes of its bucket's budgets; None: what its type says.
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Raises:
             UnknownJobType: Nothing was enqueued.
             InvalidPayload: Nothing was enqueued.
+            InvalidCost: Nothing was enqueued.
+            CostExceedsBurst: Nothing was enqueued.
             ValueError: There is no such priority; nothing was enqueued.
             NewerBucketError: A newer version of Spigot wrote the bucket; nothing was enqueued.
             redis.RedisError: It is unknown whether the job was enqueued; enqueueing it again
                 under the same ``job_id`` is safe.
         """
         job = self.accept(
-            type_name, payload, priority, job_id=job_id, idempotency=idempotency, delay_us=delay_us
+            type_name,
+            payload,
+            priority,
+            job_id=job_id,
+            idempotency=idempotency,
+            delay_us=delay_us,
+            cost=cost,
         )
-        return self.enqueue_many([job], now_us=now_us)[0]
+        (outcome,) = self.enqueue_many([job], now_us=now_us)
+        if isinstance(outcome, CostExceedsBurst):
+            raise outcome
+        return outcome
 
     def accept(
         self,
@@ -107,6 +123,7 @@ class JobQueue:
         job_id: str | None = None,
         idempotency: IdempotencyKey | None = None,
         delay_us: int = 0,
+        cost: Cost | None = None,
     ) -> NewJob:
         """Return the job that ``enqueue_many`` takes in; nothing is enqueued yet.
 
@@ -114,7 +131,9 @@ class JobQueue:
         """
         job_type = self._catalog.get(type_name)
         keys.queue_name(job_type.bucket, priority)  # there is such a priority
-        fields = self._form(job_type).own(job_type.accept(payload))
+        accepted = job_type.accept(payload)
+        costs = self._costs_of(job_type, accepted, cost)
+        fields = self._form(job_type).own(accepted, costs)
         chosen = job_id is not None
         return NewJob(
             job_id or token_hex(16), job_type, priority, fields, idempotency, delay_us, chosen
@@ -142,6 +161,16 @@ class JobQueue:
                 outcomes += self._take_in(rest[:TAKEN_AT_ONCE], now_us)
                 del rest[:TAKEN_AT_ONCE]
         return outcomes
+
+    def _costs_of(
+        self, job_type: JobType, payload: AcceptedPayload, given: Cost | None
+    ) -> str | None:
+        """Return what a job costs, as scripts read it; None in a bucket without budgets."""
+        config = self._configs.get(job_type.bucket)
+        if config is None or not config.budgets:
+            return None
+        said = job_type.cost_of(payload, config.budgets, given)
+        return to_text(usual_costs(config.budgets) | said)
 
     def _form(self, job_type: JobType) -> JobForm:
         form = self._forms.get(job_type.name)
@@ -195,6 +224,8 @@ def _read(job: NewJob, now_us: int, answer: list[Any]) -> Outcome:
             return BucketRefusal(job.type.bucket, word == b"draining", retry_after_ms)
         case [b"same", first_id, first]:
             return Repeated(parse_state(first_id.decode(), first))
+        case [b"costly", budget, cost, largest]:
+            return CostExceedsBurst(job.type.bucket, budget.decode(), int(cost), int(largest))
         case [b"conflict"]:
             return Repeated(None)
     state = parse_state(job.id, answer[1])

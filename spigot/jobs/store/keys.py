@@ -82,6 +82,11 @@ def history(name: str) -> str:
     return f"{PREFIX}bucket:{name}:history"
 
 
+def budgets(name: str) -> str:
+    """Hash: what was spent and is held of each budget (``budgets.lua``)."""
+    return f"{PREFIX}bucket:{name}:budgets"
+
+
 def dependents(name: str) -> str:
     """Set: jobs of the bucket that ended and whose dependents nobody released yet."""
     return f"{PREFIX}bucket:{name}:dependents"

@@ -42,11 +42,18 @@ class PayloadForm:
                 *([payload] if by_position else []),
                 **({} if by_position else {self.whole: payload}),
             )
+        values = self.values(payload)
+        args = [values.pop(name) for name in self.positional]
+        return functools.partial(function, *args, **values)
+
+    def values(self, payload: BaseModel) -> dict[str, Any]:
+        """Return the function's arguments by name, as a payload that was validated has them."""
+        if self.whole:
+            return {self.whole: payload}
         values = {name: getattr(payload, name) for name in (*self.positional, *self.named)}
         if self.extra:
             values |= payload.model_extra or {}
-        args = [values.pop(name) for name in self.positional]
-        return functools.partial(function, *args, **values)
+        return values
 
 
 def payload_form(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 
+from spigot.jobs.budgets.declared_cost import DeclaredCost
 from spigot.runtime.errors import PortableError
 
 from .app_modules import CatalogError, import_app
@@ -104,6 +105,10 @@ class JobCatalog:
     def bucket_names(self) -> set[str]:
         """Return the buckets that the job types name."""
         return {job_type.bucket for job_type in self}
+
+    def costs(self) -> list[DeclaredCost]:
+        """Return what the jobs of each type cost."""
+        return [job_type.declared_cost for job_type in self]
 
 
 def _warn_if_empty(app: str, modules: Iterable[ModuleType]) -> None:

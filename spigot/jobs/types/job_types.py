@@ -9,9 +9,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json, to_jsonable_python
 
+from spigot.jobs.budgets.amounts import Amounts
+from spigot.jobs.budgets.declared_cost import Budgets, Cost, DeclaredCost
 from spigot.runtime.errors import PortableError
 
 from . import hidden_fields, job_type_checks
+from .cost_function import check_cost, declared_amounts
 from .function_kinds import dotted_name, innermost
 from .function_parameters import PayloadForm, payload_form
 from .hidden_fields import Path
@@ -47,11 +50,13 @@ class AcceptedPayload:
         fields: What is kept for the worker: what was sent, not what validators made of it.
         logged: What the result log shows of it.
         hidden: Paths of what nobody is shown of ``fields``.
+        model: What the function is given.
     """
 
     fields: dict[str, JsonValue]
     logged: dict[str, JsonValue]
     hidden: frozenset[Path]
+    model: BaseModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class JobType:
         log: Fields of the payload that the result log shows.
         hidden: Paths of the payload's fields that nobody is shown.
         internal: Whether only code may enqueue it: clients are not told that it exists.
+        cost: What its jobs cost, as it was declared.
     """
 
     name: str
@@ -95,6 +101,7 @@ class JobType:
     log: tuple[str, ...]
     hidden: frozenset[Path]
     internal: bool = False
+    cost: Cost | Callable[..., Cost] | None = None
 
     @property
     def payload(self) -> type[BaseModel]:
@@ -126,7 +133,36 @@ class JobType:
         hidden = self.hidden
         if hidden:
             hidden |= hidden_fields.moved_secrets(fields, model, hidden)
-        return AcceptedPayload(fields, self._logged(model), hidden)
+        return AcceptedPayload(fields, self._logged(model), hidden, model)
+
+    @property
+    def declared_cost(self) -> DeclaredCost:
+        """What its jobs cost, as far as that is known without a payload."""
+        return DeclaredCost(self.name, self.bucket, self.cost)
+
+    def cost_of(
+        self, payload: AcceptedPayload, budgets: Budgets, given: Cost | None = None
+    ) -> Amounts:
+        """Return what a job costs of each budget of its bucket.
+
+        Args:
+            payload: Of the job.
+            budgets: Those of the bucket.
+            given: A cost that goes before the type's own.
+
+        Raises:
+            InvalidCost: It cannot be used with these budgets.
+        """
+        if given is not None or not callable(self.cost):
+            value = self.cost if given is None else given
+            return self.declared_cost.amounts(value, budgets)
+        return declared_amounts(
+            self.declared_cost,
+            self.form,
+            payload.model,
+            budgets,
+            hidden=lambda: hidden_fields.texts_of(payload.model, payload.hidden),
+        )
 
     def bind(self, fields: Mapping[str, Any]) -> BoundFunction:
         """Return the function bound to a payload that was accepted.
@@ -224,6 +260,7 @@ def job_type(
     hide: Sequence[str] = (),
     payload: type[BaseModel] | None = None,
     internal: bool = False,
+    cost: Cost | Callable[..., Cost] | None = None,
 ) -> Callable[[Function], Function]:
     """Register the function below as the job type ``name``.
 
@@ -244,6 +281,9 @@ def job_type(
         internal: Whether only code may enqueue it, with ``enqueue``, ``submit`` or the command:
             ``POST /jobs`` answers as if there were no such type, and the API's documentation
             leaves it out.
+        cost: What a job takes of the budgets of its bucket (docs/budgets.md): a number for each by
+            name, or one number, where one budget has no cost of its own; or a function that
+            returns it, called with those of the function's arguments that it takes.
 
     Raises:
         ValueError: An argument cannot be used, or the function cannot be given a payload.
@@ -263,6 +303,7 @@ def job_type(
         try:
             form = payload_form(name, function, payload)
             hidden = hidden_fields.named_paths(form.model, hide)
+            check_cost(cost, form)
         except ValueError as error:
             raise ValueError(f"job type {name!r}: {error}") from error
         job_type_checks.check_log(name, log, hide, form.model)
@@ -276,6 +317,7 @@ def job_type(
             tuple(log),
             hidden | hidden_fields.secret_paths(form.model),
             internal,
+            cost,
         )
         job_type_checks.mark(name, function, MARK, registered)
         return function

@@ -48,6 +48,8 @@ EXAMPLES: dict[Any, Any] = {
         "max_running": None,
         "workers": 2,
         "concurrency": 2,
+        "budgets": {},
+        "waits_for": None,
         "paused": False,
         "draining": False,
         "held_until": None,

@@ -7,6 +7,7 @@ from redis import RedisError
 from werkzeug.exceptions import HTTPException
 
 from spigot.jobs.bucket.configuring import NewerBucketError
+from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
 from spigot.runtime.server.redis_connection import is_away
@@ -27,6 +28,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(InvalidBody, invalid_problem)
     app.register_error_handler(InvalidPayload, invalid_problem)
+    app.register_error_handler(InvalidCost, invalid_cost_problem)
+    app.register_error_handler(CostExceedsBurst, too_costly_problem)
     app.register_error_handler(UnknownJobType, unknown_job_type_problem)
     app.register_error_handler(NewerBucketError, newer_bucket_problem)
     app.register_error_handler(RedisError, server_problem)
@@ -46,6 +49,24 @@ def invalid_problem(error: InvalidBody | InvalidPayload) -> Response:
     of_payload = isinstance(error, InvalidPayload)
     kind = ProblemType.INVALID_PAYLOAD if of_payload else ProblemType.INVALID_BODY
     return problem(422, str(error), type=kind, errors=error.errors)
+
+
+def invalid_cost_problem(error: InvalidCost) -> Response:
+    """Say what is wrong with what the job type makes of the payload's cost."""
+    return problem(422, str(error), type=ProblemType.INVALID_COST)
+
+
+def too_costly_problem(error: CostExceedsBurst) -> Response:
+    """Say how much a job of this bucket may cost."""
+    return problem(
+        422,
+        str(error),
+        type=ProblemType.COST_EXCEEDS_BURST,
+        bucket=error.bucket,
+        budget=error.budget,
+        cost=error.cost,
+        largest_cost=error.largest,
+    )
 
 
 def unknown_job_type_problem(error: UnknownJobType) -> Response:

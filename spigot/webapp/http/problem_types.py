@@ -29,6 +29,8 @@ class ProblemType(Enum):
     KEY_REUSED = "the `Idempotency-Key` was used for another request"
     UNKNOWN_JOB_TYPE = "there is no such job type"
     INVALID_PAYLOAD = "a field of the payload is missing or wrong"
+    INVALID_COST = "what the job costs cannot be reckoned, or fits no budget of its bucket"
+    COST_EXCEEDS_BURST = "the job costs more than a budget of its bucket grants at once"
     INVALID_BODY = "a field of the body is missing or wrong"
     BUCKET_FULL = "the bucket is full"
     BUCKET_DRAINING = "the bucket takes no new jobs"

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader, BucketState
+from spigot.jobs.budgets.budget_change import BudgetChangeError
 from spigot.webapp.http.admin import admin_in_words, require_admin
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.problem_types import ProblemType
@@ -46,7 +47,12 @@ def show(name: str) -> ResponseReturnValue:
 
 @blueprint.patch("/<name>")
 @described(
-    {200: Answer("The bucket as it is now.", BucketState)}, body=BucketChange, for_admin=True
+    {
+        200: Answer("The bucket as it is now.", BucketState),
+        422: "A field is wrong, or the bucket has no such budget.",
+    },
+    body=BucketChange,
+    for_admin=True,
 )
 def change(name: str) -> ResponseReturnValue:
     """Let the admin's numbers count, from the next leak on."""
@@ -59,6 +65,8 @@ def change(name: str) -> ResponseReturnValue:
             control.release(name)
     except UnknownBucketError:
         _not_found(name)
+    except BudgetChangeError as error:
+        return problem(422, str(error), type=ProblemType.INVALID_BODY)
     return show(name)
 
 

@@ -15,7 +15,8 @@ class AttemptReport:
         error: One line: what went wrong, or why the job runs again; "" if finished.
         trace: The traceback, if there is one.
         progress: JSON of what the function reported last; "" for none.
-        late_us: How long after its slot the function was called; None if that is unknown.
+        late_us: How long after its slot the function was called; None if it was not.
+        used: What it said that it used of each budget, as scripts read amounts; "" for nothing.
     """
 
     token: str
@@ -24,6 +25,7 @@ class AttemptReport:
     trace: str = ""
     progress: str = ""
     late_us: int | None = None
+    used: str = ""
 
     @property
     def late(self) -> int | str:

@@ -16,8 +16,10 @@ ARGV[8] keep_s      how long a cancelled job is kept, >= 1
 ARGV[9] bucket      name
 ARGV[10] progress   JSON of what the function reported last; "" for none
 ARGV[11] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[12] late_us    how long after its slot the function was called; "" if that is unknown
+ARGV[12] late_us    how long after its slot the function was called; "" if it was not
 ARGV[13] place      where the application raised the error; "" if finished, or if it raised none
+ARGV[14] used       what it said that it used of each budget, as budgets.lua reads amounts; "" for
+                    nothing said
 
 Returns {line for the result log, 1 if jobs depend on this one else 0}, the same again when it
 is called again before the line is logged, or {} if the lease is gone: then nothing was changed
@@ -26,7 +28,8 @@ RQ 2.12.
 ]]
 local token, status, type_name, result, returned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local error, trace, keep_s, bucket = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local progress, now_us, late_us = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12])
+local progress, now_us, late_us, used = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12]), ARGV[14] or ""
+local ending = { now_us = now_us, started = late_us or status == "finished", reported = used }
 
 -- How long after its nth last run a job is to run again. Source: rq.repeat.Repeat.get_interval.
 local function interval_s(nth_last, intervals)
@@ -68,6 +71,7 @@ end
 local function arrive(lease, fate)
   if fate == "deleted" then return end
   keep_progress(lease.job, progress)
+  if used ~= "" then redis.call("HSET", RQ_JOB .. lease.job, "spigot_cost_actual", used) end
   if status == "finished" then
     finish_job(lease)
   else
@@ -97,7 +101,7 @@ local lease = read_lease(token)
 if not lease then return ended_before(bucket, token) end
 local fate = fate_of(lease)
 if fate == "left" then
-  leave_attempt(lease, fate)
+  leave_attempt(lease, fate, ending)
   return ended_before(bucket, token)
 end
 
@@ -108,7 +112,7 @@ local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = 
   late_us = late_us }
 local line = log_line(entry)
 arrive(lease, fate)
-leave_attempt(lease, fate)
+leave_attempt(lease, fate, ending)
 count_end(entry)
 if FAILED[status] and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
 count_for_rq(lease)

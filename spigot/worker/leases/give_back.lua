@@ -18,11 +18,13 @@ ARGV[9] bucket      name
 ARGV[10] keep_s     how long a cancelled job is kept, >= 1
 ARGV[11] progress   JSON of what the function reported last; "" for none
 ARGV[12] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[13] late_us    how long after its slot the function was called; "" if that is unknown
+ARGV[13] late_us    how long after its slot the function was called; "" if it was not
 ARGV[14] kind       if rate_limited: wait or quota
 ARGV[15] stated     1 if the downstream said how long, else 0
 ARGV[16] max_refusals  how often a job may be refused while others of its bucket pass, >= 1
 ARGV[17] suspicion  of having ended its pool, 1 or 2; "" leaves it as it is
+ARGV[18] used       what it said that it used of each budget, as budgets.lua reads amounts; "" for
+                    nothing said
 
 Returns {line for the result log or "", 1 if jobs depend on this one else 0}, the same again
 when it is called again before the line is logged, or {} if the lease is gone: then nothing was
@@ -35,6 +37,8 @@ local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13
 local suspicion = tonumber(ARGV[17])
 local refusal = { kind = ARGV[14], wait_us = hold_us, stated = ARGV[15] == "1", reason = error,
   max = tonumber(ARGV[16]) }
+local used = ARGV[18] or ""
+local ending = { now_us = now_us, started = late_us ~= nil, reported = used }
 
 local function judge(lease, fate, reaps)
   if fate and status == "rate_limited" then hold_for(lease, refusal, now_us) end
@@ -65,6 +69,7 @@ end
 local function arrive(lease, fate)
   if fate == "deleted" then return end
   keep_progress(lease.job, progress)
+  if used ~= "" then redis.call("HSET", RQ_JOB .. lease.job, "spigot_cost_actual", used) end
   if not end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace) then go_back(lease) end
 end
 
@@ -96,7 +101,7 @@ local lease = read_lease(token)
 if not lease then return ended_before(bucket, token) end
 local fate, reaps = fate_of(lease)
 if fate == "left" then
-  leave_attempt(lease, fate)
+  leave_attempt(lease, fate, ending)
   return ended_before(bucket, token)
 end
 
@@ -106,7 +111,7 @@ local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = 
   error = error, token = token, owner = lease.worker, late_us = late_us }
 local line = status ~= "" and log_line(entry) or ""
 arrive(lease, fate)
-leave_attempt(lease, fate)
+leave_attempt(lease, fate, ending)
 if status ~= "" then count_end(entry) end
 if FAILED[status] then note_failure(entry, "", trace, keep_s) end
 if not fate and status ~= "abandoned" and status ~= "refused" then

@@ -71,6 +71,7 @@ class LeaseStore:
                 clock_argument(now_us),
                 report.late,
                 place_of(report.trace) or "",
+                report.used,
             ],
         )
         return Ended.from_reply(reply)
@@ -124,6 +125,7 @@ class LeaseStore:
                 int(hold.stated),
                 self.terms.max_refusals,
                 "" if suspicion is None else suspicion,
+                report.used,
             ],
         )
         return Ended.from_reply(reply)

@@ -25,6 +25,7 @@ local fresh_us, now_us = tonumber(ARGV[9]) * 1000, clock_us(ARGV[10])
 local key = bucket_key(name)
 local REAPED_AT_ONCE, ADOPTED_AT_ONCE, FORGOTTEN_AT_ONCE, DEPENDENTS_AT_ONCE = 200, 200, 100, 50
 local lines, faults = {}, {}
+local ending = { now_us = now_us, started = true } -- nobody knows: the downstream may have counted it
 
 local function tell(token, line)
   lines[#lines + 1] = token
@@ -47,7 +48,7 @@ end
 
 local function reap(lease)
   local fate, reaps = fate_of(lease)
-  if fate == "left" then return leave_attempt(lease, fate) end
+  if fate == "left" then return leave_attempt(lease, fate, ending) end
   local status, error = judge(lease, fate, reaps)
   -- not under the token itself: the silent worker may still ask what became of its attempt
   local token = "reaped:" .. lease.token
@@ -56,7 +57,7 @@ local function reap(lease)
     token = token, owner = worker }
   local line = log_line(entry)
   arrive(lease, fate, status, error)
-  leave_attempt(lease, fate)
+  leave_attempt(lease, fate, ending)
   tell(token, line)
   count_end(entry)
   if FAILED[status] then note_failure(entry, "", trace, keep_s) end

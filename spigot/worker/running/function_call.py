@@ -16,6 +16,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty, JobTimeoutException
 
 from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.budgets.report import UsedAmounts, costs_told_to
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.function_kinds import innermost
 from spigot.jobs.types.hidden_fields import hidden_values
@@ -150,9 +151,10 @@ class PreparedCall:
             progress: Takes what it reports; None writes it to the server.
         """
         writer = progress or ProgressWriter(self.job.connection, self.job.claim.token)
-        with progress_told_to(writer.report):
+        used = UsedAmounts()
+        with progress_told_to(writer.report), costs_told_to(used):
             ended = _call_with_callbacks(self.job, self.function.call, self.death_penalty)
-        return self._told(ended, writer)
+        return self._told(ended, writer, used)
 
     async def run_on_loop(
         self, progress: TakesProgress, is_overdue: Callable[[], bool], in_thread: InThread
@@ -165,14 +167,15 @@ class PreparedCall:
                 watches.
             in_thread: Runs callbacks.
         """
-        with progress_told_to(progress.report):
+        used = UsedAmounts()
+        with progress_told_to(progress.report), costs_told_to(used):
             ended = await _await_with_callbacks(self, is_overdue, in_thread)
-        return self._told(ended, progress)
+        return self._told(ended, progress, used)
 
-    def _told(self, ended: Outcome, progress: TakesProgress) -> Outcome:
+    def _told(self, ended: Outcome, progress: TakesProgress, used: UsedAmounts) -> Outcome:
         progress.close()
         hidden = self.function.hidden | self.job.hidden_texts
-        return replace(ended.without(hidden), progress=progress.last)
+        return replace(ended.without(hidden), progress=progress.last, used=used.text)
 
 
 def prepare(

@@ -42,6 +42,7 @@ class Outcome:
         progress: JSON of what the function reported last; "" if it reported none.
         late_us: How long after its slot the function was called; None if it was not.
         suspicion: If pool_died, of having ended the process: 1 or 2; None for none.
+        used: What it reported to have used of each budget, as scripts read amounts.
     """
 
     status: Reported | Observed
@@ -57,6 +58,7 @@ class Outcome:
     progress: str = ""
     late_us: int | None = None
     suspicion: int | None = None
+    used: str = ""
 
     @property
     def summary(self) -> str:

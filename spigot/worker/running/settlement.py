@@ -62,6 +62,7 @@ def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:
         trace=trace,
         progress=outcome.progress,
         late_us=outcome.late_us,
+        used=outcome.used,
     )
 
 

@@ -39,6 +39,8 @@ def test_an_idle_bucket_shows_its_numbers(reader):
         max_running=None,
         workers=0,
         concurrency=0,
+        budgets={},
+        waits_for=None,
         paused=False,
         draining=False,
         held_until=None,

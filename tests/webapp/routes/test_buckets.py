@@ -38,6 +38,8 @@ def test_a_bucket_shows_the_fields_of_the_interface(client):
         "max_running": None,
         "workers": 0,
         "concurrency": 0,
+        "budgets": {},
+        "waits_for": None,
         "paused": False,
         "draining": False,
         "held_until": None,

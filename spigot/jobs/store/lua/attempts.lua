@@ -1,15 +1,15 @@
--- requires: times, bucket
+-- requires: times, bucket, settlements
 --[[
 Functions that know an attempt by its lease: whose it is, what became of its job, and how the job
 leaves it.
 ]]
 -- nil if there is no lease, or none that names its job. Other fields may have been lost.
 local function read_lease(token)
-  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt", "pool" }
+  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt", "pool", "budgets" }
   local values = lenient("HMGET", lease_key(token), unpack(names))
   if not values or not values[1] then return nil end
   local lease = { token = token }
-  for i, field in ipairs(names) do lease[field] = values[i] end
+  for i, field in ipairs(names) do lease[field] = values[i] or nil end
   lease.bucket = lease.bucket or bucket_of(lease.queue or "default")
   lease.queue, lease.worker = lease.queue or lease.bucket, lease.worker or "unknown"
   lease.slot_us, lease.attempt = number(lease.slot_us) or 0, number(lease.attempt) or 0
@@ -46,11 +46,12 @@ local function suspect(id)
 end
 
 -- The job leaves its attempt: from now on the lease does not count. It goes before its entry, by
--- which it would be found again.
-local function leave_attempt(lease, fate)
+-- which it would be found again. `ending` says how its budgets are settled (settlements.lua).
+local function leave_attempt(lease, fate, ending)
   if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
   if try("DEL", lease_key(lease.token), "rq:execution:" .. lease.job .. ":" .. lease.token) then
     try("ZREM", bucket_key(lease.bucket) .. ":leases", lease.token)
+    if lease.budgets then settle_budgets(lease, ending) end
   end
   try("ZREM", "rq:wip:" .. lease.queue, lease.job .. ":" .. lease.token)
   try("ZREM", "rq:executions:" .. lease.job, lease.token)

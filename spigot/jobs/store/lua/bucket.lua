@@ -10,7 +10,9 @@ local RQ_JOB = "rq:job:"
 local RQ_QUEUE = "rq:queue:"
 local ENDED = { finished = true, failed = true, canceled = true, stopped = true } -- statuses of RQ
 local EVENTS = "spigot:1:job_events"
-local SCHEMA = 1 -- of a bucket's hash; raised when a field gets another meaning
+-- Of a bucket's hash; raised when a field gets another meaning. Versions that do not know budgets
+-- know 1 alone.
+local SCHEMA, SCHEMA_WITH_BUDGETS = 1, 2
 local CLAIM_AHEAD_US = 50000 -- how long before its slot a job may be claimed, and no longer
 
 -- As redis.call, but false where a key or a field holds what somebody else put there: that stops
@@ -117,7 +119,7 @@ local SPOILT_CAPACITY = 1000
 -- The numbers that pace a bucket and those of `others`; nil if nobody published them (the server is
 -- new or was emptied). Each field that is read costs time.
 local PACE = { "interval_us", "burst", "paused", "held_until_us", "last_slot_us", "ahead_us", "paced_us",
-  "max_running", "schema" }
+  "max_running", "schema", "budgets" }
 
 local function read_numbers(name, others)
   local names = { unpack(PACE) }
@@ -128,6 +130,7 @@ local function read_numbers(name, others)
   for i = 1, #names do bucket[names[i]] = values[i] and number(values[i]) or 0 end
   if bucket.interval_us < 1 then bucket.interval_us = SPOILT_INTERVAL_US end
   if bucket.burst < 1 then bucket.burst = 1 end
+  bucket.budgets = values[#PACE] ~= "" and values[#PACE] or nil
   if bucket.paced_us < 1 then bucket.paced_us = 1 end
   if bucket.capacity and not number(values[#PACE + 1]) then bucket.capacity = SPOILT_CAPACITY end
   return bucket
@@ -141,7 +144,7 @@ local function read_bucket(name)
 end
 
 -- Who does not know what the fields mean may read them, but start and take in nothing.
-local function is_newer(bucket) return bucket.schema > SCHEMA end
+local function is_newer(bucket) return bucket.schema > (bucket.budgets and SCHEMA_WITH_BUDGETS or SCHEMA) end
 
 -- If the last slot is later, the server's clock was set back.
 local function latest_slot_us(now_us) return now_us + CLAIM_AHEAD_US end

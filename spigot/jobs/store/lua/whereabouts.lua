@@ -135,7 +135,7 @@ local function bring_back(state, now_us, lease_ms, keep_s, worker)
   else
     return_to_its_place(state, attempt, now_us)
   end
-  if state.token then leave_attempt(attempt) end
+  if state.token then leave_attempt(attempt, nil, { now_us = now_us, started = true }) end
   count(state.bucket, "brought_back", lenient("HGET", RQ_JOB .. state.id, "spigot_type") or "rq")
   if entry then count_end(entry) end
   wake(state.bucket)

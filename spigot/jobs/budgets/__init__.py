@@ -1,0 +1,1 @@
+"""Budgets of a bucket: other limits than jobs per time, what jobs cost, what was spent."""

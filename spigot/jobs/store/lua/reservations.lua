@@ -1,0 +1,54 @@
+-- requires: bucket, budgets
+--[[
+Functions that reserve what a job costs of its bucket's budgets, when it starts.
+]]
+-- What a job is to be charged: {budgets, needs by budget, ready_us, narrow}. `ready_us` is when it
+-- may start, `us` at the earliest, or nil; `narrow` is the budget that it waits for, if it does.
+local function charge_of(bucket, job, us, now_us)
+  local cost = amounts_in(lenient("HGET", RQ_JOB .. job.id, "spigot_cost"))
+  local charge = { budgets = budgets_of(bucket, now_us), needs = {}, ready_us = us }
+  for _, budget in ipairs(charge.budgets) do
+    local need = need_of(budget, cost)
+    charge.needs[budget.name] = need
+    local ready = ready_us(budget, need, us)
+    if not ready then
+      charge.ready_us, charge.narrow = nil, budget.name
+      return charge
+    elseif ready > charge.ready_us then
+      charge.ready_us, charge.narrow = ready, budget.name
+    end
+  end
+  return charge
+end
+
+-- What the lease has of it: "tokens:spent:1500000000 output:held:800000000".
+local function charge_text(charge)
+  local parts = {}
+  for _, budget in ipairs(charge.budgets) do
+    local how = budget.counted == "at_start" and "spent" or "held"
+    parts[#parts + 1] = string.format("%s:%s:%.0f", budget.name, how, charge.needs[budget.name])
+  end
+  return table.concat(parts, " ")
+end
+
+-- Reserves it, for a start in this slot. The lease has its text already.
+local function reserve(bucket, charge, slot_us)
+  local fields = {}
+  local function set(budget, field, value)
+    fields[#fields + 1] = state_field(budget.name, field)
+    fields[#fields + 1] = whole(value)
+  end
+  for _, budget in ipairs(charge.budgets) do
+    local need = charge.needs[budget.name]
+    drain_to(budget, slot_us)
+    if budget.counted == "at_start" then
+      set(budget, "level", math.min(MOST_UNITS, budget.level + units_of(need, budget.unit)))
+    else
+      set(budget, "level", budget.level)
+      set(budget, "held", budget.held + need)
+    end
+    set(budget, "at_us", budget.at_us)
+    set(budget, "mean", moving_mean(budget.mean, need))
+  end
+  if #fields > 0 then lenient("HSET", budgets_key(bucket.name), unpack(fields)) end
+end

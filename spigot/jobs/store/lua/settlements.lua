@@ -1,0 +1,59 @@
+-- requires: bucket, budgets
+--[[
+Functions that settle what an attempt reserved of its bucket's budgets, when it ends.
+]]
+-- What an attempt whose function was called adds to the level, or gives back to it if it was not:
+-- then what has not drained since; more would let too much pass.
+local function units_to_add(budget, how, micro, used, ending, slot_us)
+  if how == "held" then return ending.started and units_of(used or micro, budget.unit) or 0 end
+  if ending.started then return units_of(math.max(0, (used or 0) - micro), budget.unit) end
+  if slot_us < budget.changed_us then return 0 end
+  return math.min(0, math.max(0, budget.at_us - slot_us) * budget.drain - units_of(micro, budget.unit))
+end
+
+local function reserved_in(lease)
+  local reserved = {}
+  for name, how, micro in string.gmatch(lease.budgets, "(%l[%w_]*):(%l+):(%d+)") do
+    reserved[name] = { how = how, micro = number(micro) or 0 }
+  end
+  return reserved
+end
+
+local function settle_one(budget, reserved, used, ending, slot_us)
+  local before = budget.level + units_of(budget.held, budget.unit)
+  local is_held = reserved.how == "held"
+  drain_to(budget, ending.now_us)
+  local drained = before - budget.level - units_of(budget.held, budget.unit)
+  local added = units_to_add(budget, reserved.how, reserved.micro, used, ending, slot_us)
+  if is_held then budget.held = math.max(0, budget.held - reserved.micro) end
+  budget.level = math.max(0, math.min(MOST_UNITS, budget.level + added))
+  if used then budget.used = moving_mean(budget.used, used) end
+  return budget.level + units_of(budget.held, budget.unit) < before - drained
+end
+
+-- An attempt has left its lease: what it held is free, and what it used is spent. `ending` has
+-- now_us, started (whether its function was called, as far as is known) and reported (a text of
+-- amounts that it said that it used; one that said nothing used what it reserved). Wakes a worker
+-- if there is more room than before.
+local function settle_budgets(lease, ending)
+  local reserved, used = reserved_in(lease), amounts_in(ending.reported)
+  local budgets = budgets_in(try("HGET", bucket_key(lease.bucket), "budgets") or "")
+  local fields, is_more_room, known = {}, false, {}
+  for _, budget in ipairs(with_state(lease.bucket, budgets, ending.now_us)) do
+    local own = reserved[budget.name] or { how = "spent", micro = 0 }
+    known[budget.name] = true
+    is_more_room = settle_one(budget, own, used[budget.name], ending, lease.slot_us) or is_more_room
+    for _, field in ipairs({ "level", "held", "at_us", "used" }) do
+      if budget[field] then
+        fields[#fields + 1] = state_field(budget.name, field)
+        fields[#fields + 1] = whole(budget[field])
+      end
+    end
+  end
+  local key = budgets_key(lease.bucket)
+  if #fields > 0 then try("HSET", key, unpack(fields)) end
+  for name, own in pairs(reserved) do -- of a budget that was taken out of the file
+    if not known[name] and own.how == "held" then try("HINCRBY", key, state_field(name, "held"), whole(-own.micro)) end
+  end
+  if is_more_room and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
+end

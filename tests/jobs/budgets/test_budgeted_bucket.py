@@ -1,0 +1,250 @@
+"""A bucket with budgets, told as stories: who starts, who waits, what wakes a worker."""
+
+import pytest
+
+from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.budgets.budget_change import BudgetChangeError
+from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
+from spigot.jobs.store import keys
+from tests.support.clocked_bucket import ClockedBucket
+
+AT_START = {"tokens": {"limit": "600/m", "burst": 100, "counted": "at_start"}}
+UNKNOWN = {"tokens": {"limit": "600/m", "burst": 100}}
+
+
+@pytest.fixture
+def make(redis):
+    return lambda budgets: ClockedBucket(redis, "100/s", budgets=budgets)
+
+
+def held(redis) -> int:
+    return int(redis.hget(keys.budgets("default"), "tokens:held") or 0) // 1_000_000
+
+
+def woken(redis) -> bool:
+    return bool(redis.llen(keys.wake_up("default")))
+
+
+def test_a_job_waits_until_its_cost_has_drained(make):
+    bucket = make(AT_START)
+    bucket.enqueue("a", cost=100)
+    bucket.enqueue("b", cost=40)
+    first = bucket.claim()
+
+    second = bucket.claim()
+
+    assert second.slot_us - first.slot_us == 4_000_000  # 40 of 10 a second
+
+
+def test_what_is_counted_at_an_unknown_moment_waits_for_an_end(redis, make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("a", cost=70)
+    bucket.enqueue("b", cost=40)
+    claim = bucket.claim()
+    assert held(redis) == 70
+    bucket.sleep(3600)
+    assert isinstance(bucket.ask(), Wait)
+
+    bucket.finish(claim, used="tokens=65000000")
+
+    assert held(redis) == 0
+    assert woken(redis)
+    bucket.sleep(0.4)
+    assert not isinstance(bucket.ask(), Claim)
+    bucket.sleep(0.1)
+    assert bucket.claim().job_id == "b"
+
+
+def test_small_and_less_urgent_jobs_wait_behind_the_head(make):
+    bucket = make(AT_START)
+    bucket.enqueue("spends", cost=100)
+    bucket.claim()
+    bucket.enqueue("large", cost=100)
+    bucket.enqueue("small", cost=1)
+    bucket.enqueue("low", cost=0, priority="low")
+
+    bucket.sleep(9)
+
+    assert isinstance(bucket.ask(), Wait)
+    assert [bucket.claim().job_id for _ in range(3)] == ["large", "small", "low"]
+
+
+def test_a_more_urgent_job_goes_first_and_wakes_a_worker(redis, make):
+    bucket = make(AT_START)
+    bucket.enqueue("spends", cost=100)
+    bucket.claim()
+    bucket.enqueue("large", cost=100)
+    bucket.sleep(1)
+    bucket.ask()
+    assert not woken(redis)
+
+    bucket.enqueue("urgent", cost=5, priority="high")
+
+    assert woken(redis)
+    assert bucket.claim().job_id == "urgent"
+
+
+def test_a_cancelled_head_lets_the_next_one_go_and_wakes_a_worker(redis, make):
+    bucket = make(AT_START)
+    bucket.enqueue("spends", cost=90)
+    bucket.claim()
+    bucket.enqueue("large", cost=100)
+    bucket.enqueue("small", cost=1)
+    bucket.sleep(0.1)
+    bucket.ask()
+    assert not woken(redis)
+
+    bucket.cancel("large")
+
+    assert woken(redis)
+    assert bucket.claim().job_id == "small"
+
+
+def test_a_raised_limit_wakes_a_worker_and_keeps_the_burst(redis, make):
+    bucket = make(AT_START)
+    bucket.enqueue("spends", cost=100)
+    bucket.claim()
+    bucket.enqueue("next", cost=100)
+    bucket.sleep(1)
+    bucket.ask()
+
+    (change,) = bucket.set(budgets={"tokens": "5400/m"})
+
+    assert (change.field, change.before, change.after) == (
+        "budget tokens",
+        "600/m burst 100",
+        "5400/m burst 100",
+    )
+    assert woken(redis)
+    begun_us = bucket.now_us
+    assert bucket.claim().slot_us - begun_us == 1_000_000  # 90 were left, and 90 drain a second
+
+
+def test_a_job_larger_than_a_lowered_burst_starts_alone(make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("first", cost=10)
+    bucket.enqueue("large", cost=100)
+    first = bucket.claim()
+    bucket.set(budgets={"tokens": {"limit": "600/m", "burst": 20}})
+    bucket.sleep(60)
+    assert isinstance(bucket.ask(), Wait)  # 10 are held
+
+    bucket.finish(first)
+
+    assert isinstance(bucket.ask(), Wait)  # and now spent, for a second
+    begun_us = bucket.now_us
+    assert bucket.claim().slot_us - begun_us == 1_000_000
+
+
+def test_a_claim_that_is_given_back_at_once_has_cost_nothing(redis, make):
+    bucket = make({**AT_START, "output": {"limit": "600/m", "burst": 100}})
+    bucket.enqueue("a", cost={"tokens": 100, "output": 100})
+
+    for _ in range(3):
+        bucket.give_back_unstarted(bucket.claim())
+
+    state = redis.hgetall(keys.budgets("default"))
+    assert state[b"tokens:level"] == state[b"output:level"] == state[b"output:held"] == b"0"
+
+
+def test_a_late_give_back_returns_only_what_has_not_drained(make):
+    """Job 1 of 100 at 0 s, job 2 of 50 at 5 s; the first is given back at 6 s."""
+    bucket = make(AT_START)
+    bucket.enqueue("1", cost=100)
+    bucket.enqueue("2", cost=50)
+    bucket.enqueue("3", cost=100)
+    first = bucket.claim()
+    begun_us = first.slot_us
+    bucket.claim()
+    bucket.now_us = begun_us + 6_000_000
+    bucket.give_back_unstarted(first)
+    bucket.cancel("1")
+
+    third = bucket.claim()
+
+    # 90 were spent at 6 s, of which 40 of the first had not drained
+    assert third.slot_us - begun_us == 6_000_000 + 5_000_000
+
+
+def test_more_than_reserved_is_spent_when_it_is_reported(make):
+    bucket = make(AT_START)
+    bucket.enqueue("a", cost=10)
+    bucket.enqueue("b", cost=100)
+    claim = bucket.claim()
+    begun_us = claim.slot_us
+
+    bucket.finish(claim, used="tokens=60000000")
+
+    assert bucket.claim().slot_us - begun_us == 6_000_000
+
+
+def test_the_jobs_of_a_silent_worker_have_used_what_they_reserved(redis, make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("a", cost=100)
+    bucket.claim()
+
+    assert bucket.reap_until_silent() == 1
+
+    assert held(redis) == 0
+    assert int(redis.hget(keys.budgets("default"), "tokens:level")) > 0
+
+
+def test_the_lease_of_a_budget_that_left_the_file_is_settled(redis, make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("a", cost=60)
+    claim = bucket.claim()
+    make({})
+    bucket.finish(claim)
+
+    assert held(redis) == 0
+
+
+def test_a_job_that_never_fits_is_refused_with_the_largest_cost(redis, make):
+    bucket = make(AT_START)
+
+    with pytest.raises(CostExceedsBurst, match="costs 101 tokens") as error:
+        bucket.enqueue("a", cost=101)
+
+    assert (error.value.budget, error.value.cost, error.value.largest) == ("tokens", 101, 100)
+    assert not redis.exists(keys.job("a"))
+
+
+def test_a_job_without_a_cost_is_refused(redis, make):
+    bucket = make(AT_START)
+
+    with pytest.raises(InvalidCost):
+        bucket.enqueue("a")
+    assert not redis.exists(keys.job("a"))
+
+
+def test_a_change_names_a_budget_that_is_there(make):
+    bucket = make({"day": {"limit": "90/d", "burst": 50, "window": "1d", "cost": 1}})
+
+    with pytest.raises(BudgetChangeError, match="has no budget 'tokens'; known: day"):
+        bucket.set(budgets={"tokens": "9/m"})
+    with pytest.raises(BudgetChangeError, match="burst 50 must be less than the limit"):
+        bucket.set(budgets={"day": "40/d"})
+
+
+def test_a_bucket_with_budgets_is_of_a_schema_that_older_versions_refuse(redis, make):
+    make(AT_START)
+    assert redis.hget(keys.bucket("default"), "schema") == b"2"
+
+    make({})
+    assert redis.hget(keys.bucket("default"), "schema") == b"1"
+
+
+def test_a_pause_holds_and_other_bounds_go_on(make):
+    bucket = make(UNKNOWN)
+    bucket.set(max_running=1)
+    bucket.enqueue("a", cost=1)
+    bucket.enqueue("b", cost=1)
+    claim = bucket.claim()
+    bucket.sleep(10)
+    assert isinstance(bucket.ask(), Wait)
+
+    bucket.hold(claim, 5)
+
+    bucket.sleep(4)
+    assert isinstance(bucket.ask(), Wait)
+    assert bucket.claim().job_id == "a"
