@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -239,6 +239,7 @@ class Child:
                 time.monotonic() + min(ended.retry_after, LONGEST_HOLD_SECONDS),
             )
         self._attempts.pop(attempt.token, None)
+        ended = replace(ended, late_us=self._table.late_us(attempt.place))
         self._outbox.put(frame(("ended", attempt.token, outcomes.to_values(ended))))
 
     def _keep_telling(self) -> None:
