@@ -91,6 +91,7 @@ class Assembly:
         self._connections = connections
         self._stop = stop
         self._concurrency = 1
+        self._places: Callable[[], int] = lambda: 1
         self._terms = LeaseTerms(
             lease_ms=round(start.settings.lease_seconds * 1000),
             max_reaps=start.settings.max_reaps,
@@ -178,6 +179,7 @@ class Assembly:
                 concurrency,
             )
         )
+        self._places = lambda: pool[0].free_places
         return replace(parts, executor=pool[0])
 
     def _leases_on(self, redis: Redis) -> LeaseStore:
@@ -236,6 +238,7 @@ class Assembly:
             concurrency=self._concurrency,
             result_log=self._result_log,
             restore=presence.show_up,
+            places=lambda: self._places(),
         )
 
     def _make_idle_time(self, leases: LeaseStore, maintain: Callable[[], None]) -> IdleTime:

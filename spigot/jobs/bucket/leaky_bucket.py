@@ -8,7 +8,7 @@ from typing import Any
 from redis import Redis
 
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.store.times import clock_argument
 
@@ -115,22 +115,58 @@ class LeakyBucket:
             redis.RedisError: It is unknown whether a job was claimed; if one was, its lease
                 runs out and it is given to somebody else.
         """
-        reply = self._leak(
-            keys=[keys.lease(token), *map(keys.queue, self.queues)],
-            args=[
-                self.name,
-                worker,
-                token,
-                lease_ms,
-                round(ALIVE_SECONDS * 1000),
-                rq_ttl,
-                clock_argument(now_us),
-                concurrency,
-                ahead_us,
-                *logged,
-            ],
+        (answer,) = self.claim_several(
+            worker,
+            [token],
+            lease_ms=lease_ms,
+            rq_ttl=rq_ttl,
+            concurrency=concurrency,
+            ahead_us=ahead_us,
+            logged=logged,
+            now_us=now_us,
         )
-        return self._read(reply, token)
+        return answer
+
+    def claim_several(
+        self,
+        worker: str,
+        tokens: Sequence[str],
+        *,
+        lease_ms: int,
+        rq_ttl: int = 480,
+        concurrency: int = 1,
+        ahead_us: int = CLAIM_AHEAD_US,
+        logged: Sequence[str] = (),
+        now_us: int | None = None,
+    ) -> list[Claim | Wait]:
+        """Take the next jobs whose slots are near, in one round trip.
+
+        Args:
+            worker: As ``claim`` takes it; so are the others.
+            tokens: One for each attempt, one or more.
+            lease_ms: How long the claims stand.
+            rq_ttl: Seconds until RQ forgets the worker.
+            concurrency: How many jobs the worker runs at once.
+            ahead_us: How long before its slot a job may be claimed.
+            logged: Tokens of ended attempts whose lines are now in a result log.
+            now_us: Unix microseconds; None takes the clock of Redis.
+
+        Returns:
+            An answer for each token.
+
+        Raises:
+            UnpublishedBucketError: As ``claim``.
+            redis.RedisError: As ``claim``.
+        """
+        queues = [keys.queue(name) for name in self.queues]
+        alive_ms, clock = round(ALIVE_SECONDS * 1000), clock_argument(now_us)
+        calls: list[Call] = []
+        for token in tokens:
+            args = [self.name, worker, token, lease_ms, alive_ms, rq_ttl, clock, concurrency]
+            told = () if calls else logged  # once is enough
+            calls.append((self._leak, [keys.lease(token), *queues], [*args, ahead_us, *told]))
+        replies = call_together(self._redis, calls)
+        return [self._read(reply, token) for reply, token in zip(replies, tokens, strict=True)]
 
     def _read(self, reply: list[Any], token: str) -> Claim | Wait:
         match reply:

@@ -6,13 +6,17 @@ builds on others. They lie in the folder ``lua`` beside this module.
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import ResponseError
+from redis.exceptions import NoScriptError, ResponseError
+
+Call = tuple[Script, Sequence[Any], Sequence[Any]]
+"""A script, its keys and its arguments."""
 
 REQUIRES = re.compile(r"-- requires: (.+)\n")
 
@@ -65,6 +69,31 @@ def load_script(redis: Redis, package: str, filename: str) -> Script:
         FileNotFoundError: There is no such script, or a library that it requires is missing.
     """
     return PersistentScript(redis, script_text(package, filename))
+
+
+def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+    """Call scripts in one round trip; each is as atomic as alone, and none undoes another.
+
+    Args:
+        redis: Connection that they run on.
+        calls: Scripts with their keys and arguments, in this order.
+
+    Raises:
+        redis.RedisError: It is unknown which of them ran; each must be safe to repeat.
+    """
+    if len(calls) == 1:
+        ((script, keys, args),) = calls
+        return [script(keys=keys, args=args)]
+    with redis.pipeline(transaction=False) as pipeline:
+        for script, keys, args in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *args)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
+    for number, ((script, keys, args), reply) in enumerate(zip(calls, replies, strict=True)):
+        if isinstance(reply, NoScriptError):
+            replies[number] = script(keys=keys, args=args)
+        elif isinstance(reply, Exception):
+            raise reply
+    return replies
 
 
 @cache

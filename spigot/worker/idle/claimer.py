@@ -1,6 +1,9 @@
 """Claims jobs from the bucket, and forgets no claim whose answer was lost."""
 
+import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
 from redis.exceptions import RedisError
@@ -11,6 +14,9 @@ from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.running.outcome import one_line
+
+MOST_AT_ONCE = 32
+"""Jobs that one round trip claims at most."""
 
 
 class Claimer:
@@ -27,6 +33,8 @@ class Claimer:
         concurrency: How many jobs the worker runs at once.
         result_log: Its lines may be forgotten by the server, which is told with each question.
         restore: Tells a server that was emptied again what workers tell it when they begin.
+        places: Returns how many jobs may be claimed now. Those whose slots are near are claimed
+            together.
     """
 
     def __init__(
@@ -39,6 +47,7 @@ class Claimer:
         concurrency: int,
         result_log: ResultLog,
         restore: Callable[[], None],
+        places: Callable[[], int] = lambda: 1,
     ) -> None:
         self._bucket = bucket
         self._worker = worker
@@ -47,7 +56,10 @@ class Claimer:
         self._concurrency = concurrency
         self._result_log = result_log
         self._restore = restore
-        self._token = uuid4().hex
+        self._places = places
+        self._tokens = [uuid4().hex]
+        self._batch = 1
+        self._ready: deque[tuple[Claim | Wait, float]] = deque()
         self._unanswered = False
         self._unreadable: Exception | None = None
 
@@ -58,12 +70,23 @@ class Claimer:
             redis.RedisError: Ask again.
             StopRequested: Do not; a job that was perhaps claimed is given back by ``sign_off``.
         """
+        if not self._ready:
+            answers = self._ask_for(max(1, min(self._batch, self._places(), MOST_AT_ONCE)))
+            self._note(answers)
+        answer, answered_at = self._ready.popleft()
+        if isinstance(answer, Wait):
+            return replace(answer, seconds=answer.seconds - (time.monotonic() - answered_at))
+        return answer
+
+    def _ask_for(self, count: int) -> list[Claim | Wait]:
+        """Ask with the tokens that got no job yet, and as many more as are needed."""
+        self._tokens += [uuid4().hex for _ in range(count - len(self._tokens))]
         logged = self._result_log.written()
         self._unanswered = True
         try:
-            answer = self._bucket.claim(
+            answers = self._bucket.claim_several(
                 self._worker,
-                self._token,
+                self._tokens[:count],
                 lease_ms=self._lease_ms,
                 rq_ttl=self._rq_ttl,
                 concurrency=self._concurrency,
@@ -71,7 +94,7 @@ class Claimer:
             )
         except UnpublishedBucketError:
             self._restore()
-            answer = Wait(0.001, waiting=1)
+            answers = [Wait(0.001, waiting=1)]
         except (RedisError, StopRequested):
             self._result_log.written_again(logged)
             raise
@@ -79,9 +102,18 @@ class Claimer:
             self._unreadable = error
             raise
         self._unanswered = False
-        if isinstance(answer, Claim):
-            self._token = uuid4().hex
-        return answer
+        return answers
+
+    def _note(self, answers: list[Claim | Wait]) -> None:
+        """Keep the jobs, and the first answer that there is none; learn how many to ask for."""
+        now = time.monotonic()
+        claims = [answer for answer in answers if isinstance(answer, Claim)]
+        waits = [answer for answer in answers if isinstance(answer, Wait)]
+        used = {claim.token for claim in claims}
+        self._tokens = [token for token in self._tokens if token not in used] or [uuid4().hex]
+        self._ready.extend((claim, now) for claim in claims)
+        self._ready.extend((wait, now) for wait in waits[:1])
+        self._batch = len(claims) + 1 if waits else 2 * len(claims)
 
     def sign_off(self, bucket: LeakyBucket, leases: LeaseStore) -> None:
         """Leave the bucket, and give back a job that was perhaps claimed.
@@ -95,8 +127,13 @@ class Claimer:
         """
         if self._unreadable is not None:
             reason = f"Unreadable: {one_line(self._unreadable)}"
-            report = AttemptReport(self._token, "unreadable", reason)
-            leases.give_back(report, "reaped", counts_as_reap=True)
+            for token in self._tokens:
+                report = AttemptReport(token, "unreadable", reason)
+                leases.give_back(report, "reaped", counts_as_reap=True)
         elif self._unanswered:
-            leases.give_back(AttemptReport(self._token), "")
+            for token in reversed(self._tokens):
+                leases.give_back(AttemptReport(token), "")
+        for answer, _ in reversed(self._ready):
+            if isinstance(answer, Claim):
+                leases.give_back(AttemptReport(answer.token), "")
         bucket.leave(self._worker, self._result_log.written())

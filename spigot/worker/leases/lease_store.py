@@ -2,13 +2,15 @@
 
 import base64
 from collections.abc import Iterable
+from typing import Any
 
 from redis import Redis
+from redis.commands.core import Script
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.times import clock_argument
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
@@ -55,9 +57,10 @@ class LeaseStore:
             redis.RedisError: It is unknown whether it was ended; calling again is safe.
         """
         returned = "" if result in ("", "null") else base64.b64encode(result.encode()).decode()
-        reply = self._complete(
-            keys=[keys.lease(report.token)],
-            args=[
+        return self._end(
+            self._complete,
+            report.token,
+            [
                 report.token,
                 status,
                 report.type_name,
@@ -74,7 +77,6 @@ class LeaseStore:
                 report.used,
             ],
         )
-        return Ended.from_reply(reply)
 
     def give_back(
         self,
@@ -105,9 +107,10 @@ class LeaseStore:
         Raises:
             redis.RedisError: As ``complete``.
         """
-        reply = self._give_back(
-            keys=[keys.lease(report.token)],
-            args=[
+        return self._end(
+            self._give_back,
+            report.token,
+            [
                 report.token,
                 status,
                 report.type_name,
@@ -128,7 +131,9 @@ class LeaseStore:
                 report.used,
             ],
         )
-        return Ended.from_reply(reply)
+
+    def _end(self, script: Script, token: str, args: list[Any]) -> Ended | None:
+        return Ended.from_reply(script(keys=[keys.lease(token)], args=args))
 
     def renew(self, tokens: Iterable[str], rq_ttl: int, *, now_us: int | None = None) -> Renewed:
         """Renew the leases of running attempts.
@@ -200,3 +205,26 @@ class LeaseStore:
     def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)
+
+
+class LeaseBatch(LeaseStore):
+    """Ends of several attempts, which are written by one round trip.
+
+    What ends an attempt returns None here; ``write`` returns what came of all.
+    """
+
+    def __init__(self, leases: LeaseStore) -> None:
+        vars(self).update(vars(leases))  # loading its scripts anew would cost more than a call
+        self._calls: list[Call] = []
+
+    def _end(self, script: Script, token: str, args: list[Any]) -> Ended | None:
+        self._calls.append((script, [keys.lease(token)], args))
+        return None
+
+    def write(self) -> list[Ended | None]:
+        """Write them, and return what ``complete`` and ``give_back`` do for each.
+
+        Raises:
+            redis.RedisError: It is unknown which were ended; doing all again is safe.
+        """
+        return [Ended.from_reply(reply) for reply in call_together(self.redis, self._calls)]

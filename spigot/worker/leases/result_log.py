@@ -11,14 +11,17 @@ import logging
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 log = logging.getLogger(__name__)
 
 CHUNK_BYTES = 1 << 16
+
+APPENDED_AT_ONCE = 32
 
 KEPT_LINES = 100_000
 """Lines kept in memory while the file cannot be written; more stay in Redis alone, until this
@@ -51,14 +54,22 @@ class ResultLog:
             token: Of the attempt; given out by ``written`` once the line is on disk.
             line: JSON, without line end.
         """
-        readable = _as_json(line)
-        if readable is None:
-            log.error("line of attempt %s is no JSON and was left out: %.200r", token, line)
+        self.write_all({token: line})
+
+    def write_all(self, lines: Mapping[str, bytes]) -> None:
+        """Append several lines at once, as ``write`` does.
+
+        Args:
+            lines: By the token of the attempt.
+        """
+        readable = {token: _as_json(line) for token, line in lines.items()}
         with self._mutex:
-            if readable is None:
-                self._written.append(token)  # the server need not keep it
-            elif len(self._pending) < KEPT_LINES:
-                self._pending[token] = readable
+            for token, text in readable.items():
+                if text is None:
+                    log.error("line of attempt %s is no JSON: %.200r", token, lines[token])
+                    self._written.append(token)  # the server need not keep it
+                elif len(self._pending) < KEPT_LINES:
+                    self._pending[token] = text
             self._flush()
 
     def retry(self) -> None:
@@ -83,10 +94,11 @@ class ResultLog:
         try:
             with self._locked():
                 while self._pending:
-                    token = next(iter(self._pending))
-                    self._append(self._pending[token] + b"\n")
-                    del self._pending[token]
-                    self._written.append(token)
+                    tokens = list(islice(self._pending, APPENDED_AT_ONCE))
+                    self._append(b"".join(self._pending[token] + b"\n" for token in tokens))
+                    for token in tokens:
+                        del self._pending[token]
+                    self._written += tokens
         except OSError as error:
             if not self._failing:
                 log.error("result log %s cannot be written, will try again: %s", self._path, error)
@@ -109,7 +121,7 @@ class ResultLog:
             os.close(lock)
 
     def _append(self, line: bytes) -> None:
-        """Write a whole line or nothing."""
+        """Write whole lines or nothing."""
         if self._path.exists() and self._path.stat().st_size + len(line) > self._max_bytes:
             moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
             name = f"{self._path.stem}.{moment}{self._path.suffix}"

@@ -29,6 +29,9 @@ GIVE_BACK_SECONDS = 1.5
 PASS_OVER_SECONDS = 2.0
 """How long a suspect waits for which there is no place."""
 
+ENDED_AT_ONCE = 32
+"""Outcomes that one round trip writes at most."""
+
 STEP_SECONDS = 0.05
 
 
@@ -80,7 +83,7 @@ class PoolExecutor:
         self._flights: dict[str, Flight] = {}
         self._ending = 0
         self._changed = threading.Condition()
-        self._ended: SimpleQueue[tuple[ClaimedJob, Outcome] | None] = SimpleQueue()
+        self._ended: SimpleQueue[tuple[ClaimedJob, Outcome]] = SimpleQueue()
         self.runner: Runner = _PoolRunner(self)
         self.refuse = executor.refuse
 
@@ -234,8 +237,18 @@ class PoolExecutor:
             self._ended.put((job, ended))
 
     def _keep_ending(self) -> None:
-        while (told := self._ended.get()) is not None:
-            self._end(*told)
+        while True:
+            told = [self._ended.get()]
+            while len(told) < ENDED_AT_ONCE and not self._ended.empty():
+                told.append(self._ended.get())
+            try:
+                self._executor.finish_all(told)
+            except Exception:
+                log.exception("%d jobs: their leases will bring them back", len(told))
+            finally:
+                with self._changed:
+                    self._ending -= len(told)
+                    self._changed.notify_all()
 
     def _end(self, job: ClaimedJob, ended: Outcome) -> None:
         try:

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from redis.exceptions import RedisError
 
@@ -16,7 +17,7 @@ from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
 from spigot.worker.leases.lease_answers import Ended
 from spigot.worker.leases.lease_renewer import LeaseRenewer
-from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 
@@ -27,6 +28,7 @@ from .runner import Runner
 from .settlement import settle
 
 log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,10 +77,42 @@ class Executor:
         with log_ids(job_id=job.id, request_id=job.request_id):
             self._finish(job, outcome)
 
+    def finish_all(self, ended: Sequence[tuple[ClaimedJob, Outcome]]) -> None:
+        """End the attempts of several jobs together; safe from any thread.
+
+        Args:
+            ended: Jobs that want neither callbacks nor webhooks, with what became of them.
+        """
+        try:
+            told = self._until_answered(lambda: self._settle_all(ended))
+        finally:
+            for job, _ in ended:
+                self.renewer.release(job.claim.token)
+        self.result_log.write_all(
+            {
+                job.claim.token: answer.line
+                for (job, _), answer in zip(ended, told or (), strict=False)
+                if answer is not None and answer.line
+            }
+        )
+        for (job, outcome), answer in zip(ended, told or [None] * len(ended), strict=True):
+            with log_ids(job_id=job.id, request_id=job.request_id):
+                if answer is None:
+                    _tell_lost(job)
+                else:
+                    _tell(job, outcome, answer)
+                    self._release_dependents(job.id, answer)
+
+    def _settle_all(self, ended: Sequence[tuple[ClaimedJob, Outcome]]) -> list[Ended | None]:
+        batch = LeaseBatch(self._leases_now())
+        for job, outcome in ended:
+            settle(job, outcome, batch, self.catalog)
+        return batch.write()
+
     def _finish(self, job: ClaimedJob, outcome: Outcome) -> None:
         ended = self._end(job, outcome)
         if ended is None:
-            log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
+            _tell_lost(job)
             return
         _tell(job, outcome, ended)
         self._write_line(job.claim.token, ended)
@@ -107,7 +141,7 @@ class Executor:
         finally:
             self.renewer.release(job.claim.token)
 
-    def _until_answered(self, end: Callable[[], Ended | None]) -> Ended | None:
+    def _until_answered(self, end: Callable[[], Answer]) -> Answer | None:
         return self.availability.retry_until_answered(
             end, give_up=lambda: self.stop.requested_for(self.grace_seconds)
         )
@@ -131,6 +165,10 @@ class Executor:
             job.ended_at = datetime.now(UTC)
             status = json.loads(ended.line)["status"]
             self.rq_callbacks.send_webhooks(job, status, outcome.trace)
+
+
+def _tell_lost(job: ClaimedJob) -> None:
+    log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
 
 
 def _tell(job: ClaimedJob, outcome: Outcome, ended: Ended) -> None:
