@@ -53,7 +53,7 @@ ARROWS = {
         "webapp.api_docs",
     },
     "webapp.gunicorn": {*JOBS, "webapp.http", "webapp.serving", "webapp.metrics", "webapp"},
-    "launch": {*JOBS, "webapp.door", "webapp.http"},
+    "launch": {*JOBS, "webapp.door", "webapp.http", "webapp"},
     "testing": {*PARTS_OF_THE_WORKER, "jobs", "webapp.door", "launch"},
 }
 """By folder, those that its modules may import. What lies deeper, such as the rules of the door,

@@ -102,6 +102,13 @@ class RunningChild:
         self._process = _start(self.child)
         return LOOK_AGAIN_SECONDS
 
+    def restart(self, signals: StopSignals) -> None:
+        """Stop the child and start it again at once."""
+        self.stop(signals)
+        self._restart_at = None
+        self._started_at = time.monotonic()
+        self._process = _start(self.child)
+
     def stop(self, signals: StopSignals) -> None:
         """Send SIGTERM, and SIGKILL to the child and all of its group when its time is over.
 

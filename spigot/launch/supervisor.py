@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable
+from math import inf
 from types import TracebackType
 from typing import NoReturn, Self
 
@@ -71,15 +72,27 @@ class Supervisor:
                 raise NotReadyError(f"not ready after {seconds:g} s; everything was stopped")
             self._wait(POLL_SECONDS)
 
-    def run(self) -> NoReturn:
+    def restart(self, name: str) -> None:
+        """Stop the child of that name, which has its time for it, and start it anew."""
+        for child in self._children:
+            if child.child.name == name and not self._signals.requested:
+                child.restart(self._signals)
+
+    def run(self, look: Callable[[], None] | None = None, every: float = inf) -> NoReturn:
         """Look after the children until told to stop.
+
+        Args:
+            look: Called from time to time.
+            every: Seconds between two calls.
 
         Raises:
             ChildEndedError: A child that is not to be restarted has ended.
             StopRequested: A signal came.
         """
         while True:
-            self._wait(min(child.look_after() for child in self._children))
+            self._wait(min(every, *(child.look_after() for child in self._children)))
+            if look is not None:
+                look()
 
     def _wait(self, seconds: float) -> None:
         if not self._signals.requested:

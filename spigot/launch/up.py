@@ -26,10 +26,12 @@ from spigot.webapp.door.rate_limits.rules_file import read_rules
 
 from .admin_password import make_password
 from .announcement import Running, announcement
+from .app_files import AppFiles, roots_of
 from .child import Child, ChildEndedError
 from .embedded_server import EmbeddedServer, EmbeddedServerError
 from .expected_workers import ExpectedWorkers
 from .own_command import own_command
+from .reloading import LOOK_SECONDS, Reloading
 from .server_program import find_server_program
 from .supervisor import Supervisor
 from .web_url import find_running, published_url
@@ -74,7 +76,8 @@ class _Server:
 @click.option("--host", help="Address the API listens on; HOST, or 127.0.0.1.")
 @click.option("--port", type=int, help="Port the API listens on; PORT, or 8000.")
 @click.option("--workers", type=click.IntRange(min=1), help="Workers for each bucket.")
-def up(host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--reload", is_flag=True, help="Start web and workers anew when your files change.")
+def up(host: str | None, port: int | None, workers: int | None, reload: bool) -> None:
     """Run server, API and workers on this machine until told to stop.
 
     Without REDIS_URL, it starts a server of its own, whose files are in SPIGOT_DATA_DIR.
@@ -84,16 +87,19 @@ def up(host: str | None, port: int | None, workers: int | None) -> None:
     set_up_logging(settings.log_format)
     settings = settings.model_copy(update={"apps": choose_apps(settings)})
     count = () if workers is None else ("--count", str(workers))
-    run(settings, web=WEB, workers=(*WORKERS, *count))
+    run(settings, web=WEB, workers=(*WORKERS, *count), reload=reload)
 
 
-def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> None:
+def run(
+    settings: Settings, *, web: Sequence[str], workers: Sequence[str], reload: bool = False
+) -> None:
     """Start server, workers and web, in this order, and stop them in the reverse when told to.
 
     Args:
         settings: Ours.
         web: Command that serves the API; it gets ``--host`` and ``--port``.
         workers: Command that runs the workers.
+        reload: Whether to start both anew when the application's files change.
 
     Raises:
         OperatorError: Something could not be started, or web or server ended.
@@ -127,6 +133,10 @@ def run(settings: Settings, *, web: Sequence[str], workers: Sequence[str]) -> No
             url, server.description, expected.in_words(), own_command(), server.made_up_password
         )
         click.echo(announcement(settings, running))
+        if reload:
+            files = AppFiles(roots_of(settings.apps))
+            reloading = Reloading(supervisor, files, options["env"])
+            supervisor.run(reloading.look, LOOK_SECONDS)
         supervisor.run()
 
 
