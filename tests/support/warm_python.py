@@ -137,6 +137,7 @@ class WarmPython:
                 environment=dict(os.environ if environment is None else environment),
                 folder=str(folder or Path.cwd()),
                 open_files=open_files,
+                hears_hangup=signal.getsignal(signal.SIGHUP) != signal.SIG_IGN,
             )
         process = WarmProcess(self, number, pid)
         process.stdout, process.stderr = (_reader(pipe) for pipe in pipes)
@@ -232,6 +233,7 @@ def _run(order: dict[str, Any], streams: list[int]) -> None:
     if order["open_files"]:
         limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (order["open_files"], limit))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL if order["hears_hangup"] else signal.SIG_IGN)
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])

@@ -1,8 +1,6 @@
 """What operators say reaches workers that run, and those that sleep towards a slot far away."""
 
 import json
-import subprocess
-import sys
 import time
 from itertools import pairwise
 
@@ -16,6 +14,7 @@ from spigot.jobs.store import keys
 from spigot.runtime.rate import Rate
 from tests.support.consistency import problems, read_lines, status_of, wait_for_lines
 from tests.support.processes import wait_for
+from tests.support.warm_python import warm_python
 
 SECOND_US = 1_000_000
 CLAIM_AHEAD = 0.05
@@ -131,12 +130,10 @@ class TestFast:
     ):
         ids = enqueue(25)
         start_worker()
-        command = [sys.executable, "-m", "spigot", "bucket", "drain", "default"]
-        environment = {"REDIS_URL": redis_url, "PATH": "", "PYTHONPATH": ":".join(sys.path)}
+        command = ["-m", "spigot", "bucket", "drain", "default"]
+        environment = {"REDIS_URL": redis_url, "PATH": ""}
 
-        drain = subprocess.run(
-            command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
+        drain = warm_python().run(*command, environment=environment, folder=tmp_path)
 
         assert drain.returncode == 0, drain.stderr
         assert "Draining default" in drain.stdout

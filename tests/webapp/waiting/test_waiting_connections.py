@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +15,9 @@ import pytest
 from spigot.jobs.store import keys
 from tests.support.event_streams import parsed
 from tests.support.processes import descendants, wait_for
+
+LISTENS = "0A"
+"""The kernel's word for the state of a socket that takes connections."""
 
 
 def read_until(connection, text: bytes) -> bytes:
@@ -141,17 +144,15 @@ def test_streams_that_nobody_reads_are_ended_and_others_are_served_meanwhile(one
         reader = stack.enter_context(web.open(f"/jobs/{other.id}/events"))
         read_until(reader, b"data:")
         (process,) = descendants(web.process.pid)
-        before = open_files(process)
+        assert clients_of(process, web.port) == 1
         for _ in range(5):
             stream = stack.enter_context(small_window(web))
             stream.sendall(f"GET /jobs/{large.id}/events HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        wait_for(lambda: open_files(process) >= before + 5)
+        wait_for(lambda: clients_of(process, web.port) == 1 + 5)
 
         began = time.monotonic()
         change(redis, large.id, "x" * 2 * most_kept_by_the_system())
-        while (
-            open_files(process) > before + 2
-        ):  # the web may have connected to its server meanwhile
+        while clients_of(process, web.port) > 1:
             asked = time.monotonic()
             assert web.ask("GET", "/livez")[0] == 200
             change(redis, other.id, f"at {asked}")
@@ -160,6 +161,21 @@ def test_streams_that_nobody_reads_are_ended_and_others_are_served_meanwhile(one
             assert asked - began < 60
             time.sleep(0.2)
         assert time.monotonic() - began > 9
+
+
+def clients_of(process: int, port: int) -> int:
+    """Count the connections that a process has accepted on a port and has not closed."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    sockets = {
+        f"socket:[{inode}]"
+        for _, local, _, state, *_, inode in (line[:10] for line in lines)
+        if int(local.partition(":")[2], 16) == port and state != LISTENS
+    }
+    links = set()
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):  # it was closed meanwhile
+            links.add(os.readlink(path))
+    return len(sockets & links)
 
 
 @contextmanager
@@ -180,7 +196,3 @@ def change(redis, job_id: str, name: str) -> None:
 
 def most_kept_by_the_system() -> int:
     return int(Path("/proc/sys/net/ipv4/tcp_wmem").read_text().split()[2])
-
-
-def open_files(process: int) -> int:
-    return len(os.listdir(f"/proc/{process}/fd"))
