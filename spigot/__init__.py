@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
     from .jobs.budgets.report import report_cost
     from .jobs.enqueued_job import EnqueuedJob, JobGone
-    from .jobs.enqueueing import BucketFull, IdempotencyConflict, enqueue
+    from .jobs.enqueueing import BucketFull, IdempotencyConflict, enqueue, enqueue_many
     from .jobs.job.queue import Priority
     from .jobs.job.state import JobState
     from .jobs.types.job_catalog import UnknownJobType
@@ -47,6 +47,7 @@ _HOMES = {
     "UnknownJobType": ".jobs.types.job_catalog",
     "create_app": ".webapp.app",
     "enqueue": ".jobs.enqueueing",
+    "enqueue_many": ".jobs.enqueueing",
     "job_type": ".jobs.types.job_types",
     "raise_for_rate_limit": ".jobs.types.rate_limited",
     "rate_limit": ".webapp.door.door",
@@ -77,6 +78,7 @@ __all__ = [
     "UnknownJobType",
     "create_app",
     "enqueue",
+    "enqueue_many",
     "job_type",
     "raise_for_rate_limit",
     "rate_limit",

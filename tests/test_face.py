@@ -34,6 +34,7 @@ NAMES = {
     "UnknownJobType",
     "create_app",
     "enqueue",
+    "enqueue_many",
     "job_type",
     "raise_for_rate_limit",
     "rate_limit",

@@ -7,8 +7,12 @@ from spigot.runtime.errors import PortableError
 from .enqueued_job import EnqueuedJob
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spigot.jobs.budgets.declared_cost import Cost
-    from spigot.jobs.job.queue import Priority
+    from spigot.jobs.job.new_job import Outcome, Priority
+
+    from .program import Program
 
 MOST_DELAY_SECONDS = 366 * 86400
 
@@ -75,19 +79,73 @@ def enqueue(
         redis.RedisError: The server did not answer; it is unknown whether the job was enqueued.
             With an idempotency key it can be enqueued again.
     """
-    # here and not above, so that modules which only define job types load fast
-    from spigot.jobs.job.queue import BucketRefusal, Repeated
+    program = _program(redis_url, delay)
+    payload = {} if payload is None else payload
+    outcome = program.enqueue(type, payload, priority, idempotency_key, delay, cost)
+    enqueued = _enqueued(outcome, program, idempotency_key or "")
+    if isinstance(enqueued, Exception):
+        raise enqueued
+    return enqueued
 
+
+def enqueue_many(
+    type: str,
+    payloads: "Iterable[Any]",
+    *,
+    priority: "Priority" = "default",
+    idempotency_key: str | None = None,
+    delay: float = 0,
+    redis_url: str | None = None,
+) -> list[EnqueuedJob | BucketFull | IdempotencyConflict]:
+    """Put jobs into the bucket of their type, in order, a hundred in one round trip.
+
+    All payloads are checked before the first job is enqueued. Then what fits is taken in: once the
+    bucket is full, the jobs that are left are answered with ``BucketFull``, which is returned and
+    not raised.
+
+    Args:
+        type: Name of a job type of the modules in ``SPIGOT_APPS``.
+        payloads: What the type's function takes, for each job: a dict or its model.
+        priority: As ``enqueue``, and so are the next ones.
+        idempotency_key: Makes a repeated call enqueue only what was not taken in before: a job's
+            key is this one and the index of its payload.
+        delay: Seconds that each job waits before it joins its queue.
+        redis_url: Another server than the one that the settings name.
+
+    Returns:
+        For each payload the job, or ``BucketFull`` or ``IdempotencyConflict``.
+
+    Raises:
+        UnknownJobType: Nothing was enqueued.
+        InvalidPayload: Nothing was enqueued; the fields of its ``errors`` begin with the index.
+        ValueError, OperatorError: As ``enqueue``; nothing was enqueued.
+        NewerBucketError: A newer version of Spigot wrote the bucket; nothing was enqueued.
+        redis.RedisError: The server did not answer; it is unknown which jobs were enqueued.
+            With an idempotency key all of them can be enqueued again.
+    """
+    program = _program(redis_url, delay)
+    outcomes = program.enqueue_many(type, payloads, priority, idempotency_key, delay)
+    key = idempotency_key or ""
+    return [_enqueued(outcome, program, f"{key}:{n}") for n, outcome in enumerate(outcomes)]
+
+
+def _program(redis_url: str | None, delay: float) -> "Program":
+    # here and not above, so that modules which only define job types load fast
     from .program import program_at
 
     if not 0 <= delay <= MOST_DELAY_SECONDS:
         raise ValueError(f"delay must be 0 to {MOST_DELAY_SECONDS} seconds, not {delay}")
-    program = program_at(redis_url)
-    payload = {} if payload is None else payload
-    outcome = program.enqueue(type, payload, priority, idempotency_key, delay, cost)
+    return program_at(redis_url)
+
+
+def _enqueued(
+    outcome: "Outcome", program: "Program", key: str
+) -> EnqueuedJob | BucketFull | IdempotencyConflict:
+    from spigot.jobs.job.new_job import BucketRefusal, Repeated
+
+    if isinstance(outcome, Exception):
+        raise outcome
     if isinstance(outcome, BucketRefusal):
-        raise BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
+        return BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
     state = outcome.job if isinstance(outcome, Repeated) else outcome
-    if state is None:
-        raise IdempotencyConflict(idempotency_key or "")
-    return EnqueuedJob(state, program)
+    return IdempotencyConflict(key) if state is None else EnqueuedJob(state, program)

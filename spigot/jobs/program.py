@@ -1,7 +1,7 @@
 """What a Python program needs to enqueue jobs and to follow them: one server, one catalog."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from hashlib import sha256
 from typing import Any, Self
@@ -12,10 +12,12 @@ from spigot.jobs.bucket.config import load_bucket_configs, with_buckets, with_co
 from spigot.jobs.budgets.declared_cost import Cost
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
-from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Priority, Repeated
+from spigot.jobs.job.new_job import IdempotencyKey, NewJob, Outcome, Priority, Taken
+from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import InvalidPayload
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
@@ -66,7 +68,7 @@ class Program:
         key: str | None,
         delay: float,
         cost: Cost | None = None,
-    ) -> JobState | BucketRefusal | Repeated:
+    ) -> Taken:
         """Put a job into the bucket of its type; see ``JobQueue.enqueue``."""
         request = [type, payload, priority, delay, *([] if cost is None else [cost])]
         return self._queue.enqueue(
@@ -74,9 +76,35 @@ class Program:
             payload,
             priority,
             idempotency=None if key is None else _idempotency(key, request),
-            delay_us=round(delay * 1_000_000),
+            delay_us=_us(delay),
             cost=cost,
         )
+
+    def enqueue_many(
+        self, type: str, payloads: Iterable[Any], priority: Priority, key: str | None, delay: float
+    ) -> list[Outcome]:
+        """Put jobs into the bucket of their type; see ``JobQueue.enqueue_many``.
+
+        Raises:
+            InvalidPayload: Of the first payload that does not fit; nothing was enqueued.
+        """
+        jobs = [
+            self._accept(index, type, payload, priority, key, delay)
+            for index, payload in enumerate(payloads)
+        ]
+        return self._queue.enqueue_many(jobs)
+
+    def _accept(
+        self, index: int, type: str, payload: Any, priority: Priority, key: str | None, delay: float
+    ) -> NewJob:
+        request = [type, payload, priority, delay]
+        idempotency = None if key is None else _idempotency(f"{key}:{index}", request)
+        try:
+            return self._queue.accept(
+                type, payload, priority, idempotency=idempotency, delay_us=_us(delay)
+            )
+        except InvalidPayload as error:
+            raise error.of_item(index) from None
 
     def read(self, job_id: str) -> JobState | None:
         """Return the job as it is now; None if there is none of that id."""
@@ -102,6 +130,10 @@ def _idempotency(key: str, request: Any) -> IdempotencyKey:
     """Keep the keys of programs apart from those of clients, which begin with a digest."""
     text = json.dumps(request, sort_keys=True, default=_as_json)
     return IdempotencyKey(f"program:{key}", sha256(text.encode()).hexdigest())
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)
 
 
 def _as_json(value: Any) -> Any:

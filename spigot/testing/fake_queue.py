@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from spigot.jobs.job.new_job import NewJob
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.types.app_choice import choose_apps
@@ -111,14 +112,14 @@ def inline(*, apps: Sequence[str] = ()) -> Iterator[FakeQueue]:
     """
     clock = VirtualClock()
     with _in_memory(apps, clock) as (queue, worker):
-        enqueue = JobQueue.enqueue
+        enqueue_many = JobQueue.enqueue_many
 
         def enqueue_and_run(self: JobQueue, *arguments: Any, **options: Any) -> Any:
-            outcome = enqueue(self, *arguments, **options)
+            outcomes = enqueue_many(self, *arguments, **options)
             worker.run_all()
-            return queue.state(outcome.id) if isinstance(outcome, JobState) else outcome
+            return [queue.state(o.id) if isinstance(o, JobState) else o for o in outcomes]
 
-        with patch.object(JobQueue, "enqueue", enqueue_and_run):
+        with patch.object(JobQueue, "enqueue_many", enqueue_and_run):
             yield queue
 
 
@@ -146,17 +147,20 @@ def _in_memory(
 @contextmanager
 def _noting(queue: FakeQueue) -> Iterator[None]:
     """Note what job queues take in."""
-    enqueue = JobQueue.enqueue
+    enqueue_many = JobQueue.enqueue_many
 
-    def enqueue_and_note(
-        self: JobQueue, type_name: str, payload: Any, priority: Any = "default", **options: Any
-    ) -> Any:
-        outcome = enqueue(self, type_name, payload, priority, **options)
-        if isinstance(outcome, JobState):
-            delay = options.get("delay_us", 0) / 1_000_000
-            sent = payload.model_dump(mode="json") if hasattr(payload, "model_dump") else payload
-            queue.enqueued.append(Enqueued(outcome.id, type_name, sent, priority, delay))
-        return outcome
+    def enqueue_and_note(self: JobQueue, jobs: Sequence[NewJob], **options: Any) -> Any:
+        outcomes = enqueue_many(self, jobs, **options)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, JobState):
+                queue.enqueued.append(_enqueued(job))
+        return outcomes
 
-    with patch.object(JobQueue, "enqueue", enqueue_and_note):
+    with patch.object(JobQueue, "enqueue_many", enqueue_and_note):
         yield
+
+
+def _enqueued(job: NewJob) -> Enqueued:
+    payload = job.payload
+    sent = payload.model_dump(mode="json") if hasattr(payload, "model_dump") else payload
+    return Enqueued(job.id, job.type.name, sent, job.priority, job.delay_us / 1_000_000)

@@ -1,7 +1,15 @@
 import pytest
 from redis.exceptions import RedisError
 
-from spigot import BucketFull, InvalidPayload, UnknownJobType, enqueue
+from spigot import (
+    BucketFull,
+    EnqueuedJob,
+    IdempotencyConflict,
+    InvalidPayload,
+    UnknownJobType,
+    enqueue,
+    enqueue_many,
+)
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.program import program_at
 from spigot.jobs.store import keys
@@ -95,3 +103,43 @@ def test_a_server_that_is_away_is_an_error_and_works_later(monkeypatch, redis_ur
     monkeypatch.setenv("REDIS_URL", redis_url)
     program_at.cache_clear()
     assert enqueue("add", {"x": 1}).position == 1
+
+
+class TestMany:
+    def test_what_fits_is_taken_in_and_the_rest_is_told_when_to_come_back(self, redis):
+        jobs = enqueue_many("add", [{"x": number} for number in range(5)], priority="high")
+
+        assert [job.position for job in jobs[:3]] == [1, 2, 3]  # the capacity
+        assert redis.lrange(keys.queue("default-high"), 0, -1) == [j.id.encode() for j in jobs[:3]]
+        assert [type(job) for job in jobs[3:]] == [BucketFull, BucketFull]
+        assert jobs[3].retry_after > 0
+
+    def test_a_call_is_repeated_with_its_key_for_what_was_left(self, redis):
+        payloads = [{"x": number} for number in range(4)]
+        first = enqueue_many("add", payloads, idempotency_key="k")
+        redis.hset(keys.bucket("default"), "capacity", 10)
+
+        again = enqueue_many("add", [*payloads[:2], {"x": 99}, payloads[3]], idempotency_key="k")
+
+        assert [job.id for job in again[:2]] == [job.id for job in first[:2]]
+        assert isinstance(first[3], BucketFull)
+        assert isinstance(again[2], IdempotencyConflict)
+        assert again[3].position == 4
+
+    def test_all_payloads_are_checked_before_the_first_is_enqueued(self, redis):
+        with pytest.raises(InvalidPayload) as caught:
+            enqueue_many("add", [{"x": 1}, {"x": "many"}])
+
+        assert [error["field"] for error in caught.value.errors] == ["1.x"]
+        assert not redis.exists(keys.queue("default"))
+
+    def test_one_script_takes_a_hundred(self, redis):
+        enqueue("add", {"x": 0})
+        redis.hset(keys.bucket("default"), "capacity", 1000)
+
+        with counted_round_trips() as sent:
+            jobs = enqueue_many("add", ({"x": number} for number in range(250)))
+
+        assert len(sent) == 3
+        assert jobs[-1].position == 251
+        assert EnqueuedJob.refresh(jobs[-1]).position == 251

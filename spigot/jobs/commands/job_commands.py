@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import IO
 
 import click
 
@@ -31,6 +32,7 @@ from spigot.runtime.terminal import (
 
 from .job_changing import cancel, requeue
 from .job_failures import failures
+from .job_lines import submit_lines
 from .job_type_list import list_types
 from .job_watching import details, watch
 from .server import connect_to_server
@@ -43,7 +45,8 @@ TYPE, HOW_FAR = 1, 6
 SUBMIT_EXAMPLE = """\b
 Example: spigot job submit message '{"id": 1, "job_priority": 1,
     "job_type": 2, "job_publisher": "mobile_app", "data": "hello"}' \\
-    --priority high"""
+    --priority high
+spigot job submit message --from messages.jsonl"""
 
 
 @click.group(cls=CommandGroup, epilog="Example: spigot job show 4bf92f3577b34da6a3ce929d0e0e4736")
@@ -57,7 +60,17 @@ for command in (watch, cancel, requeue, failures, list_types):
 
 @job.command(epilog=SUBMIT_EXAMPLE)
 @click.argument("type", shell_complete=job_types)
-@click.argument("payload", metavar="[JSON]", default="{}")
+@click.argument("payload", metavar="[JSON]", default=None, required=False)
+@click.option(
+    "--from",
+    "file",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="A job for each line of FILE, which is a payload of JSON; - reads the standard input.",
+)
+@click.option(
+    "--skip", type=click.IntRange(0), default=0, help="With --from: so many jobs are in already."
+)
 @click.option(
     "--priority",
     type=click.Choice(PRIORITIES),
@@ -66,10 +79,26 @@ for command in (watch, cancel, requeue, failures, list_types):
     help="Most urgent first.",
 )
 @as_json
-def submit(type: str, payload: str, priority: Priority, as_json: bool) -> None:
-    """Enqueue a job of TYPE with a payload of JSON."""
+def submit(
+    type: str,
+    payload: str | None,
+    file: IO[bytes] | None,
+    skip: int,
+    priority: Priority,
+    as_json: bool,
+) -> None:
+    """Enqueue a job of TYPE with a payload of JSON, or one for each line of a file.
+
+    Where the bucket has no room for all lines, the first ones are taken in, and the command says
+    how many these are and when to go on, with --skip.
+    """
+    if (file is not None and payload is not None) or (skip and file is None):
+        raise click.UsageError("give one payload, or --from FILE (and --skip with it)")
     try:
-        _print(enqueue(type, json.loads(payload), priority=priority), as_json)
+        if file is not None:
+            submit_lines(type, file, priority, skip, as_json=as_json)
+        else:
+            _print(enqueue(type, json.loads(payload or "{}"), priority=priority), as_json)
     except json.JSONDecodeError as error:
         raise click.ClickException(f"the payload is not JSON: {error}") from error
     except (BucketFull, InvalidPayload, UnknownJobType) as error:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.budgets.declared_cost import CostExceedsBurst
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_types import JobType
@@ -34,6 +35,7 @@ class NewJob:
         id: The job's.
         type: Its type.
         priority: ``high`` leaves before ``default``, that before ``low``.
+        payload: As it was given.
         fields: Alternating name and value of what only this job has.
         idempotency: Makes a repeated request find the first job.
         delay_us: How long it waits before it joins its queue, >= 0.
@@ -43,6 +45,7 @@ class NewJob:
     id: str
     type: JobType
     priority: Priority
+    payload: Any
     fields: Sequence[str | bytes]
     idempotency: IdempotencyKey | None = None
     delay_us: int = 0
@@ -91,4 +94,5 @@ class Repeated:
 
 
 Taken = JobState | BucketRefusal | Repeated
-Outcome = Taken | CostExceedsBurst
+Outcome = Taken | CostExceedsBurst | NewerBucketError
+"""The errors are raised where one job is enqueued, and returned of many."""

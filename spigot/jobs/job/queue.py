@@ -110,7 +110,7 @@ class JobQueue:
             cost=cost,
         )
         (outcome,) = self.enqueue_many([job], now_us=now_us)
-        if isinstance(outcome, CostExceedsBurst):
+        if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
@@ -136,7 +136,14 @@ class JobQueue:
         fields = self._form(job_type).own(accepted, costs)
         chosen = job_id is not None
         return NewJob(
-            job_id or token_hex(16), job_type, priority, fields, idempotency, delay_us, chosen
+            job_id or token_hex(16),
+            job_type,
+            priority,
+            payload,
+            fields,
+            idempotency,
+            delay_us,
+            chosen,
         )
 
     def enqueue_many(self, jobs: Sequence[NewJob], *, now_us: int | None = None) -> list[Outcome]:
@@ -147,10 +154,9 @@ class JobQueue:
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Returns:
-            What came of each.
+            What came of each; the error for those whose bucket a newer version of Spigot wrote.
 
         Raises:
-            NewerBucketError: A newer version of Spigot wrote a bucket; those before are enqueued.
             redis.RedisError: It is unknown which jobs were enqueued; with idempotency keys, all
                 can be enqueued again.
         """
@@ -178,7 +184,7 @@ class JobQueue:
             form = self._forms[job_type.name] = JobForm.of(job_type, self._keep_seconds)
         return form
 
-    def _take_in(self, batch: Sequence[NewJob], now_us: int | None) -> list[Outcome]:
+    def _take_in(self, batch: Sequence[NewJob], now_us: int | None) -> Sequence[Outcome]:
         """Put jobs of one kind into their bucket, by one script."""
         bucket = batch[0].type.bucket
         reply = self._send(batch, now_us)
@@ -189,7 +195,7 @@ class JobQueue:
         if reply[0] == b"unpublished":
             raise RuntimeError(f"bucket {bucket!r} has no numbers, and none were given to publish")
         if reply[0] == b"newer":
-            raise NewerBucketError(bucket, reply[1])
+            return [NewerBucketError(bucket, reply[1])] * len(batch)
         at_us, *answers = reply
         return [_read(job, at_us, answer) for job, answer in zip(batch, answers, strict=True)]
 

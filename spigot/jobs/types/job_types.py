@@ -38,8 +38,14 @@ class InvalidPayload(PortableError, ValueError):
 
     def __init__(self, job_type: str, errors: Sequence[Mapping[str, str]]) -> None:
         self.errors = [dict(error) for error in errors]
+        self._job_type = job_type
         problems = "; ".join(f"{error['field']}: {error['problem']}" for error in errors)
         super().__init__(f"payload of job type {job_type!r}: {problems}")
+
+    def of_item(self, index: int) -> "InvalidPayload":
+        """Return the error for a payload that is one of several; fields begin with its index."""
+        of_item = [{**error, "field": f"{index}.{error['field']}"} for error in self.errors]
+        return InvalidPayload(self._job_type, of_item)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class Door:
         if ((exempt or preflight) and not costs) or (self._is_admin and self._is_admin()):
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
+        costs = rules.times(costs, app.views.requests_in(request.endpoint))
         decision = app.limiter.decide(costs, client)
         request.environ[DECISION] = decision
         _count(app.refusals, decision, client)

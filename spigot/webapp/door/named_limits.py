@@ -10,6 +10,7 @@ from spigot.webapp.door.rate_limits.rules import NamedLimits
 View = TypeVar("View", bound=Callable[..., Any])
 
 ATTRIBUTE = "rate_limits"
+COUNTER = "counts_requests"
 
 
 def rate_limit(name: str, *, cost: int | None = None) -> Callable[[View], View]:
@@ -43,6 +44,21 @@ def rate_limit(name: str, *, cost: int | None = None) -> Callable[[View], View]:
             )
         # An attribute, because functools.wraps carries it through other decorators.
         vars(function)[ATTRIBUTE] = (*named_limits(function), (name, cost))
+        return view
+
+    return mark
+
+
+def counts_as(counter: Callable[[], int]) -> Callable[[View], View]:
+    """Count a request to the view as several, which are admitted or refused together.
+
+    Args:
+        counter: Returns as how many the present request counts. It is called before the request
+            is admitted, so it raises nothing and costs little.
+    """
+
+    def mark(view: View) -> View:
+        setattr(view, COUNTER, counter)
         return view
 
     return mark

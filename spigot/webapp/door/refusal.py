@@ -29,6 +29,8 @@ def refusal(decision: Decision) -> Response:
         )
     wait = whole_seconds(decision.wait_us)
     kind, detail = _explain(decision.verdict)
+    if any(check.rule_cost.unpayable for check in decision.violated):
+        detail = "these rate limits never admit so long a list at once: send it in parts"
     return problem(
         429,
         f"{detail}; come back in {wait} s",

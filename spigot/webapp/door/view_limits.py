@@ -10,7 +10,7 @@ from flask.views import http_method_funcs
 
 from spigot.webapp.door.rate_limits.rules import NamedLimits, Rules
 
-from .named_limits import named_limits
+from .named_limits import COUNTER, named_limits
 from .wrapped_functions import layers
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,12 @@ class ViewLimits:
             limits = self._find(view, method)
             self._found[endpoint, method] = view, limits
         return limits
+
+    def requests_in(self, endpoint: str | None) -> int:
+        """Return as how many requests the present one counts, >= 1."""
+        view = self._app.view_functions.get(endpoint or "")
+        counter = getattr(view, COUNTER, None)
+        return max(1, counter()) if counter else 1
 
     def warn_of_unfit(self, rules: Rules) -> None:
         """Log which views ask for a rule that does not exist, or for more than its whole quota."""

@@ -15,6 +15,9 @@ from .problems import problem
 
 Model = TypeVar("Model", bound=BaseModel)
 
+PARSED = "spigot.parsed_body"
+"""Where the environment keeps what was read of a body, for whoever reads it next."""
+
 
 class InvalidBody(PortableError, ValueError):
     """A body is JSON, but not what the route takes.
@@ -35,8 +38,17 @@ def read_model(model: type[Model]) -> Model:
         InvalidBody: A field is missing or wrong; answered with 422.
         HTTPException: As ``read_json``.
     """
+    return as_model(model, read_json())
+
+
+def as_model(model: type[Model], sent: Any) -> Model:
+    """Return JSON values as ``model``.
+
+    Raises:
+        InvalidBody: A field is missing or wrong; answered with 422.
+    """
     try:
-        return model.model_validate(read_json())
+        return model.model_validate(sent)
     except ValidationError as error:
         raise InvalidBody(wrong_fields(error, whole="body")) from error
 
@@ -49,14 +61,17 @@ def read_json() -> Any:
         RequestEntityTooLarge: It is larger than the setting allows.
         BadRequest: It is not JSON (RFC 8259), or nested too deeply.
     """
+    if PARSED in request.environ:
+        return request.environ[PARSED]
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("send JSON in UTF-8, with Content-Type: application/json")
     try:
-        return from_json(_body(), allow_inf_nan=False)
+        request.environ[PARSED] = from_json(_body(), allow_inf_nan=False)
     except ValueError as error:
         told = problem(400, f"the body is not JSON: {error}", type=ProblemType.NOT_JSON)
         raise BadRequest(response=told) from error
+    return request.environ[PARSED]
 
 
 def _body() -> bytes:

@@ -6,8 +6,9 @@ another request, and to one that was answered already, are Spigot's.
 
 import json
 import re
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest
@@ -28,13 +29,47 @@ def idempotency_key(*content: Any) -> IdempotencyKey | None:
     Raises:
         BadRequest: The header is there and is no key.
     """
+    name = _name_of_key()
+    return None if name is None else IdempotencyKey(name, _fingerprint(content))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemKeys:
+    """The keys of the items of a list: the request's key and the item's index."""
+
+    name: str
+
+    @classmethod
+    def of_request(cls) -> Self | None:
+        """Return those of the present request, or None if it has no key.
+
+        Raises:
+            BadRequest: The header is there and is no key.
+        """
+        name = _name_of_key()
+        return None if name is None else cls(name)
+
+    def of(self, index: int, content: Any) -> IdempotencyKey:
+        """Return the key of one item.
+
+        Args:
+            index: From 0.
+            content: JSON values that make the item what it is.
+        """
+        return IdempotencyKey(f"{self.name}:{index}", _fingerprint(content))
+
+
+def _name_of_key() -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
     if not KEY.fullmatch(key):
         raise BadRequest(f"{HEADER} must have 1 to 255 characters of printable ASCII")
-    text = json.dumps(content, sort_keys=True, default=str)
-    return IdempotencyKey(_digest(f"{_client()}\n{key}"), _digest(text))
+    return _digest(f"{_client()}\n{key}")
+
+
+def _fingerprint(content: Any) -> str:
+    return _digest(json.dumps(content, sort_keys=True, default=str))
 
 
 def _client() -> str:

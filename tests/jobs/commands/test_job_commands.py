@@ -32,6 +32,37 @@ def fails_in_one_line(result, *words):
     return True
 
 
+class TestSubmitFrom:
+    @pytest.fixture
+    def file(self, tmp_path):
+        file = tmp_path / "jobs.jsonl"
+        file.write_text('{"x": 1}\n\n{"x": 2}\n{"x": 3}\n{"x": 4}\n')
+        return file
+
+    def test_enqueues_a_job_for_each_line_until_the_bucket_is_full(self, redis, file):
+        result = run("submit", "add", "--from", str(file), "--json")
+
+        ids = [job_id.decode() for job_id in redis.lrange(keys.queue("default"), 0, -1)]
+        assert (json.loads(result.stdout), result.exit_code) == (ids, 1)
+        assert "is full: try again in" in result.stderr
+        assert "go on with --skip 3" in result.stderr
+
+        redis.hset(keys.bucket("default"), "capacity", 9)
+        assert run("submit", "add", "--from", str(file), "--skip", "3").stdout == "1 job taken in\n"
+
+    def test_says_which_job_is_wrong(self, redis, file):
+        file.write_text('{"x": 1}\n{"x": "many"}\n')
+
+        result = run("submit", "add", "--from", str(file))
+
+        assert (result.exit_code, redis.llen(keys.queue("default"))) == (1, 0)
+        assert "job 2 of the file: x: " in result.stderr
+
+    @pytest.mark.parametrize("arguments", [["{}", "--from", "-"], ["{}", "--skip", "1"]])
+    def test_takes_a_payload_or_a_file(self, arguments):
+        assert run("submit", "add", *arguments).exit_code == 2
+
+
 class TestSubmit:
     def test_enqueues_a_job(self, redis):
         job = submitted("add", '{"x": 1}', "--priority", "high")

@@ -13,7 +13,7 @@ ARGV[4]  ...        one per rule, packed as ">BBdddd" (RULE in rule_cost.py):
          algorithm  1 bucket, 2 window
          enforced   1, or 0 in shadow mode: the rule is spent from if it admits, and refuses nothing
          full       units of a full bucket or of a window, 1 .. 2^53 - 1
-         price      units that this request costs, 1 .. full
+         price      units that this request costs, >= 1; more than full is never paid
          pace       bucket: units earned per us, >= 1; window: its length in us, >= 1
          token      bucket: units of one token, >= 1; window: 1
 

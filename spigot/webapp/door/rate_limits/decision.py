@@ -41,6 +41,14 @@ class RuleState(NamedTuple):
             return None
         return rule_cost.limit.wait_us(self.level, self.pending_us, wanted)
 
+    @property
+    def wait_us(self) -> int:
+        """Microseconds until it admits the request; until it admits the most that it ever does."""
+        rule_cost = self.check.rule_cost
+        if rule_cost.unpayable and self.level < rule_cost.full:
+            return rule_cost.limit.wait_us(self.level, self.pending_us, rule_cost.full)
+        return self.more_in_us or 0
+
     def after(self, elapsed_us: int) -> "RuleState":
         """Return the state later, if nothing is spent until then."""
         limit = self.check.rule_cost.limit
@@ -104,7 +112,7 @@ class Decision(NamedTuple):
             Verdict.REFUSED,
             states,
             violated=tuple(state.check for state in refusing),
-            wait_us=max(state.more_in_us or 0 for state in refusing),
+            wait_us=max(state.wait_us for state in refusing),
         )
 
     def after(self, elapsed_us: int) -> "Decision":

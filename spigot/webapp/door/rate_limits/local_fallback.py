@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Sequence
 from threading import Lock
 
 from .decision import Decision, RuleState, Verdict
-from .rule_cost import RuleCheck, RuleCost
+from .rule_cost import RuleCheck
 
 MAX_CLIENTS = 10_000
 RETRY_US = 1_000_000
@@ -63,7 +63,7 @@ class LocalFallback:
 
     def _look(self, check: RuleCheck, now_us: int) -> RuleState:
         limit = check.rule.limit.share(self._processes)
-        rule_cost = RuleCost(check.rule, check.rule_cost.cost, limit)
+        rule_cost = check.rule_cost.by(limit)
         entry = check.state_key, limit
         level, pending_us, at_us = self._spent.get(entry, (limit.full, 0, now_us))
         level, pending_us = limit.after(level, pending_us, now_us - at_us)

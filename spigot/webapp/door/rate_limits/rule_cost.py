@@ -20,20 +20,34 @@ class RuleCost:
         rule: The rule.
         cost: More than the whole quota, which could never be paid, is the whole quota.
         limit: The rule's, or the share of it that one process decides by; None: the rule's.
+        requests: As how many requests it counts, >= 1; of more than one, all are paid or none.
 
     Attributes:
+        unpayable: Whether so many requests cost more than the whole quota.
         price: The cost in units.
         full: Units there are when nothing is spent.
     """
 
     def __init__(
-        self, rule: Rule, cost: int, limit: TokenBucket | FixedWindow | None = None
+        self,
+        rule: Rule,
+        cost: int,
+        limit: TokenBucket | FixedWindow | None = None,
+        requests: int = 1,
     ) -> None:
         self.rule = rule
         self.limit = limit or rule.limit
-        self.cost = min(cost, self.limit.quota)
+        whole = min(cost, rule.limit.quota) * requests
+        self.unpayable = whole > rule.limit.quota
+        self._given = cost, requests
+        self.cost = whole if self.unpayable else min(whole, self.limit.quota)
         self.price = self.limit.price(self.cost)
         self.full = self.limit.full
+
+    def by(self, limit: TokenBucket | FixedWindow) -> "RuleCost":
+        """Return the same cost where a share of the limit decides."""
+        cost, requests = self._given
+        return RuleCost(self.rule, cost, limit, requests)
 
     def packed(self) -> bytes:
         """Return what ``decide.lua`` is told."""

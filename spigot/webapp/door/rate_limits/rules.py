@@ -49,6 +49,17 @@ class Rules:
         """
         return self._costs_of_path(method, path, () if preflight else named, exempt, preflight)
 
+    def times(self, costs: tuple[RuleCost, ...], requests: int) -> tuple[RuleCost, ...]:
+        """Return what a request costs that counts as several.
+
+        Args:
+            costs: Of one of them.
+            requests: How many, >= 1.
+        """
+        if requests == 1:
+            return costs
+        return tuple(self._rule_cost(one.rule, one.cost, None, requests) for one in costs)
+
     def _costs(
         self, method: str, path: str, named: NamedLimits, exempt: str, preflight: bool
     ) -> tuple[RuleCost, ...]:
