@@ -31,6 +31,20 @@ COMMANDS = {
 }
 
 
+UNIX_ONLY = frozenset({"up", "web", "worker"})
+PLATFORM = sys.platform
+
+
+class WindowsError(OperatorError):
+    """The command needs processes as Unix has them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"`spigot {name}` does not run on Windows: use WSL (learn.microsoft.com/windows/wsl); "
+            "enqueueing and the door work here"
+        )
+
+
 class UsageLine(click.ClickException):
     """A wrong use of a command, told in one line as every failure is."""
 
@@ -51,6 +65,14 @@ class FailureLine(click.ClickException):
 
 class RootGroup(LazyGroup):
     """The root command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command to run, if this platform can run it."""
+        if PLATFORM == "win32" and args[0] in UNIX_ONLY:
+            raise WindowsError(args[0])
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""

@@ -10,6 +10,7 @@ from spigot.runtime.command_group import HELP_OPTIONS
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.terminal import State, as_json, print_table
 
+from .exposure_check import check_exposure
 from .file_checks import check_job_types, check_rate_limits, check_result_log
 from .finding import Finding
 from .server_checks import check_servers
@@ -38,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         check_rate_limits(settings),
         *findings,
         check_result_log(settings.result_log_path),
+        check_exposure(settings),
         *check_servers(settings, buckets),
     ]
 

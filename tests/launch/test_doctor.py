@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from spigot.jobs.store import keys
 from spigot.launch.doctor import doctor, examine
+from spigot.launch.exposure_check import check_exposure
 from spigot.launch.file_checks import check_rate_limits, check_result_log
 from spigot.launch.server_checks import check_server_state
 from spigot.runtime.server.server_url import ServerUrlFile
@@ -270,3 +271,30 @@ def test_fits_the_terminal(settings, monkeypatch):
 
     assert max(map(len, lines)) <= 80
     assert {line[:7] for line in lines} == {"ok     ", "WRONG  ", "       "}
+
+
+@pytest.mark.parametrize(
+    ("host", "proxies", "password", "ok"),
+    [
+        ("0.0.0.0", "", "secret", False),
+        ("192.0.2.7", "", "secret", False),
+        ("::", "", "secret", False),
+        ("shop.example", "", "secret", False),
+        ("0.0.0.0", "10.0.0.0/8", "secret", True),
+        ("0.0.0.0", "", None, True),
+        ("127.0.0.1", "", "secret", True),
+        ("127.0.0.53", "", "secret", True),
+        ("::1", "", "secret", True),
+        ("localhost", "", "secret", True),
+    ],
+)
+def test_a_password_that_crosses_a_network_in_plain_http_is_wrong(
+    settings, host, proxies, password, ok
+):
+    changes = {"host": host, "trusted_proxies": proxies, "admin_password": password}
+
+    found = check_exposure(Settings(_env_file=None, **settings.model_dump() | changes))
+
+    assert found.ok is ok, found
+    assert "secret" not in found.detail
+    assert bool(found.mend) is not ok
