@@ -10,11 +10,37 @@ from functools import partial
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import ResponseError
 
 from . import keys
-from .stored_values import bucket_names, stored_text, unless_spoilt
+from .stored_values import bucket_names, is_spoilt, stored_text, unless_spoilt
 
 log = logging.getLogger(__name__)
+
+
+def execute(redis: Redis, fill: Callable[[Pipeline], None]) -> list[Any]:
+    """Send calls of scripts that only read together; again if one met what had to be set aside.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        fill: Adds the calls to a pipeline.
+
+    Raises:
+        redis.RedisError: The server did not answer.
+    """
+    try:
+        return _execute(redis, fill)
+    except ResponseError as error:
+        if not is_spoilt(error) or not set_aside_spoilt(redis):
+            raise
+        return _execute(redis, fill)
+
+
+def _execute(redis: Redis, fill: Callable[[Pipeline], None]) -> list[Any]:
+    with redis.pipeline(transaction=False) as pipeline:
+        fill(pipeline)
+        return pipeline.execute()
 
 
 def set_aside_spoilt(redis: Redis, hashes: Iterable[str] = ()) -> list[str]:
