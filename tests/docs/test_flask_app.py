@@ -1,5 +1,6 @@
 """The application of docs/flask-app.md, put into a folder and started as the page says."""
 
+import configparser
 import os
 import re
 import shlex
@@ -89,7 +90,7 @@ def test_a_full_bucket_says_when_to_come_back(client, monkeypatch):
 def folder(tmp_path, redis_url):
     """The files of the page in a folder, on the server of this test run."""
     names = write_files(PAGE, tmp_path)
-    assert len(names) == 9
+    assert len(names) == 10
     env = tmp_path / ".env"
     env.write_text(env.read_text().replace("redis://127.0.0.1:6379/0", redis_url))
     return tmp_path
@@ -145,3 +146,18 @@ def answers(url):
 
 def test_the_page_shows_two_ways_to_serve_the_app():
     assert len(SERVERS) == 2
+
+
+def test_the_file_for_uwsgi_fits_the_app(folder, monkeypatch):
+    parser = configparser.ConfigParser()
+    parser.read_string((folder / "uwsgi.ini").read_text())
+    ini = parser["uwsgi"]
+    assert {ini[name] for name in ("enable-threads", "lazy-apps", "die-on-term")} == {"true"}
+    code = "import {0}; from flask import Flask; assert isinstance({0}.{1}, Flask)"
+    code = code.format(*ini["module"].split(":"))
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True
+    )
+
+    assert done.returncode == 0, done.stderr
