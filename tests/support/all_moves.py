@@ -38,6 +38,12 @@ def commands_of_scripts() -> list[str]:
     return sorted({command for text in texts for command in CALL.findall(text)})
 
 
+BUDGETS = {
+    "jobs": {"limit": "6000/m", "burst": 50, "cost": 1, "default_cost": 1},
+    "starts": {"limit": "6000/m", "burst": 50, "cost": 1, "counted": "at_start"},
+}
+
+
 class AllMoves:
     """Jobs that are named by what becomes of them.
 
@@ -49,8 +55,10 @@ class AllMoves:
     def __init__(self, admin: Redis, redis: Redis) -> None:
         self.admin, self.redis = admin, redis
         self.bucket = ClockedBucket(
-            redis, now_us=time.time_ns() // 1000
-        )  # not every script is told
+            redis,
+            now_us=time.time_ns() // 1000,  # not every script is told
+            budgets=BUDGETS,
+        )
         self.clearer = JobClearer(redis, keep_seconds=KEEP_SECONDS, by="ada")
         self.requeuer = JobRequeuer(redis)
         self.control = BucketControl(redis, by="ada")

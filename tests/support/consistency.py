@@ -70,6 +70,20 @@ def problems(redis: Redis, bucket: str, accepted: Iterable[str]) -> Iterator[str
     for job_id in found.keys() - accepted:
         yield f"nobody enqueued job {job_id}"
     yield from _traces_of_no_attempt(redis, bucket)
+    yield from _held_by_nobody(redis, bucket)
+
+
+def _held_by_nobody(redis: Redis, bucket: str) -> Iterator[str]:
+    """Say which budgets are held by more or less than the living leases."""
+    leases: Counter[str] = Counter()
+    for token in redis.zrange(keys.leases(bucket), 0, -1):
+        reserved = (redis.hget(keys.lease(token.decode()), "budgets") or b"").decode()
+        for name, how, amount in (part.split(":") for part in reserved.split()):
+            leases[name] += int(amount) if how == "held" else 0
+    for field, held in redis.hgetall(keys.budgets(bucket)).items():
+        name, _, kind = field.decode().partition(":")
+        if kind == "held" and int(held) != leases[name]:
+            yield f"{int(held)} of {name} are held, and {leases[name]} by leases"
 
 
 def _traces_of_no_attempt(redis: Redis, bucket: str) -> Iterator[str]:

@@ -17,7 +17,11 @@ from .servers import Server, own_server
 BUCKETS = {
     "default": {"rate": "4/s", "capacity": 5000, "max_running": 4},
     "stalling": {"rate": "4/s", "capacity": 5000},
-    "deserted": {"rate": "4/s", "capacity": 100},
+    "deserted": {
+        "rate": "4/s",
+        "capacity": 100,
+        "budgets": {"jobs": {"limit": "9000/m", "cost": 1}},
+    },
     "refusing": {"rate": "4/s", "capacity": 100},
 }
 RULES = {"default": {"capacity": 100_000, "refill_rate": 10_000}}

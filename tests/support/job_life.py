@@ -22,7 +22,13 @@ from .processes import wait_for
 from .servers import Server
 
 RATE = 100
-NUMBERS = {"rate": f"{RATE}/s"}
+NUMBERS = {
+    "rate": f"{RATE}/s",
+    "budgets": {
+        "jobs": {"limit": "6000/m", "burst": 3, "cost": 1, "default_cost": 1},
+        "starts": {"limit": "6000/m", "burst": 50, "cost": 1, "counted": "at_start"},
+    },
+}
 SAMPLE = "tests.support.worker_jobs"
 ENDED = {"finished", "failed", "canceled"}
 

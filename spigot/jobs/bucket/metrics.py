@@ -7,6 +7,7 @@ from typing import Any
 
 from redis import Redis
 
+from spigot.jobs.budgets.state import BudgetState, budget_states
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
 from spigot.jobs.store.times import clock_argument
@@ -37,14 +38,16 @@ class BucketMetrics:
         oldest_waiting: Seconds that the job that waits longest waits; 0 if none does.
         since_last_start: Seconds since the last slot that was given out; None if none was.
         rate_configured: Jobs per second that the file or an operator allows.
-        rate_effective: The same, or 0 while the bucket is paused or held, or asks its downstream
-            with one job at a time.
+        rate_effective: The same, or 0 while the bucket is paused or held, asks its downstream with
+            one job at a time, or its next job waits for a budget.
         held_for: Seconds that the bucket still waits because its downstream said so.
         quota_spent: Whether that is because a quota is spent; also while jobs ask, one at a time,
             whether it still is.
         unlogged: Ended attempts whose line is not yet in a result log.
         counts: How often, by event and job type.
         histograms: By name and job type, which is "" where types are not told apart.
+        budgets: What is spent and held of each, by name.
+        waits_for: The budget that the next job waits for; "" if it waits for none.
     """
 
     name: str
@@ -66,6 +69,8 @@ class BucketMetrics:
     unlogged: int
     counts: Mapping[tuple[str, str], int]
     histograms: Mapping[tuple[str, str], Histogram]
+    budgets: Mapping[str, BudgetState]
+    waits_for: str
 
 
 class BucketMetricsReader:
@@ -121,7 +126,7 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
         workers=workers,
         concurrency=concurrency,
         rate_configured=rate,
-        rate_effective=0 if paused or refuses else rate,
+        rate_effective=0 if paused or refuses or rest[3] else rate,
         held_for=held_us / SECOND_US,
         quota_spent=refuses and fields.get("hold_kind") == "quota",
         paused=paused,
@@ -129,6 +134,12 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
         unlogged=unlogged,
         counts=_counts(stats, bounds),
         histograms=dict(_histograms(stats, bounds)),
+        budgets=budget_states(
+            fields.get("budgets", ""),
+            {name: stored_int(value) for name, value in _texts(rest[4]).items()},
+            now_us,
+        ),
+        waits_for=stored_text(rest[3]),
     )
 
 

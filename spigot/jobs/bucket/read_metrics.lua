@@ -1,4 +1,4 @@
--- requires: times, bucket, bucket_stats, workers
+-- requires: times, bucket, bucket_stats, workers, budgets, next_start
 --[[
 Read what the metrics show of a bucket. The work does not grow with what waits in it.
 
@@ -7,7 +7,8 @@ ARGV[2] now_us  Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {now_us, waiting, us that the oldest waiting job waits, delayed, running, workers alive,
 how many jobs these run at once, lines not yet in a result log, 1 if RQ is suspended else 0, fields of the bucket's hash, fields
-of its counters (bucket_stats.lua), {histogram, bounds in us…} for each histogram},
+of its counters (bucket_stats.lua), {histogram, bounds in us…} for each histogram,
+the budget that the next job waits for or "", fields of the hash of its budgets},
 or {} if the bucket has no numbers yet
 ]]
 local name, now_us = ARGV[1], clock_us(ARGV[2])
@@ -32,9 +33,12 @@ local function bounds()
   return lists
 end
 
-if not read_bucket(name) then return {} end
+local bucket = read_bucket(name)
+if not bucket then return {} end
+local _, narrow = next_start(bucket, now_us)
 local workers, concurrency = living_workers(name, now_us)
 return { now_us, waiting_in(queue_keys(name)), longest_wait_us(), delayed_in(name),
   size_of(key .. ":leases"), workers, concurrency,
   lenient("HLEN", key .. ":unlogged") or 0, redis.call("EXISTS", "rq:suspended"),
-  redis.call("HGETALL", key), lenient("HGETALL", key .. ":stats") or {}, bounds() }
+  redis.call("HGETALL", key), lenient("HGETALL", key .. ":stats") or {}, bounds(),
+  narrow or "", bucket.budgets and lenient("HGETALL", budgets_key(name)) or {} }

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from .amounts import MICRO, plain
 from .budget import Budget, Counted, from_text
+from .limit import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class BudgetState:
     held: float
     reserved_mean: float | None
     used_mean: float | None
+
+    @property
+    def limit_per_second(self) -> float:
+        """The limit as a number."""
+        limit = Limit.parse(self.limit)
+        return limit.count * 1_000_000 / limit.period_us
 
 
 def budget_states(text: str, stored: Mapping[str, int], now_us: int) -> dict[str, BudgetState]:

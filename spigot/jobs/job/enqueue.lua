@@ -64,11 +64,10 @@ if is_newer(bucket) then return { "newer", bucket.schema } end
 local function refuse_costly()
   local fitting = {}
   for _, job in ipairs(new) do
-    local cost
     for n = job.at, job.last - 1, 2 do
-      if ARGV[n] == "spigot_cost" then cost = ARGV[n + 1] end
+      if ARGV[n] == "spigot_cost" then job.cost = ARGV[n + 1] end
     end
-    local excess = excess_of(bucket, cost)
+    local excess = excess_of(bucket, job.cost)
     if excess then answers[job.answer] = { "costly", unpack(excess) } else fitting[#fitting + 1] = job end
   end
   new = fitting
@@ -128,7 +127,7 @@ count(name, "enqueued", job_type, taken)
 for i = 1, taken do
   try("PUBLISH", EVENTS, new[i].id)
   local position, start_us = before + i, due_us
-  if not due_us then start_us = bucket.paused ~= 1 and start_of(bucket, now_us, position) or 0 end
+  if not due_us then start_us = bucket.paused ~= 1 and start_of(bucket, now_us, position, new[i].cost) or 0 end
   answers[new[i].answer] = { "queued", due_us and 0 or position, start_us }
 end
 return answers

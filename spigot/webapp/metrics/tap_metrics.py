@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from redis import RedisError
 
 from spigot.jobs.bucket.metrics import BucketMetrics, BucketMetricsReader, Histogram
+from spigot.jobs.budgets.state import BudgetState
 
 log = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ GAUGES: Mapping[str, Gauge] = {
         lambda b: b.rate_configured,
     ),
     "spigot_bucket_rate_effective": (
-        "Jobs per second that may start now: 0 while the bucket is paused or held, or asks its"
-        " downstream with one job at a time.",
+        "Jobs per second that may start now: 0 while the bucket is paused or held, asks its"
+        " downstream with one job at a time, or its next job waits for a budget.",
         lambda b: b.rate_effective,
     ),
     "spigot_bucket_hold_seconds": (
@@ -71,6 +72,22 @@ GAUGES: Mapping[str, Gauge] = {
     "spigot_bucket_unlogged_lines": (
         "Ended attempts whose line is not in a result log yet.",
         lambda b: b.unlogged,
+    ),
+}
+
+BUDGET_GAUGES: Mapping[str, tuple[str, Callable[[BudgetState], float]]] = {
+    "spigot_bucket_budget_limit": (
+        "What a budget grants a second, as it was written.",
+        lambda budget: budget.limit_per_second,
+    ),
+    "spigot_bucket_budget_burst": ("What may be spent at once.", lambda budget: budget.burst),
+    "spigot_bucket_budget_level": (
+        "What was spent of a budget and has not drained yet.",
+        lambda budget: budget.level,
+    ),
+    "spigot_bucket_budget_held": (
+        "What running jobs have reserved of a budget until they end.",
+        lambda budget: budget.held,
     ),
 }
 
@@ -133,6 +150,7 @@ class TapMetrics(Collector):
             return
         yield _server_up(1)
         yield from _gauges(buckets)
+        yield from _budget_gauges(buckets)
         yield from self._counters(buckets)
         yield self._refusals(buckets)
         yield from _histograms(buckets)
@@ -180,6 +198,20 @@ def _gauges(buckets: list[BucketMetrics]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric((bucket.name,), value)
         yield family
+
+
+def _budget_gauges(buckets: list[BucketMetrics]) -> Iterator[Metric]:
+    found = [(bucket, *item) for bucket in buckets for item in bucket.budgets.items()]
+    for metric, (help, value_of) in BUDGET_GAUGES.items():
+        family = GaugeMetricFamily(metric, _help(help), labels=("bucket", "budget"))
+        for bucket, name, budget in found:
+            family.add_metric((bucket.name, name), value_of(budget))
+        yield family
+    help = _help("1 while the next job of the bucket waits for this budget.")
+    waiting = GaugeMetricFamily("spigot_bucket_budget_waiting", help, labels=("bucket", "budget"))
+    for bucket, name, _ in found:
+        waiting.add_metric((bucket.name, name), bucket.waits_for == name)
+    yield waiting
 
 
 def _histograms(buckets: list[BucketMetrics]) -> Iterator[Metric]:

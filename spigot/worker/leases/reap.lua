@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, lease_times, polling, result_log, job_moves, survey, failures
+-- requires: times, bucket, attempts, bucket_stats, job_end, lease_times, polling, result_log, job_moves, survey, failures, budgets, settlements
 --[[
 Give the jobs of silent workers back, and pick up what dead workers left undone.
 
@@ -154,6 +154,7 @@ redis.call("HSET", key, "reaped_us", now_us)
 extend_after_outage(name, now_us, lease_ms, outage_threshold_ms)
 local reaped = reap_expired()
 if reaped > 0 then wake(name) end
+if has_budgets(name) then true_up_held(name, now_us) end
 wake_if_unpolled(name, now_us)
 local more_lines = adopt_lines()
 local surveyed, found = pcall(survey_queues)

@@ -3,9 +3,11 @@
 import pytest
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.budgets.budget_change import BudgetChangeError
 from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
 from spigot.jobs.store import keys
+from spigot.jobs.store.times import utc_text
 from tests.support.clocked_bucket import ClockedBucket
 
 AT_START = {"tokens": {"limit": "600/m", "burst": 100, "counted": "at_start"}}
@@ -248,3 +250,70 @@ def test_a_pause_holds_and_other_bounds_go_on(make):
     bucket.sleep(4)
     assert isinstance(bucket.ask(), Wait)
     assert bucket.claim().job_id == "a"
+
+
+@pytest.mark.parametrize("budgets", [AT_START, UNKNOWN], ids=["at start", "unknown"])
+def test_an_estimate_takes_budgets_into_account(make, budgets):
+    bucket = make(budgets)
+    for number in range(20):
+        bucket.enqueue(f"job-{number:02}", cost=40)
+    for _ in range(4):  # so that means are known
+        claim = bucket.claim()
+        bucket.sleep(1)
+        bucket.finish(claim)
+    last, begun_us = bucket.read("job-19"), bucket.now_us
+    assert bucket.enqueue("more", cost=40).estimated_start_in > last.estimated_start_in
+
+    while (claim := bucket.claim()).job_id != "job-19":
+        bucket.sleep(1)
+        bucket.finish(claim)
+
+    took = (claim.slot_us - begun_us) / 1_000_000
+    assert last.estimated_start_in == pytest.approx(took, rel=0.1)
+
+
+def test_an_estimate_that_nobody_can_give_is_not_given(make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("fits", cost=60)
+
+    assert bucket.enqueue("waits for an end", cost=60).estimated_start_at is None
+
+
+def test_a_full_bucket_says_when_budgets_leave_a_place(make):
+    bucket = make(AT_START)
+    bucket.set(capacity=2)
+    bucket.enqueue("spends", cost=100)
+    bucket.claim()
+    bucket.enqueue("a", cost=100)
+    bucket.enqueue("b", cost=100)
+
+    refused = bucket.queue.enqueue("work", {}, cost=100, now_us=bucket.now_us)
+
+    assert refused.retry_after_ms == pytest.approx(10_000, rel=0.01)
+
+
+def test_a_bucket_shows_what_its_next_job_waits_for(redis, make):
+    bucket, reader = make(AT_START), BucketReader(redis)
+    bucket.enqueue("spends", cost=100)
+    bucket.claim()
+    bucket.enqueue("waits", cost=50)
+    bucket.sleep(1)
+
+    state = reader.read("default", bucket.now_us)
+
+    assert state.waits_for == "tokens"
+    assert state.next_leak_at == utc_text(bucket.now_us + 4_000_000)
+    assert (state.budgets["tokens"].level, state.budgets["tokens"].burst) == (90, 100)
+    assert state.budgets["tokens"].limit == "600/m"
+
+
+def test_what_nobody_holds_is_free_within_a_minute(redis, make):
+    bucket = make(UNKNOWN)
+    bucket.enqueue("a", cost=60)
+    bucket.claim()
+    redis.hset(keys.budgets("default"), "tokens:held", 100_000_000)
+
+    bucket.sleep(1)
+    bucket.reap()
+
+    assert held(redis) == 60

@@ -1,4 +1,4 @@
--- requires: times, bucket, places, workers
+-- requires: times, bucket, places, workers, estimates
 --[[
 Functions that say where a job is: `describe` gives what clients are told of it.
 ]]
@@ -15,7 +15,7 @@ end
 
 -- When the job at `position` should start: the later of its slot and of what the workers
 -- allow, who are the narrower place if a job runs longer than their number of intervals.
-local function start_of(bucket, now_us, position)
+local function start_by_places(bucket, now_us, position)
   local slot_us = slot_of(bucket, now_us, position)
   if now_us + position * bucket.mean_run_us <= slot_us then return slot_us end -- one worker would do
   local _, places = living_workers(bucket.name, now_us)
@@ -24,6 +24,14 @@ local function start_of(bucket, now_us, position)
   local running = lenient("ZCARD", bucket_key(bucket.name) .. ":leases") or 0
   local before = position - math.max(0, places - running)
   return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / places))
+end
+
+-- The same, and of what budgets allow; 0 if nobody can tell. `cost` is the job's own, as its hash has it.
+local function start_of(bucket, now_us, position, cost)
+  local start_us = start_by_places(bucket, now_us, position)
+  if not bucket.budgets then return start_us end
+  local by_budgets_us = start_by_budgets(bucket, now_us, position, cost)
+  return by_budgets_us and math.max(start_us, by_budgets_us) or 0
 end
 
 -- When a delayed job is due, nil if that depends on another job. RQ keeps the time in seconds.
@@ -62,7 +70,8 @@ local function describe(job_id, now_us, word)
     local bucket = read_bucket(bucket_of(job.origin))
     position = position_of(bucket_of(job.origin), job.origin, job_id, number(job.spigot_place)) or 0
     if bucket and bucket.paused ~= 1 and position > 0 then
-      start_us = start_of(bucket, now_us, position)
+      local cost = bucket.budgets and lenient("HGET", RQ_JOB .. job_id, "spigot_cost") or nil
+      start_us = start_of(bucket, now_us, position, cost)
     end
   elseif job.status == "scheduled" and job.origin then
     start_us = due_of(job_id, job) or 0

@@ -1,4 +1,4 @@
--- requires: bucket
+-- requires: bucket, estimates
 --[[
 Functions that say whether a bucket takes another job.
 ]]
@@ -9,7 +9,9 @@ local function ms_until_place(bucket, now_us, waiting)
   if bucket.paused == 1 or bucket.draining == 1 then
     return held_ms > 0 and held_ms or UNKNOWN_MS
   end
-  local slot_us = slot_of(bucket, now_us, waiting - bucket.capacity + 1)
+  local place = waiting - bucket.capacity + 1
+  local slot_us = slot_of(bucket, now_us, place)
+  if bucket.budgets then slot_us = math.max(slot_us, start_by_budgets(bucket, now_us, place) or 0) end
   return math.max(1, math.ceil((slot_us - now_us) / 1000))
 end
 

@@ -1,4 +1,4 @@
--- requires: bucket, budgets
+-- requires: times, bucket, budgets
 --[[
 Functions that settle what an attempt reserved of its bucket's budgets, when it ends.
 ]]
@@ -56,4 +56,29 @@ local function settle_budgets(lease, ending)
     if not known[name] and own.how == "held" then try("HINCRBY", key, state_field(name, "held"), whole(-own.micro)) end
   end
   if is_more_room and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
+end
+
+local TRUE_UP_US = 60 * SECOND_US
+local MOST_LEASES = 2000 -- that one script looks at
+
+-- Makes `held` what the living leases hold, should a script have failed half-way or a lease been lost:
+-- what nobody holds any more would stop the bucket for ever.
+local function true_up_held(bucket_name, now_us)
+  local key = budgets_key(bucket_name)
+  local known_us = number(try("HGET", key, "trued_up_us"))
+  if known_us and known_us <= now_us and now_us - known_us < TRUE_UP_US then return end
+  local tokens = lenient("ZRANGE", bucket_key(bucket_name) .. ":leases", 0, MOST_LEASES) or {}
+  if #tokens > MOST_LEASES then return end
+  local held, fields = {}, { "trued_up_us", whole(now_us) }
+  for _, token in ipairs(tokens) do
+    local text = lenient("HGET", lease_key(token), "budgets")
+    for name, own in pairs(reserved_in({ budgets = text or "" })) do
+      if own.how == "held" then held[name] = (held[name] or 0) + own.micro end
+    end
+  end
+  for _, budget in ipairs(budgets_in(try("HGET", bucket_key(bucket_name), "budgets") or "")) do
+    fields[#fields + 1] = state_field(budget.name, "held")
+    fields[#fields + 1] = whole(held[budget.name] or 0)
+  end
+  try("HSET", key, unpack(fields))
 end
