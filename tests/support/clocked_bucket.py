@@ -102,7 +102,7 @@ class ClockedBucket:
 
     def finish(self, claim: Claim, result: str = "null", used: str = "") -> Ended | None:
         return self.leases.complete(
-            AttemptReport(claim.token, "work", late_us=0, used=used),
+            AttemptReport(claim.token, "work", used=used),
             "finished",
             result=result,
             now_us=self.now_us,

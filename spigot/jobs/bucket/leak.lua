@@ -183,6 +183,7 @@ end
 
 -- The first job waits for a budget, and all others with it: small ones would eat what refills.
 local function wait_for_budget(ready_us)
+  note_look(bucket, now_us, waiting, false)
   local is_soon = ready_us and ms(ready_us - ahead_us - now_us) < POLL_MS
   return is_soon and wait_for_slot(ready_us) or wait_for_push()
 end

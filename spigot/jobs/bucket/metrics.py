@@ -138,6 +138,7 @@ def _parse(name: str, reply: list[Any]) -> BucketMetrics:
             fields.get("budgets", ""),
             {name: stored_int(value) for name, value in _texts(rest[4]).items()},
             now_us,
+            stored_int(fields.get("mean_run_us")),
         ),
         waits_for=stored_text(rest[3]),
     )

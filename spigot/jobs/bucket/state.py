@@ -148,7 +148,10 @@ def parse_bucket(name: str, reply: list[Any]) -> BucketState:
         probing=probing,
         next_leak_at=None if paused or not slot_us else utc_text(slot_us),
         budgets=budget_states(
-            stored_text(fields.get(b"budgets", b"")), _numbers_by_name(spent), now_us
+            stored_text(fields.get(b"budgets", b"")),
+            _numbers_by_name(spent),
+            now_us,
+            _number(fields, b"mean_run_us"),
         ),
         waits_for=stored_text(narrow) or None,
         sources={

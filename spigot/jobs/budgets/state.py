@@ -7,6 +7,7 @@ from fractions import Fraction
 from .amounts import MICRO, plain
 from .budget import Budget, Counted, from_text
 from .limit import Limit
+from .usable_share import UsableShare, usable_share_of_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,10 @@ class BudgetState:
         held: What running jobs have reserved.
         reserved_mean: What recent jobs reserved, on the mean; None if none did.
         used_mean: What recent jobs said that they used, on the mean; None if none said it.
+        usable_share: What share of the limit jobs can use, as long as they run, reserve and use as
+            recently; None if nobody knows.
+        burst_wanted: The burst that would let 97 % of the limit through; None if the present one
+            does, or if nobody knows.
     """
 
     limit: str
@@ -34,6 +39,8 @@ class BudgetState:
     held: float
     reserved_mean: float | None
     used_mean: float | None
+    usable_share: float | None
+    burst_wanted: int | None
 
     @property
     def limit_per_second(self) -> float:
@@ -42,21 +49,26 @@ class BudgetState:
         return limit.count * 1_000_000 / limit.period_us
 
 
-def budget_states(text: str, stored: Mapping[str, int], now_us: int) -> dict[str, BudgetState]:
+def budget_states(
+    text: str, stored: Mapping[str, int], now_us: int, mean_run_us: int
+) -> dict[str, BudgetState]:
     """Return the state of each budget.
 
     Args:
         text: Their lines.
         stored: What ``budgets.lua`` keeps of them.
         now_us: Unix microseconds.
+        mean_run_us: How long jobs run, on the mean; 0 if none ran.
     """
-    return {name: _state(budget, stored, now_us) for name, budget in from_text(text).items()}
+    budgets = from_text(text).items()
+    return {name: _state(budget, stored, now_us, mean_run_us) for name, budget in budgets}
 
 
-def _state(budget: Budget, stored: Mapping[str, int], now_us: int) -> BudgetState:
+def _state(budget: Budget, stored: Mapping[str, int], now_us: int, mean_run_us: int) -> BudgetState:
     name = budget.name
     drained = max(0, now_us - stored.get(f"{name}:at_us", now_us)) * budget.drain
     level = max(0, stored.get(f"{name}:level", 0) - drained)
+    usable = _usable(budget, stored, mean_run_us)
     return BudgetState(
         limit=budget.limit.text,
         window=budget.window.text if budget.window else None,
@@ -67,6 +79,26 @@ def _state(budget: Budget, stored: Mapping[str, int], now_us: int) -> BudgetStat
         held=plain(max(0, stored.get(f"{name}:held", 0))),
         reserved_mean=_mean(stored.get(f"{name}:mean")),
         used_mean=_mean(stored.get(f"{name}:used")),
+        usable_share=None if usable is None else round(usable.share, 4),
+        burst_wanted=None if usable is None else usable.burst,
+    )
+
+
+def _usable(budget: Budget, stored: Mapping[str, int], mean_run_us: int) -> UsableShare | None:
+    granted = Fraction(budget.limit.count, budget.limit.period_us)
+    drained = Fraction(budget.drain, budget.unit)
+    reserved = _mean(stored.get(f"{budget.name}:mean")) or 0
+    if budget.counted == "at_start":
+        return UsableShare(min(1.0, float(drained / granted)), None)
+    if not mean_run_us or not reserved:
+        return None
+    used = _mean(stored.get(f"{budget.name}:used"))
+    return usable_share_of_held(
+        budget.burst,
+        float(drained) * 1_000_000,
+        reserved,
+        reserved if used is None else used,
+        mean_run_us / 1_000_000,
     )
 
 

@@ -114,7 +114,16 @@ def _budget_in_words(budget: dict[str, Any]) -> str:
     return (
         f"{budget['limit']}{window}, counted {when}: {budget['level']:,.0f} spent and "
         f"{budget['held']:,.0f} held of a burst of {budget['burst']:,.0f}"
+        f"{_usable_in_words(budget)}"
     )
+
+
+def _usable_in_words(budget: dict[str, Any]) -> str:
+    share, burst = budget["usable_share"], budget["burst_wanted"]
+    if share is None:
+        return ""
+    wanted = f"; a burst of {burst:,} would give 97 %" if burst else ""
+    return f"; jobs as of late can use {share:.0%} of the limit{wanted}"
 
 
 def _print_changes(changes: list[dict[str, Any]]) -> None:

@@ -317,3 +317,35 @@ def test_what_nobody_holds_is_free_within_a_minute(redis, make):
     bucket.reap()
 
     assert held(redis) == 60
+
+
+def test_a_bucket_says_what_share_of_a_limit_its_jobs_can_use(redis, make):
+    """Jobs of 20 s that reserve 50 and use 25, two at once; 200 are granted meanwhile."""
+    bucket, reader = make(UNKNOWN), BucketReader(redis)
+    for number in range(60):
+        bucket.enqueue(f"job-{number}", cost=50)
+    assert reader.read("default", bucket.now_us).budgets["tokens"].usable_share is None
+    begun_us, used, running = bucket.now_us, 0, []
+    while bucket.now_us - begun_us < 400_000_000:
+        answer = bucket.ask()
+        if isinstance(answer, Claim):
+            running.append(answer)
+        elif running and running[0].slot_us + 20_000_000 <= bucket.now_us + answer.seconds * 1e6:
+            bucket.now_us = max(bucket.now_us, running[0].slot_us + 20_000_000)
+            bucket.finish(running.pop(0), used="tokens=25000000")
+            used += 25
+        else:
+            bucket.sleep(max(0.01, answer.seconds))
+
+    budget = reader.read("default", bucket.now_us).budgets["tokens"]
+
+    assert budget.usable_share == pytest.approx(used / 4000, rel=0.15)
+    assert budget.burst_wanted == pytest.approx(0.97 * 50 * 225 / 25, rel=0.15)
+
+
+def test_what_can_be_used_of_a_budget_that_is_counted_at_the_start_is_all_that_drains(redis, make):
+    make({"day": {"limit": "600/m", "window": "10s", "burst": 20, "counted": "at_start"}})
+
+    budget = BucketReader(redis).read("default").budgets["day"]
+
+    assert (budget.usable_share, budget.burst_wanted) == (0.8, None)
