@@ -19,9 +19,11 @@ from tests.support.servers import own_server
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# The same examples in each run: one that fails is the change's fault. A search for new ones is
+# The same few examples in each run: one that fails is the change's fault. A search for new ones is
 # `pytest --hypothesis-profile=search`.
-settings.register_profile("repeat", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile(
+    "repeat", max_examples=50, deadline=None, derandomize=True, print_blob=True
+)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeat")
 

@@ -63,7 +63,6 @@ class AllMoves:
         self.requeuer = JobRequeuer(redis)
         self.control = BucketControl(redis, by="ada")
         self.accepted: set[str] = set()
-        self.keys: set[str] = set()
         self.refused: list[Exception] = []
 
     def make(self) -> None:
@@ -79,7 +78,14 @@ class AllMoves:
                 break
             except (ResponseError, RuntimeError) as error:  # the latter: no job under that id
                 self.refused.append(error)
-        self.keys |= {key.decode() for key in self.admin.scan_iter()}
+
+    def written_keys(self) -> set[str]:
+        """Make every move; return each key that was there after one of them."""
+        found: set[str] = set()
+        for move in self.moves():
+            self.attempt(move)
+            found |= {key.decode() for key in self.admin.scan_iter(count=1000)}
+        return found
 
     def moves(self) -> Iterator[Callable[[], Any]]:
         bucket = self.bucket
@@ -147,7 +153,7 @@ class AllMoves:
         self.admin.delete(keys.sweep(), keys.missing(), keys.sought())  # else in ten minutes
         self._search()
         for _ in range(200):
-            ended = {name for name in self.accepted if status_of(self.admin, name) in ENDED}
+            ended = self._ended()
             if ended == self.accepted and not self.admin.zcard(keys.leases("default")):
                 break
             answer = self.bucket.ask()
@@ -160,6 +166,18 @@ class AllMoves:
         else:
             wrong.append(f"these did not end: {self.accepted - ended}")
         return wrong
+
+    def _ended(self) -> set[str]:
+        names = sorted(self.accepted)
+        with self.admin.pipeline(transaction=False) as pipeline:
+            for name in names:
+                pipeline.hget(keys.job(name), "status")
+            statuses = pipeline.execute()
+        return {
+            name
+            for name, status in zip(names, statuses, strict=True)
+            if (status or b"").decode() in ENDED
+        }
 
     def misplaced(self, spoilt: str = "") -> list[str]:
         """Say which job is not in exactly one place.

@@ -98,5 +98,5 @@ class Door(RuleBasedStateMachine):
 def test_the_server_says_what_the_model_says(redis):
     run_state_machine_as_test(
         lambda: Door(redis),
-        settings=settings(max_examples=60, stateful_step_count=40),
+        settings=settings(max_examples=30, stateful_step_count=40),
     )
