@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 INSTALLED := $(VENV)/.installed
 
-.PHONY: run test lock
+.PHONY: run test lock audit
 
 run: $(INSTALLED)
 	@exec $(VENV)/bin/spigot up
@@ -18,6 +18,12 @@ lock:
 	build/lock/bin/pip install --quiet uv
 	build/lock/bin/uv pip compile --quiet --upgrade --universal --generate-hashes \
 	  --no-emit-index-url --no-header --extra dev pyproject.toml --output-file requirements.lock
+
+# Asks whether a version in requirements.lock has a known fault; needs the network.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/pip install --quiet pip-audit
+	build/audit/bin/pip-audit --requirement requirements.lock --require-hashes --disable-pip
 
 $(INSTALLED): requirements.lock pyproject.toml | $(VENV)/bin/pip
 	$(VENV)/bin/pip install --quiet --require-hashes -r requirements.lock
