@@ -1,11 +1,9 @@
-import subprocess
-import sys
-
 import pytest
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
 from spigot.runtime.server_address import ServerUrlError, parse_server_url, with_password
 from spigot.runtime.settings import SettingsError, load_settings
+from tests.support.warm_python import warm_python
 
 SECRET = "s3cret"
 
@@ -159,11 +157,9 @@ def test_a_url_keeps_its_own_password():
 
 @pytest.mark.parametrize("command", [("worker",), ("web",), ("up",), ("bucket", "list")])
 def test_every_command_says_so_and_ends(command, tmp_path):
-    ended = subprocess.run(
-        [sys.executable, "-P", "-m", "spigot", *command],
-        env={"REDIS_URL": "redis://:s3cret#x@h:1/0", "PATH": "/usr/bin"},
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    environment = {"REDIS_URL": "redis://:s3cret#x@h:1/0", "PATH": "/usr/bin"}
+    arguments = ("-P", "-m", "spigot", *command)
+    ended = warm_python().run(*arguments, environment=environment, folder=tmp_path)
 
     assert ended.returncode == 1
     assert ended.stdout == ""

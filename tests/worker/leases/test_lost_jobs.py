@@ -239,11 +239,11 @@ class TestNotLost:
     def test_a_job_whose_place_is_wrong(self, bucket, redis, search):
         bucket.capacity = 5000
         bucket.__post_init__()
-        for number in range(3000):
+        for number in range(1000):
             bucket.enqueue(f"job-{number}")
-        redis.hset("rq:job:job-1500", "spigot_place", 10)
-        redis.hset("rq:job:job-2999", "spigot_place", "far away")
-        redis.hdel("rq:job:job-1501", "spigot_place")
+        redis.hset("rq:job:job-500", "spigot_place", 10)
+        redis.hset("rq:job:job-999", "spigot_place", "far away")
+        redis.hdel("rq:job:job-501", "spigot_place")
 
         self.unchanged(bucket, search)
 

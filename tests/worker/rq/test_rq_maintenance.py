@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -20,6 +18,7 @@ from tests.support.consistency import problems, status_of
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
 from tests.support.redis_content import content
+from tests.support.warm_python import WarmProcess, warm_python
 
 SAMPLE = "tests.support.worker_jobs"
 
@@ -104,16 +103,13 @@ def test_no_failure_callback_runs_where_jobs_are_looked_at(bucket, redis, monkey
 
 class TestRqsCommand:
     @contextmanager
-    def worker(self, fleet: Fleet, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-        command = [
-            sys.executable, "-m", "rq.cli", "worker", "-w", "spigot.RateAwareWorker", *options,
-            *keys.queue_names("default"),
-        ]  # fmt: skip
+    def worker(self, fleet: Fleet, *options: str) -> Iterator[WarmProcess]:
+        command = ["-m", "rq.cli", "worker", "-w", "spigot.RateAwareWorker", *options]
+        command += keys.queue_names("default")
+        place = {"environment": fleet.environment, "folder": fleet.folder}
         with (
             (fleet.folder / "rq.out").open("ab") as output,
-            subprocess.Popen(
-                command, env=fleet.environment, cwd=fleet.folder, stdout=output, stderr=output
-            ) as process,
+            warm_python().start(*command, output=output, errors=output, **place) as process,
         ):
             try:
                 yield process
