@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     """Password of the user `admin`. Unset: admin routes and dashboard answer 404; `spigot up`
     with the embedded server makes one up."""
 
+    readonly: bool | None = None
+    """`1`: pages and API take no changes by the admin; `POST /jobs` and `DELETE /jobs/ID` go on."""
+
     door_deadline: PositiveFloat = 0.1
     """Seconds the door may take before a rule's `on_error` decides."""
 

@@ -12,7 +12,9 @@ from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.events import JobEvents
 from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.job.search import JobSearch
 from spigot.jobs.job.state import JobReader
+from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
@@ -37,10 +39,13 @@ from .door import forwarding
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
 from .pages import activity as activity_routes
+from .pages import admin_pages, overview, viewer
 from .pages import login as login_routes
-from .pages import overview, viewer
 from .routes import buckets as bucket_routes
+from .routes import clients as client_routes
+from .routes import failures as failure_routes
 from .routes import jobs as job_routes
+from .routes import jobs_admin as jobs_admin_routes
 from .routes import one_job as one_job_routes
 from .routes import status as status_routes
 
@@ -50,7 +55,15 @@ WEB_REPLY_SECONDS = 0.5
 CHANGE_SECONDS = 10.0
 """The same for the admin, who changes a hundred jobs in one step."""
 
-ROUTES = (status_routes, job_routes, one_job_routes, bucket_routes)
+ROUTES = (
+    status_routes,
+    job_routes,
+    jobs_admin_routes,
+    one_job_routes,
+    bucket_routes,
+    failure_routes,
+    client_routes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +127,15 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
     limits_redis = connect(limits_url, timeout=WEB_REPLY_SECONDS)
+    app.extensions["limits_redis"] = limits_redis
+    app.extensions["ipv6_prefix"] = settings.ipv6_prefix
+    app.extensions["keep_seconds"] = settings.keep_seconds
+    app.extensions["readonly"] = bool(settings.readonly)
+    app.extensions["job_search"] = JobSearch(redis, settings.keep_seconds)
     viewer.init_app(app)
-    overview.init_app(app, redis, limits_redis, settings.keep_seconds, buckets)
+    overview_reader = OverviewReader(redis, settings.keep_seconds, buckets)
+    overview.init_app(app, overview_reader, redis, limits_redis, settings.keep_seconds)
+    admin_pages.init_app(app, redis, overview_reader, catalog)
     activity_routes.init_app(app, redis, limits_redis, settings.keep_seconds)
     login_routes.init_app(app)
     if admin.exists:

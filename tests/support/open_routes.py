@@ -12,6 +12,8 @@ OPEN = {
     ("GET", "/jobs/<job_id>"),
     ("DELETE", "/jobs/<job_id>"),
     ("GET", "/jobs/<job_id>/events"),
+    ("GET", "/jobs/<job_id>/page-events"),
+    ("POST", "/jobs/<job_id>/cancel"),
     ("GET", "/livez"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),

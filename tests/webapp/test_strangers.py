@@ -47,7 +47,7 @@ def routes(app, job_id):
     values = {
         "job_id": job_id, "name": "default", "filename": "pages.css", "instance_number": "0",
         "queue_name": "default", "registry_name": "queued", "per_page": "8", "order": "asc",
-        "page": "1", "token": "A" * 22,
+        "page": "1", "token": "A" * 22, "client": "192.0.2.1", "failure_id": "0" * 16,
     }  # fmt: skip
     return [
         (method, rule.rule, VARIABLE.sub(lambda found: values[found[1]], rule.rule))

@@ -81,6 +81,20 @@ class OverviewReader:
             self._buckets.read(name)  # publishes it
         return self.read(sorted({*published, *self._configs}))
 
+    def count_failed(self) -> int:
+        """Return how many failed jobs are kept, of all buckets.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        names = bucket_names(self._redis)
+        with self._redis.pipeline(transaction=False) as pipeline:
+            for name in names:
+                for queue in keys.queue_names(name):
+                    pipeline.zcard(keys.failed(queue))
+            found = pipeline.execute(raise_on_error=False)
+        return sum(count for count in found if isinstance(count, int))
+
     def read(self, names: Iterable[str], now_us: int | None = None) -> list[BucketView]:
         """Return these buckets; those that do not exist are left out.
 

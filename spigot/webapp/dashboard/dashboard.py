@@ -17,9 +17,11 @@ from werkzeug.exceptions import MethodNotAllowed
 
 from spigot.jobs.store import keys
 from spigot.webapp.http.admin import require_admin
+from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
+from spigot.webapp.http.same_origin import SAFE_METHODS
 
 from .changes import Changes, replace_changes
 from .reading import PLACES, adapt_reading
@@ -63,7 +65,10 @@ def guard() -> None:
     """Let only the admin in."""
     if not _is_dashboard():
         return
-    require_admin()
+    if request.method in SAFE_METHODS:
+        require_admin()
+    else:
+        require_admin_change()
     if request.view_args is not None:
         request.view_args |= _checked(request.view_args)
     if request.endpoint == CHANGES_BY_GET and request.method != "POST":

@@ -28,6 +28,8 @@ from spigot.jobs.types.hidden_fields import masked
 
 PLACES = get_args(Place)
 UNREADABLE = "(not shown: it is no JSON)"
+LONGEST_DESCRIPTION = 300
+"""Characters of a payload in a list."""
 
 
 class ReadableJSON(JSONSerializer):
@@ -54,6 +56,16 @@ class ReadingJob(Job):
         super().restore(raw_data)
         hidden = raw_data.get(b"spigot_hidden")
         self._hidden = json.loads(hidden) if hidden else []
+        type_name = stored_text(raw_data.get(b"spigot_type") or b"")
+        if type_name:  # RQ's description is the same for all jobs of ours
+            self.description = f"{type_name} {self._payload_text()}"
+
+    def _payload_text(self) -> str:
+        try:
+            text = json.dumps(self.kwargs, ensure_ascii=False)
+        except (DeserializationError, TypeError, ValueError):
+            return UNREADABLE
+        return text if len(text) <= LONGEST_DESCRIPTION else f"{text[:LONGEST_DESCRIPTION]}…"
 
     def _deserialize_data(self) -> None:
         super()._deserialize_data()  # type: ignore[no-untyped-call]

@@ -25,6 +25,8 @@ class ProblemType(Enum):
     NOT_SERVED = "requests from this address are not served"
     NO_SUCH_JOB = "there is no such job, or not any more"
     NO_SUCH_BUCKET = "there is no such bucket"
+    NO_SUCH_FAILURE = "there is no such group of failures, or not any more"
+    READ_ONLY = "the admin's changes are taken away here"
     JOB_ENDED = "the job had already ended"
     KEY_REUSED = "the `Idempotency-Key` was used for another request"
     UNKNOWN_JOB_TYPE = "there is no such job type"

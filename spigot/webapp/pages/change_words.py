@@ -19,13 +19,13 @@ SWITCHES = {
 NAMES = {"max_running": "places", "rate": "rate", "capacity": "capacity", "workers": "workers"}
 
 
-def changes_of(views: Iterable[BucketView], now_us: int) -> list[Texts]:
+def changes_of(views: Iterable[BucketView], now_us: int, most: int = SHOWN) -> list[Texts]:
     """Return the last changes of all buckets, newest first."""
     found = [
         (str(record["at"]), view.state.name, record) for view in views for record in view.changes
     ]
     found.sort(key=lambda each: each[0], reverse=True)
-    return [_row(bucket, record, now_us) for _, bucket, record in found[:SHOWN]]
+    return [_row(bucket, record, now_us) for _, bucket, record in found[:most]]
 
 
 def change_in_words(record: dict[str, Any]) -> str:

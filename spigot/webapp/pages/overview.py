@@ -6,11 +6,11 @@ neither is ever on a stranger's page, or in a stranger's stream of events.
 
 import shlex
 from collections import defaultdict
-from collections.abc import Mapping
 
 from flask import (
     Blueprint,
     Flask,
+    abort,
     current_app,
     redirect,
     request,
@@ -19,7 +19,6 @@ from flask import (
 from flask.typing import ResponseReturnValue
 from redis import Redis, RedisError
 
-from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store import keys
 from spigot.runtime.server.redis_connection import is_away
@@ -30,7 +29,7 @@ from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_liste
 
 from .html_page import AWAY_PAGE, PAGE, away_page, html_page
 from .overview_model import Overview, OverviewSource
-from .page_feed import PageFeed
+from .page_feed import PageFeeds
 from .page_stream import PageStream
 from .tap_picture import SMALL
 
@@ -42,27 +41,23 @@ STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 def init_app(
     app: Flask,
+    reader: OverviewReader,
     redis: Redis,
     limits_redis: Redis,
     keep_seconds: int,
-    configs: Mapping[str, BucketConfig],
 ) -> None:
     """Serve the page; called by ``create_app``.
 
     Args:
         app: Has an ``Admin`` and a ``ConnectionLoop``.
+        reader: Reads the buckets.
         redis: Connection to the server of the queue side.
         limits_redis: Connection to the server of the door.
         keep_seconds: How long ended jobs are kept.
-        configs: Numbers of buckets, published when the server has none.
     """
-    reader = OverviewReader(redis, keep_seconds, configs)
     source = OverviewSource(reader, redis, limits_redis, keep_seconds)
     app.extensions["overview"] = source
-    app.extensions["page_feeds"] = {
-        "admin": PageFeed(source, "admin"),
-        "stranger": PageFeed(source, "stranger"),
-    }
+    app.extensions["page_feeds"] = PageFeeds(source)
     app.register_blueprint(blueprint)
 
 
@@ -99,8 +94,11 @@ def page() -> ResponseReturnValue:
 )
 def events() -> ResponseReturnValue:
     """Tell the overview what has changed."""
-    feeds: dict[str, PageFeed] = current_app.extensions["page_feeds"]
-    feed = feeds["admin" if is_admin(request) else "stranger"]
+    feeds: PageFeeds = current_app.extensions["page_feeds"]
+    name = request.args.get("bucket")
+    if name and not keys.BUCKET.fullmatch(name[:200]):
+        abort(400, "bucket must be the name of one")
+    feed = feeds.of(name, is_admin=is_admin(request))
     loop: ConnectionLoop = current_app.extensions["connection_loop"]
     if loop.is_full:
         return too_many_listeners()

@@ -17,6 +17,7 @@ from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
 from .cards import Judged, Texts, card_of, judged
 from .change_words import changes_of
+from .tap_picture import LARGE
 
 FOR_STRANGERS = {"page_title": "Spigot: send a job, and know when it starts"}
 
@@ -100,6 +101,17 @@ class OverviewSource:
         page = _totals(views) | _admin_totals(views, refused) | _heading(shown)
         return Overview(page, cards, rows)
 
+    def read_one(self, name: str, *, is_admin: bool) -> Overview:
+        """Return what there is to see of one bucket.
+
+        Raises:
+            redis.RedisError: As ``read``.
+        """
+        shown = judged(self._reader.read([name]), is_admin=is_admin)
+        cards = {one.view.state.name: card_of(one, is_admin=is_admin, frame=LARGE) for one in shown}
+        page = {"page_now": utc_text(int(time.time()) * 1_000_000, digits="seconds")}
+        return Overview(page, cards, {})
+
     def _refused(self) -> list[Refused] | None:
         try:
             return most_refused(self._limits_redis, 1000)
@@ -176,7 +188,7 @@ def _running(job: JobState, now_us: int) -> Texts:
     return {
         "key": job.id,
         "short": job.id[:8],
-        "href": job.id,
+        "href": f"jobs/{job.id}",
         "type": job.type,
         "bucket": job.bucket,
         "done": f"{done:g}" if total else "",

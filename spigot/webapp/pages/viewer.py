@@ -5,8 +5,11 @@ from importlib.metadata import version
 from typing import Any
 
 from flask import Flask, current_app, request
+from redis import RedisError
 
+from spigot.jobs.overview.reading import OverviewReader
 from spigot.webapp.http.admin import Admin, has_session, is_admin
+from spigot.webapp.http.admin_change import form_token, is_readonly
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,13 @@ class Viewer:
 
 
 FOR_ALL = [("overview.page", "Overview"), ("docs.page", "API")]
-FOR_ADMIN: list[tuple[str, str]] = [("overview.page", "Overview"), ("docs.page", "API")]
+FOR_ADMIN = [
+    ("overview.page", "Overview"),
+    ("jobs_admin.index", "Jobs"),
+    ("failures.index", "Failures"),
+    ("clients.index", "Clients"),
+    ("docs.page", "API"),
+]
 
 
 def init_app(app: Flask) -> None:
@@ -46,5 +55,17 @@ def _context() -> dict[str, Any]:
         "viewer": who,
         "nav_pages": lambda: pages,
         "version": version("spigot-jobs"),
-        "failed_badge": "",
+        "failed_badge": _failed_badge() if who.is_admin else "",
+        "may_change": who.is_admin and not is_readonly(),
+        "form_token": form_token() if who.is_admin else "",
     }
+
+
+def _failed_badge() -> str:
+    """Return how many jobs failed, for a mark beside the link to them; "" for none."""
+    reader: OverviewReader = current_app.extensions["overview_reader"]
+    try:
+        count = reader.count_failed()
+    except RedisError:  # the page itself says what is away
+        return ""
+    return f"{count:,}" if count else ""

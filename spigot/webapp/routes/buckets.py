@@ -1,20 +1,24 @@
 """``/buckets``: what waits, and how fast it leaks."""
 
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from flask import Blueprint, abort, current_app
+from flask import Blueprint, abort, current_app, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
+from pydantic import ValidationError
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.budgets.budget_change import BudgetChangeError
-from spigot.webapp.http.admin import admin_in_words, require_admin
+from spigot.jobs.types.job_types import wrong_fields
+from spigot.webapp.http.accepted import wants_page, with_vary
+from spigot.webapp.http.admin import admin_in_words
+from spigot.webapp.http.admin_change import FORMS, require_admin_change
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
-from spigot.webapp.http.request_body import read_model
+from spigot.webapp.http.request_body import InvalidBody, read_model
 
 blueprint = Blueprint("buckets", __name__, url_prefix="/buckets")
 
@@ -24,6 +28,17 @@ class Buckets:
     """All buckets, by name."""
 
     buckets: list[BucketState]
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What came of cancelling all jobs that wait.
+
+    Attributes:
+        cancelled: How many there were.
+    """
+
+    cancelled: int
 
 
 @blueprint.get("")
@@ -38,11 +53,9 @@ def index() -> ResponseReturnValue:
 @described({200: Answer("The bucket.", BucketState), 404: "There is no such bucket."})
 def show(name: str) -> ResponseReturnValue:
     """Show one bucket."""
-    reader: BucketReader = current_app.extensions["bucket_reader"]
-    bucket = reader.read(name)
-    if bucket is None:
-        _not_found(name)
-    return bucket.to_json()
+    if wants_page(request):
+        return with_vary(current_app.extensions["bucket_page"](name))
+    return with_vary(jsonify(_read(name)))
 
 
 @blueprint.patch("/<name>")
@@ -56,9 +69,9 @@ def show(name: str) -> ResponseReturnValue:
 )
 def change(name: str) -> ResponseReturnValue:
     """Let the admin's numbers count, from the next leak on."""
-    require_admin()
+    require_admin_change()
     wanted = read_model(BucketChange)
-    control = BucketControl(current_app.extensions["redis"], admin_in_words())
+    control = _control()
     try:
         control.set(name, wanted)
         if "held_until" in wanted.model_fields_set:
@@ -67,7 +80,92 @@ def change(name: str) -> ResponseReturnValue:
         _not_found(name)
     except BudgetChangeError as error:
         return problem(422, str(error), type=ProblemType.INVALID_BODY)
-    return show(name)
+    return _read(name)
+
+
+@blueprint.post("/<name>/purge")
+@described(
+    {200: Answer("How many were cancelled.", Purged), 404: "There is no such bucket."},
+    for_admin=True,
+)
+def purge(name: str) -> ResponseReturnValue:
+    """Cancel all jobs that wait in a bucket, those that wait for a time too."""
+    require_admin_change()
+    return asdict(Purged(_purge(name)))
+
+
+@blueprint.post("/<name>/form")
+@described(
+    {
+        303: Answer("It was done: see the bucket."),
+        404: "There is no such bucket.",
+        422: "A number is wrong, or there is no such action.",
+    },
+    for_admin=True,
+)
+def press(name: str) -> ResponseReturnValue:
+    """Do what a button says, for forms, which know no PATCH."""
+    require_admin_change()
+    if request.mimetype not in FORMS:
+        abort(415, "this is for forms: PATCH /buckets/NAME, or POST /buckets/NAME/purge")
+    action = request.form.get("action", "")
+    if action == "purge":
+        if request.form.get("sure") != name:
+            abort(422, f"nothing was cancelled: type {name} to confirm")
+        did = f"purge-{_purge(name)}"
+    else:
+        _do(name, action, request.form.get("value", "").strip())
+        did = action
+    return redirect(url_for("buckets.show", name=name, did=did), 303)
+
+
+def _do(name: str, action: str, value: str) -> None:
+    control = _control()
+    try:
+        if action == "reset":
+            control.reset(name)
+        elif action == "release":
+            control.release(name)
+        else:
+            control.set(name, _wanted(action, value))
+    except UnknownBucketError:
+        _not_found(name)
+
+
+def _wanted(action: str, value: str) -> BucketChange:
+    changes: dict[str, dict[str, Any]] = {
+        "pause": {"paused": True},
+        "resume": {"paused": False, "draining": False},
+        "drain": {"draining": True},
+        "rate": {"rate": value},
+        "capacity": {"capacity": value},
+        "max_running": {"max_running": value or None},
+    }
+    if action not in changes:
+        abort(422, f"there is no action {action!r}; known: {', '.join([*changes, 'release'])}")
+    try:
+        return BucketChange.model_validate(changes[action])
+    except ValidationError as error:
+        raise InvalidBody(wrong_fields(error, whole="form")) from error
+
+
+def _purge(name: str) -> int:
+    try:
+        return _control().purge(name, keep_seconds=current_app.extensions["keep_seconds"])
+    except UnknownBucketError:
+        _not_found(name)
+
+
+def _control() -> BucketControl:
+    return BucketControl(current_app.extensions["redis"], admin_in_words())
+
+
+def _read(name: str) -> dict[str, Any]:
+    reader: BucketReader = current_app.extensions["bucket_reader"]
+    bucket = reader.read(name)
+    if bucket is None:
+        _not_found(name)
+    return bucket.to_json()
 
 
 def _not_found(name: str) -> NoReturn:

@@ -8,14 +8,16 @@ from functools import partial
 from math import isfinite
 from typing import Any
 
-from flask import Blueprint, Response, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from redis.exceptions import RedisError
 
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.details import JobDetails, JobDetailsReader
 from spigot.jobs.job.state import JobReader, JobState
+from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import is_admin
+from spigot.webapp.http.admin_change import FORMS
 from spigot.webapp.http.description import Answer, Value, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -83,7 +85,26 @@ def show(job_id: str) -> ResponseReturnValue:
 
     The admin is told its payload, the traceback of its last failure and its worker too.
     """
+    if wants_page(request):
+        return current_app.extensions["job_page"](job_id)  # type: ignore[no-any-return]
     return show_job(job_id, _renderer())
+
+
+@blueprint.after_request
+def _for_one_client(response: Response) -> Response:
+    return with_vary(response)
+
+
+@blueprint.post("/cancel")
+@described({303: Answer("It is cancelled, or being stopped: see the job."), 404: NO_SUCH_JOB})
+def press_cancel(job_id: str) -> ResponseReturnValue:
+    """Cancel, for forms, which know no DELETE; whoever has the id may."""
+    if request.mimetype not in FORMS:
+        abort(415, "this is for forms: DELETE /jobs/ID")
+    canceller: JobCanceller = current_app.extensions["job_canceller"]
+    if canceller.cancel(job_id) is None:
+        abort(_no_such(job_id))
+    return redirect(url_for("job.show", job_id=job_id), 303)
 
 
 @blueprint.get("/events")

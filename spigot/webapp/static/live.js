@@ -1,45 +1,10 @@
-// Keeps the overview up to date by one stream of events. Elements are never replaced, only what
-// differs in them is set, so focus, selection and open forms stay. Whatever others wrote becomes
-// text or an attribute, and never HTML.
+// Keeps the overview and a bucket's page up to date by one stream of events.
+
+import { byId, fill, fillRows, localise } from "./elements.js";
 
 const SAY_EVERY_MS = 5000;
 const MOVE_AFTER_MS = 10000;
 const AWAY_AFTER_MS = 5000;
-
-const byId = (id) => document.getElementById(id);
-
-function put(element, values) {
-  const key = element.dataset.text;
-  if (key in values && element.textContent !== values[key]) element.textContent = values[key];
-  for (const pair of (element.dataset.set ?? "").split(" ").filter(Boolean)) {
-    const [name, from] = pair.split(":");
-    if (!(from in values)) continue;
-    if (name === "hidden") element.toggleAttribute("hidden", !values[from]);
-    else if (element.getAttribute(name) !== values[from]) element.setAttribute(name, values[from]);
-  }
-}
-
-export function fill(root, values) {
-  if (root !== document) put(root, values);
-  for (const element of root.querySelectorAll("[data-text], [data-set]")) put(element, values);
-}
-
-function fillRows(name, rows) {
-  const list = document.querySelector(`[data-rows="${name}"]`);
-  if (!list) return;
-  const known = new Map([...list.children].map((row) => [row.dataset.row, row]));
-  for (const [index, values] of rows.entries()) {
-    let row = known.get(values.key);
-    known.delete(values.key);
-    if (!row) {
-      row = document.querySelector(`template[data-for="${name}"]`).content.firstElementChild.cloneNode(true);
-      row.dataset.row = values.key;
-    }
-    fill(row, values);
-    if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
-  }
-  for (const row of known.values()) row.remove();
-}
 
 // Cards change places only if nobody points at one, and only after a while.
 let wanted = null;
@@ -69,13 +34,6 @@ function say() {
   saidAt = performance.now();
   byId("say").textContent = [...toSay.values()].join(". ");
   toSay.clear();
-}
-
-function localise() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const text = new Date(time.dateTime).toLocaleTimeString();
-    if (time.textContent !== text) time.textContent = text;
-  }
 }
 
 function show(news) {
@@ -111,7 +69,7 @@ function tell(words) {
 }
 
 function listen() {
-  const stream = new EventSource(document.body.dataset.root + "/api/overview/events");
+  const stream = new EventSource(byId("cards").dataset.events);
   stream.addEventListener("overview", (event) => {
     heardAt = performance.now();
     tell("");

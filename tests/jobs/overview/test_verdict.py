@@ -16,6 +16,7 @@ STATE = BucketState(
     name="openai", rate="1/s", interval=1.0, burst=1, capacity=50, waiting=0, delayed=0, running=0,
     max_running=None, workers=3, concurrency=3, paused=False, draining=False, held_until=None,
     hold_reason=None, hold_kind=None, probing=False, next_leak_at=utc_text(NOW_US), sources={},
+    budgets={}, waits_for=None,
 )  # fmt: skip
 
 HELD = {

@@ -83,12 +83,12 @@ class TestWhatItShows:
 
         assert [(queue["name"], queue["count"]) for queue in queues] == [("default", 1)]
 
-    def test_waiting_jobs_without_their_payload(self, client):
+    def test_waiting_jobs_with_type_and_payload(self, client):
         job_id = add(client)
 
         jobs = shown(client, "jobs/default/queued/8/asc/1")["jobs"]
 
-        assert [(job["id"], job["description"]) for job in jobs] == [(job_id, "spigot job")]
+        assert [(job["id"], job["description"]) for job in jobs] == [(job_id, 'add {"x": 1}')]
 
     def test_a_finished_job(self, client, work_off):
         job_id = add(client, x=41)
@@ -128,7 +128,7 @@ class TestAttacks:
         job = shown(client, f"job/{job_id}")
 
         assert job["status"] == "failed"
-        assert job["description"] == "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"
+        assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;" in job["description"]
         assert "<" not in client.get(f"/rq/0/data/job/{job_id}.json", auth=ADMIN).text
 
     def test_a_strangers_text_in_a_running_job_is_escaped(self, client, redis_url):

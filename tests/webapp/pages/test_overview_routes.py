@@ -114,7 +114,7 @@ class TestPage:
 class TestFeed:
     @pytest.fixture
     def feed(self, app):
-        return app.extensions["page_feeds"]["stranger"]
+        return app.extensions["page_feeds"].of(None, is_admin=False)
 
     def news(self, feed, number):
         feed._read_at = 0.0
@@ -142,7 +142,7 @@ class TestFeed:
 
     def test_an_away_server_is_said(self, settings, tmp_path):
         url = f"unix://{tmp_path}/nobody.sock"
-        feed = create_app(settings(redis_url=url)).extensions["page_feeds"]["stranger"]
+        feed = create_app(settings(redis_url=url)).extensions["page_feeds"].of(None, is_admin=False)
 
         assert feed.after(None)[1].startswith(b"event: away")
 

@@ -1,0 +1,243 @@
+"""All that a job's page says, as texts by key, and the steps of its way as rows."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis, RedisError
+
+from spigot.jobs.job.state import JobState
+from spigot.jobs.overview.reading import BucketView, OverviewReader
+from spigot.jobs.overview.verdict import judge
+from spigot.jobs.overview.words import clock_text, count_text, span_text, unix_us
+from spigot.jobs.store import keys
+from spigot.jobs.store.stored_values import stored_text, unless_spoilt
+from spigot.jobs.store.times import utc_text
+
+from .cards import Texts
+
+RESULT_CHARACTERS = 20_000
+STATES = {
+    "queued": ("waiting", "#dots", "state ok big"),
+    "delayed": ("delayed", "#clock", "state warn big"),
+    "started": ("running", "#drop", "state ok big"),
+    "finished": ("finished", "#tick", "state soft big"),
+    "failed": ("failed", "#cross", "state bad big"),
+    "cancelled": ("cancelled", "#slash", "state soft big"),
+}
+ENDS = {b"1": ("finished", "run"), b"2": ("failed", "fail"), b"3": ("stopped", "fail"),
+        b"4": ("failed, to be retried", "fail")}  # fmt: skip
+"""What became of an attempt, by ``rq.results.Result.Type``."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobPicture:
+    """What a job's page shows at one moment."""
+
+    texts: Texts
+    steps: list[Texts]
+
+
+class JobPictures:
+    """Makes them.
+
+    Args:
+        redis: Connection to the server of the queue side.
+        buckets: Reads the job's bucket.
+    """
+
+    def __init__(self, redis: Redis, buckets: OverviewReader) -> None:
+        self._redis = redis
+        self._buckets = buckets
+
+    def of(self, job: JobState) -> JobPicture:
+        """Return what there is to see of a job now.
+
+        Raises:
+            redis.RedisError: The server did not answer.
+        """
+        view = next(iter(self._buckets.read([job.bucket])), None)
+        now_us = view.now_us if view else _server_us(self._redis)
+        attempts = self._attempts(job.id)
+        return JobPicture(_texts(job, view, now_us), _steps(job, attempts, now_us))
+
+    def _attempts(self, job_id: str) -> list[dict[bytes, bytes]]:
+        found = unless_spoilt(lambda: self._redis.xrevrange(keys.results(job_id), count=10), [])
+        return [fields for _, fields in reversed(found)]
+
+
+def _server_us(redis: Redis) -> int:
+    seconds, micros = redis.time()
+    return int(seconds) * 1_000_000 + int(micros)
+
+
+def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
+    word, mark, tone = STATES[job.status]
+    waits = job.status in ("queued", "delayed")
+    return {
+        "job_word": word,
+        "job_mark": mark,
+        "job_tone": tone,
+        "page_title": f"{word} · {job.type} {job.id[:8]} · Spigot",
+        **_clock(job, view, now_us),
+        **_progress(job, now_us),
+        "result": _result(job),
+        "error": "" if job.status == "finished" else job.error or "",
+        "attempts": str(job.attempts),
+        "can_cancel": "" if job.ended else "1",
+        "cancel_says": "The job leaves its place and never starts. This cannot be undone."
+        if waits
+        else "Stops the job where it is. What it has done so far is not undone.",
+        "can_requeue": "1" if job.status == "failed" else "",
+        "is_over": "1" if job.ended else "",
+        "shows_clock": "1",
+    }
+
+
+def _clock(job: JobState, view: BucketView | None, now_us: int) -> Texts:
+    if job.status in ("queued", "delayed"):
+        return _countdown(job, view, now_us)
+    started = unix_us(job.started_at) if job.started_at else None
+    if job.status == "started" and started:
+        seconds = max(0, now_us - started) / 1_000_000
+        return _clock_texts("running for", clock_text(seconds), f"attempt {job.attempts}", "")
+    if started and job.ended_at:
+        ran = span_text(max(0, unix_us(job.ended_at) - started) / 1_000_000)
+        ago = span_text(max(0, now_us - unix_us(job.ended_at)) / 1_000_000)
+        return _clock_texts("ran for", ran, f"ended {ago} ago", count_text(job.attempts, "attempt"))
+    return _clock_texts("never started", "0:00", "", "")
+
+
+def _clock_texts(label: str, clock: str, place: str, note: str) -> Texts:
+    empty = {"ahead": "", "yours_x": "-20", "yours_text": "", "ahead_label": "", "pace_says": ""}
+    return {"clock_label": label, "clock": clock, "place": place, "clock_note": note, **empty}
+
+
+def _countdown(job: JobState, view: BucketView | None, now_us: int) -> Texts:
+    state = view.state if view else None
+    seconds = job.estimated_start_in
+    position = f"position {job.position:,} of {state.waiting:,}" if job.position and state else ""
+    if job.status == "delayed":
+        position = (
+            f"attempt {job.attempts + 1}" if job.attempts else "for a time that was asked for"
+        )
+    if state and state.paused:
+        return _clock_texts("starts", "when resumed", position, "the bucket is paused")
+    if seconds is None:
+        return _clock_texts("starts", "not known yet", position, "")
+    if state and not state.workers:
+        return _clock_texts("starts", "no worker", position, "when a worker is alive")
+    is_exact = not view or judge(view).badges[0].word in ("at its rate", "keeps up", "idle")
+    texts = _clock_texts(
+        "starts in" if is_exact else "starts in about",
+        clock_text(seconds) if seconds >= 0.5 else "now",
+        position,
+        "",
+    )
+    return texts | (_line_ahead(job, seconds) if job.position else {}) | _says(view)
+
+
+def _says(view: BucketView | None) -> Texts:
+    if view is None:
+        return {}
+    verdict = judge(view, is_admin=False)
+    return {"pace_says": f"{view.state.name}: {verdict.why(is_admin=False)}"}
+
+
+def _line_ahead(job: JobState, seconds: float) -> Texts:
+    """Draw the starts before this job's, at most eight of them."""
+    position = job.position or 1
+    shown = min(position, 9)
+    gap = 490 / shown
+    bars = "".join(f"M{gap * n:g} 12v28h5v-28z" for n in range(1, shown))
+    told = f"{position - 1:,} jobs start before yours, which does in {clock_text(seconds)}."
+    return {
+        "ahead": bars,
+        "yours_x": f"{gap * shown:g}",
+        "yours_text": f"yours, {clock_text(seconds)}",
+        "ahead_label": told,
+    }
+
+
+def _progress(job: JobState, now_us: int) -> Texts:
+    progress: Any = job.progress
+    if not isinstance(progress, dict) or job.status not in ("started", "failed", "cancelled"):
+        return {"done": "", "total": "1", "progress_note": "", "progress_eta": ""}
+    done, total = progress.get("done") or 0, progress.get("total")
+    note = str(progress.get("note") or "")
+    of = f"{done:g} of {total:g}" if total else f"{done:g}"
+    eta = ""
+    if total and done and job.started_at and job.status == "started":
+        ran = (now_us - unix_us(job.started_at)) / 1_000_000
+        eta = f"at this pace done in about {clock_text(ran * (total - done) / done)}"
+    return {
+        "done": f"{done:g}" if total else "",
+        "total": f"{total:g}" if total else "1",
+        "progress_note": f"{of} · {note}" if note else of,
+        "progress_eta": eta,
+    }
+
+
+def _result(job: JobState) -> str:
+    if job.status != "finished":
+        return ""
+    text = json.dumps(job.result, indent=2, ensure_ascii=False)
+    return text if len(text) <= RESULT_CHARACTERS else text[:RESULT_CHARACTERS] + "\n…"
+
+
+def _steps(job: JobState, attempts: list[dict[bytes, bytes]], now_us: int) -> list[Texts]:
+    """Return waits and attempts in their order, each with its bar on one common axis."""
+    begin = unix_us(job.enqueued_at) if job.enqueued_at else now_us
+    end = unix_us(job.ended_at) if job.ended_at else now_us
+    spans: list[tuple[str, str, int, int, str]] = []
+    at = begin
+    for number, fields in enumerate(attempts, 1):
+        started, ended = _us(fields, b"execution_started_at"), _us(fields, b"execution_ended_at")
+        word, kind = ENDS.get(fields.get(b"type", b""), ("ended", "run"))
+        if started > at:
+            spans.append(("waited", "wait", at, started, ""))
+        if started and ended:
+            spans.append((f"attempt {number} {word}", kind, started, ended, ""))
+            at = ended
+    started = unix_us(job.started_at) if job.started_at else 0
+    if job.status == "started" and started:
+        if started > at:
+            spans.append(("waited", "wait", at, started, ""))
+        spans.append(("running", "run", started, now_us, ""))
+    elif not job.ended:
+        spans.append((STATES[job.status][0], "wait", at, now_us, job.error or ""))
+    elif end > at and not attempts:
+        spans.append(("waited", "wait", at, end, ""))
+    length = max(1, end - begin, now_us - begin if not job.ended else 0)
+    return [
+        {
+            "key": f"{index}",
+            "time": _moment(span[2]),
+            "what": span[0],
+            "bar": f"{span[1]}-bar",
+            "x": f"{1000 * max(0, span[2] - begin) / length:.0f}",
+            "width": f"{max(2, 1000 * (span[3] - span[2]) / length):.0f}",
+            "lasted": span_text(max(0, span[3] - span[2]) / 1_000_000),
+            "said": span[4],
+        }
+        for index, span in enumerate(spans)
+    ]
+
+
+def _us(fields: dict[bytes, bytes], name: bytes) -> int:
+    try:
+        return int(float(stored_text(fields.get(name, b"0"))) * 1_000_000)
+    except ValueError:  # nothing that RQ would have written
+        return 0
+
+
+def _moment(us: int) -> str:
+    return utc_text(us, digits="seconds")
+
+
+def read_or_none(pictures: JobPictures, job: JobState) -> JobPicture | None:
+    """Return the picture; None while the server is away."""
+    try:
+        return pictures.of(job)
+    except RedisError:
+        return None
