@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from redis import Redis
 from rq import Worker
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
+from spigot.jobs.store import keys
 from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.claimer import Claimer
@@ -29,6 +31,7 @@ from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
 from spigot.worker.running.executor import Executor
+from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.horse_runner import HorseRunner
 from spigot.worker.running.rq_callbacks import RqCallbacks
 from spigot.worker.running.runner import Runner, RunnerTools
@@ -91,6 +94,7 @@ class Assembly:
         self._connections = connections
         self._stop = stop
         self._concurrency = 1
+        self._hold_news = HoldNews()
         self._places: Callable[[], int] = lambda: 1
         self._terms = LeaseTerms(
             lease_ms=round(start.settings.lease_seconds * 1000),
@@ -156,6 +160,7 @@ class Assembly:
             self._connections.main,
             self._worker._exc_handlers,
             self._worker.name,
+            self._hold_news,
         )
         pool: list[PoolExecutor] = []
         children = Children(
@@ -227,6 +232,7 @@ class Assembly:
             stop=self._stop,
             grace_seconds=self._settings.grace_seconds,
             death_penalty=self._worker.death_penalty_class,
+            hold_news=self._hold_news,
         )
 
     def _make_claimer(self, presence: Presence) -> Claimer:
@@ -264,7 +270,12 @@ class Assembly:
             worker.pubsub_channel_name,
             worker.handle_payload,
             LAST_TIMEOUT,
+            {keys.holds(): self._hear_hold},
         )
+
+    def _hear_hold(self, message: dict[str, Any]) -> None:
+        if message["data"] == self.start.bucket.encode():
+            self._hold_news.note()
 
     def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:
         # while it is idle, it is told at once: its wait for the wake-up ends

@@ -72,6 +72,15 @@ def unserved(kind: Kind, times: int = 99, seconds: float | None = None) -> str:
     return "served"
 
 
+@job_type("note_start")
+def note_start(folder: str, is_refused: bool) -> None:
+    """Leave the time of the start; be refused at the first attempt, if so told."""
+    job = get_current_job()
+    leave_mark(folder, f"{job.id}-{job.claim.attempt}.{'refused' if is_refused else 'started'}")
+    if is_refused and job.claim.attempt == 1:
+        raise RateLimited(0.6)
+
+
 @job_type("trace")
 def trace(folder: str, seconds: float = 0) -> str:
     """Leave a file for each start, and for each end."""

@@ -20,6 +20,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.in_process_runner import InProcessRunner
 from spigot.worker.running.outcome import Outcome
 from spigot.worker.running.runner import RunnerTools
@@ -142,6 +143,7 @@ class TestStop:
     def test_before_the_slot_gives_the_job_back_unbegun(self, bucket, redis, tmp_path):
         stop = StopSignals(on_second=lambda: None)
         tools = RunnerTools(
+            hold_news=HoldNews(),
             catalog=JobCatalog.load(["tests.support.worker_jobs"]),
             renewer=Mock(),
             stop=stop,

@@ -40,6 +40,7 @@ class Claim:
             the answer, never early.
         attempt: 1 for the first start.
         fields: The job's hash, as stored.
+        asked_at: When the bucket was asked for it, on the monotonic clock.
     """
 
     job_id: str
@@ -50,6 +51,7 @@ class Claim:
     start_at: float
     attempt: int
     fields: dict[bytes, bytes]
+    asked_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +167,13 @@ class LeakyBucket:
             args = [self.name, worker, token, lease_ms, alive_ms, rq_ttl, clock, concurrency]
             told = () if calls else logged  # once is enough
             calls.append((self._leak, [keys.lease(token), *queues], [*args, ahead_us, *told]))
+        asked_at = time.monotonic()
         replies = call_together(self._redis, calls)
-        return [self._read(reply, token) for reply, token in zip(replies, tokens, strict=True)]
+        return [
+            self._read(reply, token, asked_at) for reply, token in zip(replies, tokens, strict=True)
+        ]
 
-    def _read(self, reply: list[Any], token: str) -> Claim | Wait:
+    def _read(self, reply: list[Any], token: str, asked_at: float) -> Claim | Wait:
         match reply:
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
                 return Claim(
@@ -180,6 +185,7 @@ class LeakyBucket:
                     time.monotonic() + wait_us / 1_000_000,
                     attempt,
                     dict(zip(flat[::2], flat[1::2], strict=True)),
+                    asked_at,
                 )
             case [b"wait" | b"poll" as word, wait_us, waiting]:
                 seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)

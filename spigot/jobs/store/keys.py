@@ -157,6 +157,11 @@ def job_events() -> str:
     return f"{PREFIX}job_events"
 
 
+def holds() -> str:
+    """Channel: the name of each bucket that is held from now on."""
+    return "rq:pubsub:spigot_holds"
+
+
 def job(job_id: str) -> str:
     """Hash of RQ: the job; fields that begin with ``spigot_`` are ours."""
     return f"rq:job:{job_id}"

@@ -9,6 +9,7 @@ import faulthandler
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from spigot.worker.running.function_call import (
     PreparedCall,
     prepare,
 )
+from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.outcome import Outcome
 
 from .attempt import Attempt, current_attempt
@@ -47,8 +49,15 @@ from .shared_table import EXIT_PLACE, SharedTable
 JOB_SECONDS = 3.0
 """Time-out of the connection that jobs get from RQ, as ``job.save_meta()`` uses it."""
 
-LONGEST_HOLD_SECONDS = 2.0
-"""By when the bucket itself has heard of a refusal, so that nothing is claimed any more."""
+LONGEST_HOLD_SECONDS = 1.0
+"""How long nothing starts after a refusal here, until the parent has written it."""
+
+NEWS_SECONDS = 0.01
+"""How long the news of a hold takes after that."""
+
+SWITCH_SECONDS = 0.0005
+"""After which a thread that computes lets another run; jobs of a pool wait, and are to start in
+time. Python's own 5 ms would make each start behind one that computes 5 ms late and more."""
 
 DUMP_SIGNAL, DUMP_LOOP_SIGNAL = signal.SIGUSR1, signal.SIGRTMIN + 3
 """Have the stacks of the newest hundred threads written; or that of the loop."""
@@ -63,12 +72,14 @@ class PoolPlan:
         redis: Whose server jobs talk to.
         exception_handlers: Those that RQ's worker was given; a list that may still grow.
         worker_name: Of the parent.
+        hold_news: Whether the bucket was held since a job was claimed.
     """
 
     catalog: JobCatalog
     redis: Redis
     exception_handlers: Sequence[Hook]
     worker_name: str
+    hold_news: HoldNews
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,8 @@ class Child:
         self._loop = JobLoop(self._table, self._names, self._run_on_loop)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
         self._held_until = 0.0
+        self._is_stopping = False
+        self._hold_news = tools.plan.hold_news
 
     def live(self) -> int:
         """Run what the parent sends, to the end of the process."""
@@ -123,6 +136,7 @@ class Child:
         faulthandler.register(
             DUMP_LOOP_SIGNAL, file=self._tools.loop_stack, all_threads=False, chain=False
         )
+        sys.setswitchinterval(SWITCH_SECONDS)
         _tell_contexts_apart()
         _note_exits(self._table)
         self._threads.top_up()
@@ -150,8 +164,10 @@ class Child:
                 self._accept(*args)
             case "cancel" | "lose" | "give_back" as why:
                 self._end(args[0], why)
+            case "refusal_written":
+                self._held_until = min(self._held_until, time.monotonic() + NEWS_SECONDS)
             case "stop":
-                self._held_until = float("inf")
+                self._is_stopping = True
 
     def _accept(self, place: int, claimed: tuple[Any, ...]) -> None:
         job = ClaimedJob.of(Claim(*claimed), self._redis)
@@ -221,7 +237,8 @@ class Child:
 
     def _begin(self, attempt: Attempt) -> bool:
         now = time.monotonic()
-        if now < self._held_until or not attempt.begin():
+        is_held = now < self._held_until or self._hold_news.came_after(attempt.job.claim)
+        if self._is_stopping or is_held or not attempt.begin():
             return False
         late_us = max(0, round((now - attempt.job.start_at) * 1_000_000))
         self._table.begin(attempt.place, late_us, threading.get_native_id())
@@ -234,10 +251,7 @@ class Child:
         if not attempt.finish():
             return
         if ended.status == "rate_limited":
-            self._held_until = max(
-                self._held_until,
-                time.monotonic() + min(ended.retry_after, LONGEST_HOLD_SECONDS),
-            )
+            self._held_until = time.monotonic() + LONGEST_HOLD_SECONDS
         self._attempts.pop(attempt.token, None)
         ended = replace(ended, late_us=self._table.late_us(attempt.place))
         self._outbox.put(frame(("ended", attempt.token, outcomes.to_values(ended))))

@@ -246,6 +246,8 @@ class PoolExecutor:
             except Exception:
                 log.exception("%d jobs: their leases will bring them back", len(told))
             finally:
+                if any(ended.status == "rate_limited" for _, ended in told):
+                    self._children.tell_all("refusal_written")
                 with self._changed:
                     self._ending -= len(told)
                     self._changed.notify_all()
@@ -256,6 +258,8 @@ class PoolExecutor:
         except Exception:
             log.exception("job %s: its lease will bring it back", job.id)
         finally:
+            if ended.status == "rate_limited":
+                self._children.tell_all("refusal_written")
             with self._changed:
                 self._ending -= 1
                 self._changed.notify_all()
@@ -330,4 +334,5 @@ def _plain(claim: Claim) -> tuple[object, ...]:
         claim.start_at,
         claim.attempt,
         claim.fields,
+        claim.asked_at,
     )

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import Redis
@@ -27,14 +27,19 @@ class CommandChannel:
         name: Of the channel.
         obey: Does what a message says; called from the thread.
         patience: Seconds to wait for the end of the thread, which needs the server for that.
+        others: Further channels that are heard on the same connection, and what hears them.
     """
 
     def __init__(
-        self, redis: Redis, name: str, obey: Callable[[dict[str, Any]], None], patience: float
+        self,
+        redis: Redis,
+        name: str,
+        obey: Callable[[dict[str, Any]], None],
+        patience: float,
+        others: Mapping[str, Callable[[dict[str, Any]], None]],
     ) -> None:
         self._redis = redis
-        self._name = name
-        self._obey = obey
+        self._channels = {name: obey, **others}
         self._patience = patience
         self._thread: PubSubWorkerThread | None = None
 
@@ -45,7 +50,7 @@ class CommandChannel:
             redis.RedisError: It does not listen yet.
         """
         pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
-        pubsub.subscribe(**{self._name: self._obey})
+        pubsub.subscribe(**self._channels)
         self._thread = pubsub.run_in_thread(
             sleep_time=LISTEN_SECONDS, daemon=True, exception_handler=_listen_again
         )

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from . import function_call, outcome
 from .function_call import ClaimedJob
@@ -34,7 +35,8 @@ class HorseRunner:
         if self._stop.requested:
             return Outcome("not_started")
         try:
-            horse = WorkHorse(lambda: self._prepare(job), job.start_at)
+            held = partial(self._tools.hold_news.came_after, job.claim)
+            horse = WorkHorse(lambda: self._prepare(job), job.start_at, held)
         except OSError as error:
             log.error("job %s is given back, no work horse can be forked: %s", job.id, error)
             self._stop.wait(FORK_AGAIN_SECONDS)
@@ -109,6 +111,8 @@ class HorseRunner:
                 return outcome.given_back()
             if time.monotonic() > latest:
                 return Outcome("failed", error=f"JobTimeoutException: ran over {job.timeout} s")
+        if horse.held_back:
+            return Outcome("not_started")
         if horse.cannot_tell:
             return Outcome("failed", error="ClosedPipe: the function closed its worker's pipe")
         return Outcome("died", error=f"Killed: its work horse {horse.end}")

@@ -70,7 +70,7 @@ class InProcessRunner:
         self._start_watch()
         function = function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
-        if self._stop.requested:
+        if self._stop.requested or self._tools.hold_news.came_after(job.claim):
             return Outcome("not_started")
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)

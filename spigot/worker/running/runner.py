@@ -10,6 +10,7 @@ from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 
 from .function_call import ClaimedJob
+from .hold_news import HoldNews
 from .outcome import Outcome
 
 LOOK_SECONDS = 0.25
@@ -29,6 +30,7 @@ class RunnerTools:
         stop: What signals said.
         grace_seconds: How long a function may run on after a signal.
         death_penalty: RQ's way to end a function at its timeout.
+        hold_news: Whether the bucket was held since a job was claimed.
     """
 
     catalog: JobCatalog
@@ -36,6 +38,7 @@ class RunnerTools:
     stop: StopSignals
     grace_seconds: float
     death_penalty: type[BaseDeathPenalty]
+    hold_news: HoldNews
 
 
 class Runner(Protocol):

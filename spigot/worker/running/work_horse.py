@@ -32,15 +32,21 @@ class WorkHorse:
     Args:
         prepare: What it does ahead of its slot; returns what it does in it.
         start_at: When, on the monotonic clock of this machine.
+        held: Asked then whether it is not to be done after all.
 
     Raises:
         OSError: No process can be forked now.
     """
 
-    def __init__(self, prepare: Callable[[], Callable[[], Outcome]], start_at: float) -> None:
+    def __init__(
+        self,
+        prepare: Callable[[], Callable[[], Outcome]],
+        start_at: float,
+        held: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._pipe, writer = os.pipe()
         try:
-            live = partial(_live, prepare, start_at, self._pipe, writer)
+            live = partial(_live, prepare, start_at, held, self._pipe, writer)
             self.pid = fork_child(leave_signals_to_worker, live)
         except OSError:
             os.close(self._pipe)
@@ -77,6 +83,13 @@ class WorkHorse:
     def cannot_tell(self) -> bool:
         """Whether it lived to the end of its function, but could not tell the outcome."""
         return self._ended and os.waitstatus_to_exitcode(self.wait_status) == os.EX_IOERR
+
+    @property
+    def held_back(self) -> bool:
+        """Whether it ended before it called its function, because its bucket was held."""
+        if self.started or not self._ended:
+            return False
+        return os.waitstatus_to_exitcode(self.wait_status) == os.EX_TEMPFAIL
 
     @property
     def end(self) -> str:
@@ -137,13 +150,19 @@ class WorkHorse:
 
 
 def _live(
-    prepare: Callable[[], Callable[[], Outcome]], start_at: float, reader: int, writer: int
+    prepare: Callable[[], Callable[[], Outcome]],
+    start_at: float,
+    held: Callable[[], bool],
+    reader: int,
+    writer: int,
 ) -> int:
     """Be the horse; return its exit status."""
     os.close(reader)
     os.setpgrp()
     run = prepare()
     time.sleep(max(0, start_at - time.monotonic()))
+    if held():
+        return os.EX_TEMPFAIL
     horse = os.getpid()
     os.write(writer, b"%s%d\n" % (STARTED, (time.monotonic() - start_at) * 1_000_000))
     told = memoryview(run().to_bytes())

@@ -10,6 +10,7 @@ local RQ_JOB = "rq:job:"
 local RQ_QUEUE = "rq:queue:"
 local ENDED = { finished = true, failed = true, canceled = true, stopped = true } -- statuses of RQ
 local EVENTS = "spigot:1:job_events"
+local HOLDS = "rq:pubsub:spigot_holds" -- under RQ's prefix: no user needs a further right
 -- Of a bucket's hash; raised when a field gets another meaning. Versions that do not know budgets
 -- know 1 alone.
 local SCHEMA, SCHEMA_WITH_BUDGETS = 1, 2

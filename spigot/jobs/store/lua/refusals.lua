@@ -75,6 +75,7 @@ local function hold(bucket, lease, refusal, now_us, was_suspect)
     redis.call("HSET", key, "held_until_us", string.format("%d", until_us), "hold_reason", refusal.reason,
       "hold_kind", refusal.kind, "hold_level", level)
     note_hold(bucket, now_us, until_us)
+    try("PUBLISH", HOLDS, bucket.name) -- those who have claimed a job must not start it
   end
   redis.call("HDEL", key, "probe_token")
   redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job,
