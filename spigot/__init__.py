@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .jobs.types.progress import report_progress
     from .jobs.types.rate_limited import RateLimited, raise_for_rate_limit
     from .jobs.types.retry_policy import RetryPolicy
+    from .jobs.types.upstream_limits import note_response
     from .webapp.app import create_app
     from .webapp.door.door import Door, rate_limit
     from .webapp.http.admin import require_admin
@@ -49,6 +50,7 @@ _HOMES = {
     "enqueue": ".jobs.enqueueing",
     "enqueue_many": ".jobs.enqueueing",
     "job_type": ".jobs.types.job_types",
+    "note_response": ".jobs.types.upstream_limits",
     "raise_for_rate_limit": ".jobs.types.rate_limited",
     "rate_limit": ".webapp.door.door",
     "read_model": ".webapp.http.request_body",
@@ -80,6 +82,7 @@ __all__ = [
     "enqueue",
     "enqueue_many",
     "job_type",
+    "note_response",
     "raise_for_rate_limit",
     "rate_limit",
     "read_model",

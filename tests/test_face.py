@@ -36,6 +36,7 @@ NAMES = {
     "enqueue",
     "enqueue_many",
     "job_type",
+    "note_response",
     "raise_for_rate_limit",
     "rate_limit",
     "read_model",

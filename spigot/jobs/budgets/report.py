@@ -1,12 +1,13 @@
 """What a job really used of its bucket's budgets, told by its function while it runs."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
 
 from .amounts import MOST_MICRO, Amounts, micro, to_text
+from .upstream_note import UpstreamNote
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,59}", re.ASCII)
 
@@ -16,6 +17,7 @@ class UsedAmounts:
 
     def __init__(self) -> None:
         self._amounts: Amounts = {}
+        self._notes: dict[str, UpstreamNote] = {}
         self._adding = Lock()
 
     def add(self, amounts: Amounts) -> None:
@@ -23,6 +25,17 @@ class UsedAmounts:
         with self._adding:
             for name, amount in amounts.items():
                 self._amounts[name] = min(MOST_MICRO, self._amounts.get(name, 0) + amount)
+
+    def note(self, notes: Iterable[UpstreamNote]) -> None:
+        """Keep what the downstream said last of each of its limits."""
+        with self._adding:
+            self._notes |= {note.name: note for note in notes}
+
+    @property
+    def noted(self) -> str:
+        """What the downstream said, as scripts read it; "" if it said nothing."""
+        with self._adding:
+            return " ".join(note.text for note in self._notes.values())
 
     @property
     def text(self) -> str:
@@ -53,6 +66,13 @@ def report_cost(**amounts: float) -> None:
     used = _used.get()
     if used is not None:
         used.add(read)
+
+
+def note_limits(notes: Iterable[UpstreamNote]) -> None:
+    """Note what the present job's downstream says of its own limits; outside of a job, nothing."""
+    used = _used.get()
+    if used is not None:
+        used.note(notes)
 
 
 @contextmanager

@@ -4,10 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from spigot.jobs.store.times import Moment, utc_text
+
 from .amounts import MICRO, plain
 from .budget import Budget, Counted, from_text
 from .limit import Limit
 from .usable_share import UsableShare, usable_share_of_held
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamState:
+    """What a downstream said of its own limit.
+
+    Attributes:
+        limit: What it grants.
+        used: What was spent of it when it said so, and since.
+        until: When this is forgotten, RFC 3339.
+    """
+
+    limit: float
+    used: float
+    until: Moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +41,8 @@ class BudgetState:
         held: What running jobs have reserved.
         reserved_mean: What recent jobs reserved, on the mean; None if none did.
         used_mean: What recent jobs said that they used, on the mean; None if none said it.
+        upstream: What the downstream said of its own limit; None if it said nothing, or the reset
+            that it stated is over.
         usable_share: What share of the limit jobs can use, as long as they run, reserve and use as
             recently; None if nobody knows.
         burst_wanted: The burst that would let 97 % of the limit through; None if the present one
@@ -39,6 +58,7 @@ class BudgetState:
     held: float
     reserved_mean: float | None
     used_mean: float | None
+    upstream: UpstreamState | None
     usable_share: float | None
     burst_wanted: int | None
 
@@ -79,9 +99,20 @@ def _state(budget: Budget, stored: Mapping[str, int], now_us: int, mean_run_us: 
         held=plain(max(0, stored.get(f"{name}:held", 0))),
         reserved_mean=_mean(stored.get(f"{name}:mean")),
         used_mean=_mean(stored.get(f"{name}:used")),
+        upstream=_upstream(budget, stored, now_us),
         usable_share=None if usable is None else round(usable.share, 4),
         burst_wanted=None if usable is None else usable.burst,
     )
+
+
+def _upstream(budget: Budget, stored: Mapping[str, int], now_us: int) -> UpstreamState | None:
+    limit, until_us = (stored.get(f"{budget.name}:up_{it}", 0) for it in ("limit", "until_us"))
+    if not limit or until_us <= now_us:
+        return None
+    drained = (now_us - stored.get(f"{budget.name}:up_at_us", now_us)) * limit
+    drained //= budget.limit.period_us
+    used = stored.get(f"{budget.name}:up_level", 0) * MICRO // budget.unit - max(0, drained)
+    return UpstreamState(plain(limit), plain(max(0, used)), utc_text(until_us))
 
 
 def _usable(budget: Budget, stored: Mapping[str, int], mean_run_us: int) -> UsableShare | None:

@@ -50,6 +50,15 @@ class Wait:
     header: str
 
 
+def seconds_until(value: str, date: str | None) -> float | None:
+    """Read a duration or a time as seconds from the response's ``Date`` on; None if it is none."""
+    seconds = _seconds(value)
+    if seconds is not None:
+        return seconds
+    moment, now = _unix_time(value), _moment(date) if date else None
+    return None if moment is None else max(0.0, moment - (time.time() if now is None else now))
+
+
 @dataclass(frozen=True, slots=True)
 class _Quota:
     """One of the limits that a downstream reports.

@@ -17,6 +17,7 @@ class AttemptReport:
         progress: JSON of what the function reported last; "" for none.
         late_us: How long after its slot the function was called; None if it was not.
         used: What it said that it used of each budget, as scripts read amounts; "" for nothing.
+        noted: What its downstream said of its own limits, likewise.
     """
 
     token: str
@@ -26,6 +27,12 @@ class AttemptReport:
     progress: str = ""
     late_us: int | None = None
     used: str = ""
+    noted: str = ""
+
+    @property
+    def told(self) -> str:
+        """``used`` and ``noted`` as scripts take them."""
+        return f"{self.used}|{self.noted}" if self.noted else self.used
 
     @property
     def late(self) -> int | str:

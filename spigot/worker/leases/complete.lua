@@ -18,8 +18,8 @@ ARGV[10] progress   JSON of what the function reported last; "" for none
 ARGV[11] now_us     Unix time, or "" for the clock of Redis (only tests pass it)
 ARGV[12] late_us    how long after its slot the function was called; "" if it was not
 ARGV[13] place      where the application raised the error; "" if finished, or if it raised none
-ARGV[14] used       what it said that it used of each budget, as budgets.lua reads amounts; "" for
-                    nothing said
+ARGV[14] told       what it said that it used of each budget, as budgets.lua reads amounts, "|", and
+                    what its downstream said of its limits, as upstream_limits.lua reads it
 
 Returns {line for the result log, 1 if jobs depend on this one else 0}, the same again when it
 is called again before the line is logged, or {} if the lease is gone: then nothing was changed
@@ -28,8 +28,9 @@ RQ 2.12.
 ]]
 local token, status, type_name, result, returned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local error, trace, keep_s, bucket = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local progress, now_us, late_us, used = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12]), ARGV[14] or ""
-local ending = { now_us = now_us, started = late_us or status == "finished", reported = used }
+local progress, now_us, late_us = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12])
+local used, noted = string.match(ARGV[14] or "", "^([^|]*)|?(.*)$")
+local ending = { now_us = now_us, started = late_us or status == "finished", reported = used, noted = noted }
 
 -- How long after its nth last run a job is to run again. Source: rq.repeat.Repeat.get_interval.
 local function interval_s(nth_last, intervals)

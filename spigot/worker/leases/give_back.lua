@@ -23,8 +23,8 @@ ARGV[14] kind       if rate_limited: wait or quota
 ARGV[15] stated     1 if the downstream said how long, else 0
 ARGV[16] max_refusals  how often a job may be refused while others of its bucket pass, >= 1
 ARGV[17] suspicion  of having ended its pool, 1 or 2; "" leaves it as it is
-ARGV[18] used       what it said that it used of each budget, as budgets.lua reads amounts; "" for
-                    nothing said
+ARGV[18] told       what it said that it used of each budget, as budgets.lua reads amounts, "|", and
+                    what its downstream said of its limits, as upstream_limits.lua reads it
 
 Returns {line for the result log or "", 1 if jobs depend on this one else 0}, the same again
 when it is called again before the line is logged, or {} if the lease is gone: then nothing was
@@ -37,8 +37,8 @@ local progress, now_us, late_us = ARGV[11], clock_us(ARGV[12]), tonumber(ARGV[13
 local suspicion = tonumber(ARGV[17])
 local refusal = { kind = ARGV[14], wait_us = hold_us, stated = ARGV[15] == "1", reason = error,
   max = tonumber(ARGV[16]) }
-local used = ARGV[18] or ""
-local ending = { now_us = now_us, started = late_us ~= nil, reported = used }
+local used, noted = string.match(ARGV[18] or "", "^([^|]*)|?(.*)$")
+local ending = { now_us = now_us, started = late_us ~= nil, reported = used, noted = noted }
 
 local function judge(lease, fate, reaps)
   if fate and status == "rate_limited" then hold_for(lease, refusal, now_us) end

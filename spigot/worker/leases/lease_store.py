@@ -74,7 +74,7 @@ class LeaseStore:
                 clock_argument(now_us),
                 report.late,
                 place_of(report.trace) or "",
-                report.used,
+                report.told,
             ],
         )
 
@@ -128,7 +128,7 @@ class LeaseStore:
                 int(hold.stated),
                 self.terms.max_refusals,
                 "" if suspicion is None else suspicion,
-                report.used,
+                report.told,
             ],
         )
 

@@ -175,7 +175,9 @@ class PreparedCall:
     def _told(self, ended: Outcome, progress: TakesProgress, used: UsedAmounts) -> Outcome:
         progress.close()
         hidden = self.function.hidden | self.job.hidden_texts
-        return replace(ended.without(hidden), progress=progress.last, used=used.text)
+        return replace(
+            ended.without(hidden), progress=progress.last, used=used.text, noted=used.noted
+        )
 
 
 def prepare(

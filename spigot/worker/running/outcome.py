@@ -43,6 +43,7 @@ class Outcome:
         late_us: How long after its slot the function was called; None if it was not.
         suspicion: If pool_died, of having ended the process: 1 or 2; None for none.
         used: What it reported to have used of each budget, as scripts read amounts.
+        noted: What its downstream said of its own limits, likewise.
     """
 
     status: Reported | Observed
@@ -59,6 +60,7 @@ class Outcome:
     late_us: int | None = None
     suspicion: int | None = None
     used: str = ""
+    noted: str = ""
 
     @property
     def summary(self) -> str:

@@ -63,6 +63,7 @@ def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:
         progress=outcome.progress,
         late_us=outcome.late_us,
         used=outcome.used,
+        noted=outcome.noted,
     )
 
 

@@ -349,3 +349,49 @@ def test_what_can_be_used_of_a_budget_that_is_counted_at_the_start_is_all_that_d
     budget = BucketReader(redis).read("default").budgets["day"]
 
     assert (budget.usable_share, budget.burst_wanted) == (0.8, None)
+
+
+def test_another_program_on_the_account_slows_the_bucket_until_the_stated_reset(redis, make):
+    """The upstream grants 6 a second too; 5 of its 60 are left, and it is full in 8 s."""
+    bucket = make({"tokens": {"limit": "360/m", "burst": 100, "counted": "at_start"}})
+    for name in ("first", "second", "third"):
+        bucket.enqueue(name, cost=10)
+    bucket.finish(bucket.claim(), used="tokens=10000000|tokens:60000000:5000000:8000000")
+    begun_us = bucket.now_us
+    state = BucketReader(redis).read("default", begun_us)
+    assert state.waits_for == "tokens"
+    assert (state.budgets["tokens"].upstream.limit, state.budgets["tokens"].upstream.used) == (
+        60,
+        55,
+    )
+
+    second, third = bucket.claim(), bucket.claim()
+
+    assert second.slot_us - begun_us == pytest.approx(5_000_000, abs=1_000)  # one a second refills
+    assert third.slot_us - begun_us == pytest.approx(8_000_000, abs=1_000)  # then it is forgotten
+    bucket.sleep(9)
+    assert BucketReader(redis).read("default", bucket.now_us).budgets["tokens"].upstream is None
+
+
+def test_what_a_downstream_says_only_tightens(make):
+    bucket = make({"output": {"limit": "600/m", "burst": 50}})
+    bucket.enqueue("first", cost=10)
+    bucket.enqueue("second", cost=10)
+    bucket.enqueue("third", cost=50)
+    first, second = bucket.claim(), bucket.claim()
+    bucket.finish(first, used="output=0|output_tokens:100000000:10000000:60000000")
+
+    bucket.finish(second, used="output=0|output_tokens:100000000:90000000:60000000")
+
+    begun_us = bucket.now_us
+    assert bucket.claim().slot_us - begun_us > 20_000_000
+
+
+def test_a_limit_below_the_largest_job_stops_nothing_beyond_its_reset(make):
+    bucket = make(AT_START)
+    bucket.enqueue("first", cost=1)
+    bucket.enqueue("second", cost=90)
+    bucket.finish(bucket.claim(), used="|tokens:50000000:50000000:30000000")
+    begun_us = bucket.now_us
+
+    assert bucket.claim().slot_us - begun_us == pytest.approx(30_000_000, abs=20_000)

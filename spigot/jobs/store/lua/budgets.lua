@@ -11,6 +11,7 @@ B:at_us       the slot of the last start, up to CLAIM_AHEAD_US ahead of now; or 
 B:held        what running jobs have reserved, in millionths of a token; it does not drain
 B:mean, B:used  moving means of what jobs reserve, and of what they said that they used
 B:changed_us  when its numbers were changed last
+B:up_…        what the downstream says of its own limit (upstream_limits.lua)
 
 A job reserves its cost when it starts. If the downstream counts at the start (`at_start`), that is
 spent then. If nobody knows when it counts (`unknown`), it is held until the attempt ends, and then
@@ -41,10 +42,10 @@ end
 -- The lines of the field `budgets`.
 local function budgets_in(text)
   local budgets = {}
-  local line = "(%l[%w_]*) (%S+) (%d+) (%d+) (%d+) (%S+) (%d+)[^\n]*"
-  for name, counted, unit, drain, burst, cost, default_cost in string.gmatch(text or "", line) do
+  local line = "(%l[%w_]*) (%S+) (%d+) (%d+) (%d+) (%S+) (%d+) (%S+)[^\n]*"
+  for name, counted, unit, drain, burst, cost, default_cost, limit in string.gmatch(text or "", line) do
     local budget = { name = name, counted = counted, unit = number(unit) or 0, drain = number(drain) or 0,
-      burst = number(burst) or 0, cost = number(cost), default_cost = number(default_cost) or 0 }
+      burst = number(burst) or 0, cost = number(cost), default_cost = number(default_cost) or 0, limit = limit }
     if budget.unit >= 1 and budget.drain >= 1 then budgets[#budgets + 1] = budget end
   end
   return budgets
@@ -52,7 +53,8 @@ end
 
 local function state_field(name, field) return name .. ":" .. field end
 
-local STATE = { "level", "held", "at_us", "mean", "used", "changed_us" }
+local STATE = { "level", "held", "at_us", "mean", "used", "changed_us", "up_limit", "up_level", "up_at_us",
+  "up_until_us" }
 
 -- Adds to each budget what is known of it. A level from later than the next slot may be is from
 -- before the server's clock was set back.

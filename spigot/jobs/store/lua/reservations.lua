@@ -1,4 +1,4 @@
--- requires: bucket, budgets
+-- requires: bucket, budgets, upstream_limits
 --[[
 Functions that reserve what a job costs of its bucket's budgets, when it starts.
 ]]
@@ -11,6 +11,7 @@ local function charge_of(bucket, job, us, now_us)
     local need = need_of(budget, cost)
     charge.needs[budget.name] = need
     local ready = ready_us(budget, need, us)
+    if ready then ready = upstream_ready_us(budget, need, ready) end
     if not ready then
       charge.ready_us, charge.narrow = nil, budget.name
       return charge
@@ -49,6 +50,7 @@ local function reserve(bucket, charge, slot_us)
     end
     set(budget, "at_us", budget.at_us)
     set(budget, "mean", moving_mean(budget.mean, need))
+    for field, value in pairs(upstream_spent(budget, need, slot_us)) do set(budget, field, value) end
   end
   if #fields > 0 then lenient("HSET", budgets_key(bucket.name), unpack(fields)) end
 end

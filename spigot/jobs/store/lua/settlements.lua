@@ -1,4 +1,4 @@
--- requires: times, bucket, budgets
+-- requires: times, bucket, budgets, upstream_limits
 --[[
 Functions that settle what an attempt reserved of its bucket's budgets, when it ends.
 ]]
@@ -33,8 +33,8 @@ end
 
 -- An attempt has left its lease: what it held is free, and what it used is spent. `ending` has
 -- now_us, started (whether its function was called, as far as is known) and reported (a text of
--- amounts that it said that it used; one that said nothing used what it reserved). Wakes a worker
--- if there is more room than before.
+-- amounts that it said that it used; one that said nothing used what it reserved), and noted (what
+-- its downstream said of its own limits). Wakes a worker if there is more room than before.
 local function settle_budgets(lease, ending)
   local reserved, used = reserved_in(lease), amounts_in(ending.reported)
   local budgets = budgets_in(try("HGET", bucket_key(lease.bucket), "budgets") or "")
@@ -55,6 +55,7 @@ local function settle_budgets(lease, ending)
   for name, own in pairs(reserved) do -- of a budget that was taken out of the file
     if not known[name] and own.how == "held" then try("HINCRBY", key, state_field(name, "held"), whole(-own.micro)) end
   end
+  if (ending.noted or "") ~= "" then note_upstream(lease.bucket, ending.noted, ending.now_us) end
   if is_more_room and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 end
 
