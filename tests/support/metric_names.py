@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import Metric
 
-from spigot.webapp.metrics.tap_metrics import COUNTERS, GAUGES, HISTOGRAMS
+from spigot.webapp.metrics.tap_metrics import BUDGET_GAUGES, COUNTERS, GAUGES, HISTOGRAMS
 from spigot.webapp.metrics.web_metrics import WebMetrics
 
 
@@ -14,7 +14,7 @@ def metrics() -> set[str]:
     counters = {f"{name}_total" for name in COUNTERS}
     own = {_shown_name(metric) for metric in registry.collect()}
     tap = {"spigot_server_up", "spigot_jobs_refused_total", *GAUGES, *HISTOGRAMS}
-    return counters | own | tap
+    return counters | own | tap | {*BUDGET_GAUGES, "spigot_bucket_budget_waiting"}
 
 
 def _shown_name(metric: Metric) -> str:

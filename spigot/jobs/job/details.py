@@ -3,7 +3,7 @@
 import base64
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic_core import from_json
@@ -48,10 +48,7 @@ class JobDetails:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as the HTTP interface shows them."""
-        shown = {"payload": self.payload, "traceback": self.traceback, "worker": self.worker}
-        if self.cost is not None:
-            shown |= {"cost": self.cost, "cost_actual": self.cost_actual}
-        return shown
+        return asdict(self)
 
 
 class JobDetailsReader:

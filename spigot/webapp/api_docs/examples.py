@@ -35,6 +35,8 @@ EXAMPLES: dict[Any, Any] = {
         "payload": {"doc_id": "doc_1"},
         "traceback": None,
         "worker": None,
+        "cost": None,
+        "cost_actual": None,
     },
     BucketState: {
         "name": "default",

@@ -59,8 +59,8 @@ class DetailedJob(JobState):
         payload: For the admin only: what the function is given, hidden fields masked.
         traceback: For the admin only: of the last attempt that raised.
         worker: For the admin only: name of the worker that runs the job, or ran it last.
-        cost: For the admin only, in a bucket with budgets: what it takes of each.
-        cost_actual: The same of what its last attempt said that it used.
+        cost: For the admin only: what it takes of each budget, if its bucket has any.
+        cost_actual: For the admin only: what its last attempt said that it used of them.
     """
 
     payload: Any = None
