@@ -6,14 +6,21 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from fakeredis import FakeServer, FakeStrictRedis
-from fakeredis.commands_mixins import server_mixin
 from redis import Redis
 
 from spigot.jobs.program import program_at
 from spigot.jobs.store.primary_watch import PrimaryWatch
 
 from .virtual_clock import VirtualClock
+
+try:
+    from fakeredis import FakeServer, FakeStrictRedis
+    from fakeredis.commands_mixins import server_mixin
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "spigot.testing needs what its extra brings: pip install 'spigot-jobs[testing]'",
+        name=error.name,
+    ) from error
 
 URL = "redis://in-memory.invalid:6379/0"
 """What the settings say meanwhile. No connection is opened to it."""

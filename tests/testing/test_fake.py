@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -126,3 +128,10 @@ def test_what_was_enqueued_can_be_forgotten(queue):
     queue.clear()
 
     assert queue.jobs == []
+
+
+def test_without_its_extra_it_says_what_to_install():
+    code = "import sys; sys.modules['fakeredis'] = None; from spigot.testing import fake"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert done.stderr.splitlines()[-1].endswith("pip install 'spigot-jobs[testing]'")
