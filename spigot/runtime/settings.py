@@ -52,8 +52,9 @@ class Settings(BaseSettings):
     )
 
     redis_url: Annotated[str | None, Field(validation_alias="REDIS_URL", repr=False)] = None
-    """The server that all processes share: `redis://`, `rediss://` or `unix://`. Unset:
-    `spigot up` starts an embedded one, and the other commands use that one."""
+    """The server that all processes share: `redis://`, `rediss://`, `unix://`, or
+    `sentinel://host:port,host:port/NAME/DB`. Unset: `spigot up` starts an embedded one, and the
+    other commands use that one."""
 
     redis_password: Annotated[str | None, Field(repr=False)] = None
     """Password for a `REDIS_URL` that has none: as it is, without percent-encoding."""

@@ -1,11 +1,28 @@
 import pytest
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
-from spigot.runtime.server_address import ServerUrlError, parse_server_url, with_password
+from spigot.runtime.server_address import parse_server_url, with_password
+from spigot.runtime.server_url_parts import ServerUrlError
 from spigot.runtime.settings import SettingsError, load_settings
 from tests.support.warm_python import warm_python
 
 SECRET = "s3cret"
+
+SENTINELS = [
+    ("sentinel://a/jobs", [("a", 26379)], {}),
+    ("sentinel://a:1,b/jobs/", [("a", 1), ("b", 26379)], {}),
+    ("sentinel://a:1,[::1]:2,[::2]/jobs/3", [("a", 1), ("::1", 2), ("::2", 26379)], {"db": 3}),
+    ("sentinel://a/jobs?db=3&client_name=x", [("a", 26379)], {"db": 3, "client_name": "x"}),
+    ("sentinel://a/big%20jobs%2F1", [("a", 26379)], {}),
+    ("sentinel://:p@a,b/jobs", [("a", 26379), ("b", 26379)], {"password": "p"}),
+    ("sentinel://u:p%2C@a/jobs", [("a", 26379)], {"username": "u", "password": "p,"}),
+    (
+        "sentinel://u:p@a/jobs?sentinel_password=s",
+        [("a", 26379)],
+        {"username": "u", "password": "p"},
+    ),
+    ("sentinels://a/jobs?ssl_ca_certs=/ca", [("a", 26379)], {"ssl_ca_certs": "/ca"}),
+]
 
 
 @pytest.mark.parametrize(
@@ -51,9 +68,49 @@ def test_a_url_names_a_server(url, expected):
     assert issubclass(kind, UnixDomainSocketConnection) == ("unix:" in url)
 
 
+@pytest.mark.parametrize(("url", "addresses", "others"), SENTINELS)
+def test_a_url_names_sentinels(url, addresses, others):
+    options = parse_server_url(url)
+
+    sentinels, kind = options.pop("sentinels"), options.pop("connection_class")
+    assert list(sentinels.addresses) == addresses
+    assert sentinels.name == ("big jobs/1" if "big" in url else "jobs")
+    assert options == others
+    assert issubclass(kind, SSLConnection) == url.startswith("sentinels:")
+    assert (sentinels.tls is not None) == url.startswith("sentinels:")
+    given = {name: value for name, value in others.items() if name in ("username", "password")}
+    own = {"password": "s"} if "sentinel_password" in url else given
+    assert dict(sentinels.credentials) == own
+    assert hash(sentinels)
+    assert "p" not in repr(sentinels).replace("Sentinels", "").replace("name='", "")
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
+        ("sentinel://a:1,b:2", "names no primary: write sentinel://[USER:PASSWORD@]HOST:PORT,"),
+        ("sentinel://a:1,b:2/", "names no primary"),
+        ("sentinel://a:1,b:2//0", "names no primary"),
+        ("sentinel://", "names no primary"),
+        ("sentinel:///jobs", "has no host"),
+        ("sentinel://a,,b/jobs", "has no host between two commas"),
+        ("sentinel://a,/jobs", "has no host between two commas"),
+        ("sentinel://a:x/jobs", "its port must be a number from 1 to 65535"),
+        ("sentinel://a:1:2/jobs", "its port must be"),
+        ("sentinel://::1/jobs", "its port"),
+        ("sentinel://[::1/jobs", "has no host"),
+        ("sentinel://[s3cret]/jobs", "no IPv6 address"),
+        ("sentinel://a/jobs/x", "its database must be a number of 0 or more"),
+        ("sentinel://a/jobs/1/2", "its database must be a number of 0 or more"),
+        ("sentinel://a/jobs/1?db=1", "gives db twice"),
+        ("sentinel://a,a:26379/jobs", "names a sentinel twice"),
+        ("sentinel://:s3cret@x@a/jobs", "percent-encode"),
+        ("sentinel://:s3cret/x@a/jobs", "percent-encode"),
+        ("sentinel://:s3cret#x@a/jobs", "percent-encode"),
+        ("sentinel://a/jobs?ssl_ca_certs=/ca", "which only rediss:// or sentinels:// can have"),
+        ("redis://a?sentinel_password=s3cret", "which only sentinel:// can have"),
+        ("redis://a:1,b:2/jobs", "its port must be a number"),
+        ("redis+sentinel://a/jobs", "must begin with redis://"),
         ("http://u:s3cret@h", "must begin with redis://"),
         ("redis:/h", "must begin with redis://"),
         ("s3cret", "must begin with redis://"),
@@ -103,7 +160,7 @@ def test_a_url_names_a_server(url, expected):
         ("redis://h?s3cret!=1", "an unknown option"),
         ("redis://h?health_check_interval=soon", "its option health_check_interval must be"),
         ("redis://h?socket_keepalive=perhaps", "must be true or false"),
-        ("redis://h?ssl_ca_certs=/ca", "which only rediss:// can have"),
+        ("redis://h?ssl_ca_certs=/ca", "which only rediss:// or sentinels:// can have"),
         ("rediss://h?ssl_cert_reqs=s3cret", "must be none, optional or required"),
         ("unix://run/r.sock", "write unix:///PATH"),
         ("unix://", "write unix:///PATH"),
@@ -138,6 +195,7 @@ def test_a_url_that_names_none_is_told_in_one_line_without_a_secret(
         ("redis://ada@h", {"host": "h", "username": "ada"}),
         ("redis://ada:@h?client_name=a@b", {"host": "h", "username": "ada", "client_name": "a@b"}),
         ("redis://[::1]:1", {"host": "::1", "port": 1}),
+        ("sentinel://ada@a:1,b:2/jobs/0", {"username": "ada", "db": 0}),
         ("unix:///run/a@b.sock?db=1", {"path": "/run/a@b.sock", "db": 1}),
     ],
 )
@@ -147,6 +205,7 @@ def test_a_password_is_put_into_a_url_as_it_is(url, place):
     options = parse_server_url(with_password(url, password))
 
     options.pop("connection_class")
+    options.pop("sentinels", None)
     assert options == {**place, "password": password}
 
 

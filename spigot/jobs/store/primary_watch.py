@@ -1,7 +1,9 @@
-"""Asks once a second whether the server still takes writes, for those that only read.
+"""Asks once a second whether the server is still the primary, for those that only read or wait.
 
 A replica answers reads, and a subscription to one merely hears nothing. This process would read
-there for ever if it wrote nothing that is refused; ``primary_connection`` does the rest.
+there for ever if it wrote nothing that is refused; ``primary_connection`` does the rest. Where
+sentinels know the primary, it is they who are asked, twice a second: a primary that stands still,
+or whose packets are lost, refuses nothing either.
 """
 
 import logging
@@ -15,12 +17,14 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from spigot.runtime.server.redis_connection import sibling
+from spigot.runtime.server.sentinel_primary import SentinelPrimary
 
 from . import keys
 
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 1.0
+SENTINEL_SECONDS = 0.5
 REPLY_SECONDS = 1.0
 
 
@@ -41,7 +45,8 @@ class PrimaryWatch:
 
     Args:
         redis: Tells how to reach the server.
-        is_needed: Whether to ask now; called from the thread. None: always.
+        is_needed: Whether to ask the server now; called from the thread. None: always. Sentinels
+            are asked always.
     """
 
     def __init__(self, redis: Redis, is_needed: Callable[[], bool] | None = None) -> None:
@@ -74,11 +79,24 @@ class PrimaryWatch:
 
 def _watch(redis: Redis, closed: threading.Event, is_needed: Callable[[], bool] | None) -> None:
     connection: Any = redis.connection_pool.make_connection()
+    primary = connection.primary
+    if isinstance(primary, SentinelPrimary):
+        _watch_by_sentinels(primary, closed)
+        return
     while not closed.is_set():
         if is_needed is None or is_needed():
             _ask(connection)
         closed.wait(ASK_SECONDS)
     connection.disconnect()
+
+
+def _watch_by_sentinels(primary: SentinelPrimary, closed: threading.Event) -> None:
+    while not closed.is_set():
+        try:
+            primary.look()
+        except RedisError as error:  # whoever needs the server says so aloud
+            log.debug("the primary is not known: %s", error)
+        closed.wait(SENTINEL_SECONDS)
 
 
 def _ask(connection: Any) -> None:

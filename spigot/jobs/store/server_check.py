@@ -5,6 +5,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.primary_connection import is_not_primary
 from spigot.runtime.server.redis_connection import connect, is_away
+from spigot.runtime.server.sentinel_primary import PrimaryUnknownError
 from spigot.runtime.server.server_faults import explain
 from spigot.runtime.server.server_url import without_password
 
@@ -48,5 +49,7 @@ def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False
 
 def _may_pass(error: RedisError, may_be_away: bool) -> bool:
     if isinstance(error, AuthenticationError) or not is_away(error):
+        return False
+    if isinstance(error, PrimaryUnknownError) and error.is_refusal:
         return False
     return may_be_away or (isinstance(error, ResponseError) and not is_not_primary(error))

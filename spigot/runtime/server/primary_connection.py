@@ -7,8 +7,11 @@ of the primary at that address: whatever was connected in it is connected anew b
 again, in every pool of this process.
 """
 
+import os
 import re
+import socket
 import threading
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -21,36 +24,17 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from spigot.runtime.sentinels import Sentinels
+
+from .primary import Primary, primary_at
+from .sentinel_primary import primary_of
+
 NOT_PRIMARY_ERRORS = (BusyLoadingError, MasterDownError, ReadOnlyError)
 """What redis-py raises when a replica or a server that is starting answers."""
 
 NOT_PRIMARY_REPLIES = re.compile(r"(^|\s)-?(LOADING|MASTERDOWN|NOREPLICAS|READONLY|UNBLOCKED)\b")
 """The same as error replies, which a script passes on as a plain ``ResponseError``; and those of
 a primary that was cut off from its replicas, or that becomes a replica itself."""
-
-
-class Primary:
-    """The primary at one address, as this process knows it.
-
-    Attributes:
-        term: Counts the primaries that there were.
-    """
-
-    def __init__(self) -> None:
-        self.term = 0
-        self._mutex = threading.Lock()
-
-    def end(self, term: int) -> None:
-        """End a term, unless it has ended already: many connections find it out at once."""
-        with self._mutex:
-            if self.term == term:
-                self.term += 1
-
-
-@cache
-def primary_at(host: str | None, port: int | None, path: str | None) -> Primary:
-    """Return what all connections of this process to one address share."""
-    return Primary()
 
 
 def is_not_primary(error: BaseException) -> bool:
@@ -61,32 +45,39 @@ def is_not_primary(error: BaseException) -> bool:
 
 
 class _Termed:
-    """The part of a connection that knows the term in which it was connected."""
+    """The part of a connection that knows the term in which it was connected.
+
+    Attributes:
+        primary: What it leads to, shared with all connections of this process that do.
+    """
 
     _sock: Any
+    pid: int
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, sentinels: Sentinels | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._closing = threading.RLock()
         address = (getattr(self, name, None) for name in ("host", "port", "path"))
-        self._primary = primary_at(*address)
-        self._term = self._primary.term
+        self.primary: Primary = primary_of(sentinels) if sentinels else primary_at(*address)
+        self._term = self.primary.term
+        self.primary.add(self)
 
     def begin_term(self) -> None:
         """Have all connections connected anew that may be older than this one."""
-        self._primary.end(self._term)
-        self._term = self._primary.term
+        self.primary.end(self._term)
+        self._term = self.primary.term
 
     def should_reconnect(self) -> bool:
         """Return whether its term has ended; asked by redis-py's pools and subscriptions."""
-        ended = self._sock is not None and self._term != self._primary.term
+        ended = self._sock is not None and self._term != self.primary.term
         return ended or bool(super().should_reconnect())  # type: ignore[misc]
 
     def connect_check_health(self, *args: Any, **options: Any) -> None:
         """Connect, or connect anew after a term; called before each use of the connection."""
         if self.should_reconnect():
-            self.disconnect()  # type: ignore[attr-defined]
+            self.disconnect()
         if self._sock is None:
-            self._term = self._primary.term  # before: it may end while this is under way
+            self._locate()
         super().connect_check_health(*args, **options)  # type: ignore[misc]
 
     def read_response(self, *args: Any, **options: Any) -> Any:
@@ -95,8 +86,38 @@ class _Termed:
             return super().read_response(*args, **options)  # type: ignore[misc]
         except RedisError as error:
             if is_not_primary(error):
-                self._primary.end(self._term)
+                self.primary.end(self._term)
             raise
+
+    def disconnect(self, *args: Any, **options: Any) -> None:
+        """Close the socket, and none that has its number by then; as redis-py's."""
+        if self.pid != os.getpid():  # whatever holds the lock is not in this process
+            super().disconnect(*args, **options)  # type: ignore[misc]
+            return
+        with self._closing:
+            super().disconnect(*args, **options)  # type: ignore[misc]
+
+    def sever(self, term: int) -> None:
+        """Let whoever waits for an answer of an earlier term hear that there will be none."""
+        if self.pid != os.getpid() or not self._closing.acquire(blocking=False):
+            return
+        try:
+            if self._sock is not None and self._term < term:
+                with suppress(OSError):  # it has just been closed by the other side
+                    # not that of SSLSocket, which ends TLS under the thread that reads
+                    socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+        finally:
+            self._closing.release()
+
+    def _locate(self) -> None:
+        """Take on the present term, and where its primary is."""
+        while True:
+            self._term = self.primary.term  # before: it may end while this is under way
+            place = self.primary.locate()
+            if self._term == self.primary.term:
+                break
+        if place is not None:
+            self.host, self.port = place
 
 
 @cache

@@ -12,6 +12,9 @@ from spigot.runtime.server_address import parse_server_url
 
 from .primary_connection import is_not_primary, to_primary
 
+LONGEST_CONNECT_SECONDS = 1.0
+"""After which the sentinels are asked again for a primary that takes no connection."""
+
 AWAY_ERRORS = (ConnectionError, OutOfMemoryError, TimeoutError)
 """What redis-py raises while a server is unreachable, silent or full."""
 
@@ -27,7 +30,7 @@ def connect(url: str, *, timeout: float, **options: Any) -> Redis:
     4 s, and would send a script twice.
 
     Args:
-        url: Such as ``redis://localhost:6379/0``.
+        url: Such as ``redis://localhost:6379/0``, or of sentinels.
         timeout: Seconds, for connecting and for each reply.
         **options: Passed on to redis-py's connections.
 
@@ -51,10 +54,11 @@ def sibling(redis: Redis, *, timeout: float, connection_class: type[Any] | None 
 
 
 def _client(options: dict[str, Any], timeout: float) -> Redis:
+    longest = LONGEST_CONNECT_SECONDS if "sentinels" in options else timeout
     ours = {
         "connection_class": to_primary(options["connection_class"]),
         "socket_timeout": timeout,
-        "socket_connect_timeout": timeout,
+        "socket_connect_timeout": min(timeout, longest),
         "retry": Retry(NoBackoff(), 0),
     }
     return Redis.from_pool(ConnectionPool(**options | ours))

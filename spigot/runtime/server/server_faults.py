@@ -1,7 +1,7 @@
 """Says in words what is wrong with a server, from the error that it was met with."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from redis.exceptions import (
@@ -11,6 +11,8 @@ from redis.exceptions import (
     ResponseError,
     TimeoutError,
 )
+
+from .sentinel_primary import PrimaryUnknownError
 
 OLDEST_VERSION = (6, 2)
 """Of Redis; all Valkeys are newer."""
@@ -65,6 +67,8 @@ KNOWN = (
         "refuses user or password",
         "set the right ones in the URL, percent-encoded",
     ),
+    (r"No such (master|primary)", "knows no primary of that name", "write the name that it knows"),
+    (r"unknown command.*SENTINEL", "is no sentinel", "write redis://, or give a sentinel's port"),
     (r"DB index|invalid DB", "has no database of that number", "name a smaller one in the URL"),
     (
         r"read only replica|READONLY",
@@ -112,6 +116,8 @@ def explain(error: RedisError) -> ServerFault:
         denied = NOT_ALLOWED.search(text)
         what = _denied_right(denied) if denied else text
         return ServerFault(f"lets this user not {what}", "docs/security.md lists its rights")
+    if isinstance(error, PrimaryUnknownError):
+        return _unknown_primary(error)
     for pattern, detail, mend in KNOWN:
         if re.search(pattern, text):
             return ServerFault(detail, mend)
@@ -128,11 +134,23 @@ def explain(error: RedisError) -> ServerFault:
     return ServerFault(f"does not answer: {text}", "start it, or set the right URL")
 
 
-def too_old(commands: Iterable[str]) -> ServerFault:
+def too_old(commands: Collection[str]) -> ServerFault:
     """Return the fault of a server that does not know these commands."""
+    if "SET" in map(str.upper, commands):
+        return ServerFault(
+            "does not know SET: it may be a sentinel", "write sentinel://HOST:PORT/NAME/DB"
+        )
     return ServerFault(
         f"does not know {', '.join(commands).upper()}: it is too old",
         f"use Redis {'.'.join(map(str, OLDEST_VERSION))} or newer, or Valkey",
+    )
+
+
+def _unknown_primary(error: PrimaryUnknownError) -> ServerFault:
+    said = [f"{sentinel} {explain(one).detail}" for sentinel, one in error.problems.items()]
+    return ServerFault(
+        f"has no primary: the sentinel {', '.join(said)}",
+        "see whether the sentinels run, and know that name and this password",
     )
 
 
