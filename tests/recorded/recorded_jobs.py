@@ -9,7 +9,7 @@ import time
 try:
     from spigot import RateLimited, RetryPolicy, job_type, report_progress
 except ImportError:  # versions before the one package
-    from spigot import RateLimited, RetryPolicy, job_type, report_progress
+    from jobs import RateLimited, RetryPolicy, job_type, report_progress
 
 HOUR = 3600.0
 
