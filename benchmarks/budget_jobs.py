@@ -7,10 +7,9 @@ from http.client import HTTPConnection
 from spigot import job_type, report_cost
 
 PORT = int(os.environ.get("UPSTREAM_PORT", "0"))
-HAS_BUDGET = os.environ.get("UPSTREAM_BUDGET", "") == "1"
 
 
-@job_type("call", bucket="ai", cost=lambda reserved: {"tokens": reserved} if HAS_BUDGET else 0)
+@job_type("call", bucket="ai", cost=lambda reserved: {"tokens": reserved})
 def call(reserved: int, used: int, seconds: float) -> bool:
     """Ask the service; return whether it served all of the call."""
     fine = ask("start", reserved, used)

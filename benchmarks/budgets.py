@@ -1,6 +1,6 @@
 """Measure budgets against simulated AI services: refusals, and how much of the limit is used.
 
-Each service is asked by real workers, from one and from three processes, with jobs of random size.
+Each service is asked by real workers, from one and from three processes, with jobs of two sizes, the large ones in batches.
 Beside it stands what a bucket gets that limits requests alone, at the limit divided by the mean
 cost. ``python benchmarks/budgets.py`` takes about seven minutes; ``--seconds 8`` two.
 
@@ -22,17 +22,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+from budget_upstreams import Counting, TokenBucket, Upstream, Window, served
+from laboratory import private_server
 
-from benchmarks.budget_upstreams import Counting, TokenBucket, Upstream, Window, served
-from benchmarks.laboratory import private_server
 from spigot.jobs.enqueueing import enqueue
 
 RATE = 1000.0
 """Tokens a second that each service grants."""
 
-JITTER = 0.25
-LEAST, MOST = 50, 150
-"""Tokens that a job reserves; it uses half to all of it."""
+JITTER = 0.5
+SMALL, LARGE = 50, 300
+"""Tokens that jobs reserve, of which they use half to all: after 40 small ones come 10 large."""
+
+MEAN = (40 * SMALL + 10 * LARGE) / 50
 
 SETTLE = 3.0
 """Seconds until the burst is used up, which is not counted."""
@@ -97,10 +99,10 @@ SERVICES = [
     Service(
         "windows of 1 s",
         "arrival",
-        {"limit": "60000/m", "window": "1s", "burst": 200, "counted": "at_start"},
+        {"limit": "60000/m", "window": "1s", "burst": 400, "counted": "at_start"},
         lambda: Window(1000 + RATE * JITTER, 1),
         0.2,
-        800,
+        600,
     ),
 ]
 
@@ -117,8 +119,7 @@ class Result:
 def run(service: Service, processes: int, seconds: float, *, with_budget: bool) -> Result:
     """Let workers ask a service for a while."""
     upstream = Upstream(service.limit(), service.counting)
-    mean = (LEAST + MOST) / 2
-    plain = {"rate": f"{round(60 * RATE / mean)}/m", "capacity": 100_000}
+    plain = {"rate": f"{round(60 * RATE / MEAN)}/m", "capacity": 100_000}
     budgeted = {"rate": "100/s", "capacity": 100_000, "budgets": {"tokens": service.budget}}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -127,14 +128,14 @@ def run(service: Service, processes: int, seconds: float, *, with_budget: bool) 
         (folder / "buckets.json").write_text(json.dumps({"ai": budgeted if with_budget else plain}))
         environment = {
             "REDIS_URL": url,
-            "SPIGOT_APPS": "benchmarks.budget_jobs",
+            "SPIGOT_APPS": "budget_jobs",
+            "PYTHONPATH": str(Path(__file__).parent),
             "SPIGOT_BUCKETS": str(folder / "buckets.json"),
             "SPIGOT_DATA_DIR": str(folder),
             "UPSTREAM_PORT": str(port),
-            "UPSTREAM_BUDGET": "1" if with_budget else "",
         }
         os.environ.update(environment)
-        enqueue_calls(url, service, round(1.6 * RATE * (seconds + 5) / mean) + 60)
+        enqueue_calls(url, service, round(1.6 * RATE * (seconds + 5) / MEAN) + 60)
         command = [sys.executable, "-m", "spigot", "worker", "ai", "--count", str(processes)]
         worker = subprocess.Popen([*command, "--concurrency", "40"], stderr=subprocess.DEVNULL)
         try:
@@ -152,8 +153,8 @@ def run(service: Service, processes: int, seconds: float, *, with_budget: bool) 
 def enqueue_calls(url: str, service: Service, number: int) -> None:
     """Enqueue a backlog that does not run dry."""
     sizes = random.Random(1)
-    for _ in range(number):
-        reserved = sizes.randint(LEAST, MOST)
+    for index in range(number):
+        reserved = SMALL if index % 50 < 40 else LARGE
         used = reserved if service.counting == "arrival" else sizes.randint(reserved // 2, reserved)
         payload = {"reserved": reserved, "used": used, "seconds": service.seconds}
         enqueue("call", payload, redis_url=url)
