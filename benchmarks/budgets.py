@@ -1,8 +1,9 @@
 """Measure budgets against simulated AI services: refusals, and how much of the limit is used.
 
-Each service is asked by real workers, from one and from three processes, with jobs of two sizes, the large ones in batches.
-Beside it stands what a bucket gets that limits requests alone, at the limit divided by the mean
-cost. ``python benchmarks/budgets.py`` takes about seven minutes; ``--seconds 8`` two.
+Each service is asked by real workers, from one and from three processes, with jobs of two sizes,
+the large ones in batches. Beside it stands what a bucket gets that limits requests alone, at the
+limit divided by the mean cost. ``python benchmarks/budgets.py`` takes about eight minutes;
+``--seconds 8`` six.
 
 The services' own bursts are above ours by what passes in JITTER seconds: no network delivers calls
 as evenly as they are sent.

@@ -4,7 +4,12 @@ import os
 import shutil
 from pathlib import Path
 
-from spigot.jobs.bucket.config import load_bucket_configs
+from spigot.jobs.bucket.config import (
+    BucketConfig,
+    load_bucket_configs,
+    with_buckets,
+    with_costs,
+)
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.errors import OperatorError
@@ -37,6 +42,7 @@ def check_job_types(settings: Settings) -> tuple[list[Finding], set[str]]:
     """
     findings: list[Finding] = []
     buckets: set[str] = set()
+    configs: dict[str, BucketConfig] = {}
     try:
         configs = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
         buckets |= configs.keys()
@@ -48,6 +54,8 @@ def check_job_types(settings: Settings) -> tuple[list[Finding], set[str]]:
     try:
         catalog = JobCatalog.load(choose_apps(settings))
         buckets |= catalog.bucket_names()
+        if configs:
+            with_costs(with_buckets(configs, catalog.bucket_names())[0], catalog.costs())
         names = ", ".join(job_type.name for job_type in catalog)
         findings.append(Finding("job types", True, names or NO_JOB_TYPES))
     except OperatorError as error:

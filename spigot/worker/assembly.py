@@ -14,6 +14,7 @@ from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
+from spigot.worker.idle.plain_job_warning import PlainJobWarning
 from spigot.worker.idle.plain_push_listener import PlainPushListener
 from spigot.worker.idle.wake_up_tokens import WakeUpTokens
 from spigot.worker.leases.lease_renewer import LeaseRenewer
@@ -244,6 +245,7 @@ class Assembly:
             concurrency=self._concurrency,
             result_log=self._result_log,
             restore=presence.show_up,
+            on_claim=PlainJobWarning(self.start.bucket, self.start.buckets).look_at,
             places=lambda: self._places(),
         )
 

@@ -33,6 +33,7 @@ class Claimer:
         concurrency: How many jobs the worker runs at once.
         result_log: Its lines may be forgotten by the server, which is told with each question.
         restore: Tells a server that was emptied again what workers tell it when they begin.
+        on_claim: Is told of each job that was claimed.
         places: Returns how many jobs may be claimed now. Those whose slots are near are claimed
             together.
     """
@@ -47,6 +48,7 @@ class Claimer:
         concurrency: int,
         result_log: ResultLog,
         restore: Callable[[], None],
+        on_claim: Callable[[Claim], None],
         places: Callable[[], int] = lambda: 1,
     ) -> None:
         self._bucket = bucket
@@ -56,6 +58,7 @@ class Claimer:
         self._concurrency = concurrency
         self._result_log = result_log
         self._restore = restore
+        self._on_claim = on_claim
         self._places = places
         self._tokens = [uuid4().hex]
         self._batch = 1
@@ -108,6 +111,8 @@ class Claimer:
         """Keep the jobs, and the first answer that there is none; learn how many to ask for."""
         now = time.monotonic()
         claims = [answer for answer in answers if isinstance(answer, Claim)]
+        for claim in claims:
+            self._on_claim(claim)
         waits = [answer for answer in answers if isinstance(answer, Wait)]
         used = {claim.token for claim in claims}
         self._tokens = [token for token in self._tokens if token not in used] or [uuid4().hex]

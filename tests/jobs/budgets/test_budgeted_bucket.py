@@ -1,6 +1,8 @@
 """A bucket with budgets, told as stories: who starts, who waits, what wakes a worker."""
 
 import pytest
+from rq import Queue
+from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
@@ -395,3 +397,13 @@ def test_a_limit_below_the_largest_job_stops_nothing_beyond_its_reset(make):
     begun_us = bucket.now_us
 
     assert bucket.claim().slot_us - begun_us == pytest.approx(30_000_000, abs=20_000)
+
+
+def test_a_plain_job_takes_the_default_cost(redis, make):
+    bucket = make({"tokens": {"limit": "600/m", "burst": 100, "default_cost": 30}})
+    plain = Queue("default", connection=redis, serializer=JSONSerializer)
+    plain.enqueue("f.g")
+
+    bucket.claim()
+
+    assert held(redis) == 30
