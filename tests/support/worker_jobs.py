@@ -11,14 +11,17 @@ import sys
 import time
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 
 from pydantic import SecretStr
 from rq import get_current_job
 
+from spigot.jobs.budgets.report import report_cost
 from spigot.jobs.types.job_types import job_type
 from spigot.jobs.types.progress import report_progress
 from spigot.jobs.types.rate_limited import RateLimited
 from spigot.jobs.types.refusal import Kind
+from spigot.jobs.types.upstream_limits import note_response
 
 
 @job_type("echo", log=["value"])
@@ -37,6 +40,15 @@ def today(folder: str, writable: bool) -> object:
 def spill(user: str, password: SecretStr, pin: str) -> None:
     """Tell all in an error."""
     raise ValueError(f"{user} {password.get_secret_value()} {pin}")
+
+
+@job_type("spend")
+def spend(tokens: int) -> None:
+    """Report what was used, in two parts, and what the downstream says of its limit."""
+    report_cost(tokens=tokens - 1)
+    report_cost(tokens=1)
+    headers = {"x-ratelimit-limit-tokens": "500", "x-ratelimit-remaining-tokens": "400"}
+    note_response(SimpleNamespace(headers=headers))
 
 
 @job_type("note")
