@@ -8,6 +8,7 @@ OPEN = {
     ("GET", "/buckets/<name>"),
     ("GET", "/docs"),
     ("GET", "/find"),
+    ("POST", "/docs/jobs"),
     ("POST", "/jobs"),
     ("GET", "/jobs/<job_id>"),
     ("DELETE", "/jobs/<job_id>"),

@@ -17,6 +17,8 @@ from spigot.webapp.http.page_security import secure_page
 from .examples import example_of
 from .openapi import openapi_document
 from .schemas import Schema, name_in
+from .try_it import blueprint as try_blueprint
+from .try_it import fetch_of, form_fields, requests_of
 
 blueprint = Blueprint("docs", __name__)
 
@@ -59,6 +61,7 @@ def init_app(app: Flask, catalog: JobCatalog) -> None:
     """Serve the documentation; called by ``create_app``."""
     app.extensions["api_document"] = ApiDocument(app, catalog)
     app.register_blueprint(blueprint)
+    app.register_blueprint(try_blueprint)
 
 
 @blueprint.get("/openapi.json")
@@ -77,6 +80,8 @@ def page() -> ResponseReturnValue:
         "docs.html",
         document=document,
         operations=list(_operations(document)),
+        tags=sorted(document["tags"], key=lambda tag: tag["name"] != "Jobs"),
+        tries=list(_tries(document)),
         describe_schema=describe_schema,
         limits_of=limits_of,
         curl_of=curl_of,
@@ -84,6 +89,28 @@ def page() -> ResponseReturnValue:
         resolve=lambda schema: _resolve(document, schema),
     )
     return secure_page(Response(text, mimetype="text/html"))
+
+
+def _tries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield for each job type its form, and the same request in code."""
+    parts = document["components"]["schemas"]
+    url = request.root_url.rstrip("/") + "/jobs"
+    operation = next(o for o in _operations(document) if o["operationId"] == "jobs.create")
+    body = _resolve(document, operation["requestBody"]["content"]["application/json"]["schema"])
+    for wanted in body.get("oneOf", []):
+        if "const" not in wanted.get("properties", {}).get("type", {}):
+            continue
+        example = example_of(wanted, parts)
+        yield {
+            "type": wanted["properties"]["type"]["const"],
+            "description": wanted.get("description", ""),
+            "fields": list(form_fields(wanted["properties"]["payload"], parts)),
+            "code": [
+                ("curl", curl_of(operation, example)),
+                ("requests", requests_of(url, example)),
+                ("fetch", fetch_of(url, example)),
+            ],
+        }
 
 
 def describe_schema(schema: Schema) -> str:

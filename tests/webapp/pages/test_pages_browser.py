@@ -1,0 +1,171 @@
+"""The pages and their buttons in a browser, with real workers behind them; one web for all."""
+
+import pytest
+
+from spigot.jobs.bucket.control import BucketControl
+from tests.support.browser import DEADLINE_SECONDS, chromium
+from tests.support.fleet import Fleet
+from tests.support.processes import wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "
+
+
+RULES = '{"rules": {"dlitem": {"enabled": false}}}'
+"""The axe that the package brings is of 2018, and does not know HTML's groups in a ``dl``."""
+
+
+@pytest.fixture(scope="module")
+def fleet(redis_url, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    return Fleet(redis_url, folder, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
+
+
+@pytest.fixture(scope="module")
+def web(fleet):
+    with fleet.web() as web:
+        yield web
+
+
+@pytest.fixture(scope="module")
+def window(web, tmp_path_factory):
+    with chromium(f"http://{web.host}:{web.port}", tmp_path_factory.mktemp("profile")) as window:
+        window.log_in("/admin")
+        yield window
+
+
+@pytest.fixture
+def browser(window, redis):
+    window.complaints()
+    yield window
+    assert window.run("return window.attacked") is None
+    assert window.complaints() == []
+
+
+def submit(web, type="echo", **payload):
+    status, job = web.ask("POST", "/jobs", {"type": type, "payload": payload})
+    assert status == 202, job
+    return job["id"]
+
+
+def status(web, job_id):
+    return web.ask("GET", f"/jobs/{job_id}")[1]["status"]
+
+
+def press(browser, scope, label, button):
+    """Press a button, read its sentence, and press the second one."""
+    summary = next(
+        one for one in browser.all(f"{scope} summary") if label in one.text and one.is_displayed()
+    )
+    summary.click()
+    browser.find(f"{scope} details[open] form p")
+    browser.find(f"{scope} details[open] {button}").click()
+
+
+def test_a_bucket_is_paused_and_resumed_on_its_page(browser, web):
+    submit(web)
+    browser.open("/buckets/default")
+    press(browser, "main", "Pause", "button")
+    browser.wait_for_text("is paused.", ".news.ok")
+    assert browser.run("return document.activeElement.className") == "news ok"
+    assert web.ask("GET", "/buckets/default")[1]["paused"] is True
+
+    press(browser, "main", "Resume", "button")
+    browser.wait_for_text("resumed", ".news.ok")
+    assert web.ask("GET", "/buckets/default")[1]["paused"] is False
+    browser.wait_for_text("paused it", ".log")
+
+
+def test_a_hold_is_released_from_the_overview(browser, web, fleet):
+    with fleet.workers():
+        submit(web, "refused", name="held once", times=1, seconds=600)
+        wait_for(lambda: web.ask("GET", "/buckets/default")[1]["held_until"], DEADLINE_SECONDS)
+        browser.open("/")
+        press(browser, '[data-card="default"]', "Release", "button")
+        browser.wait_for_text("released", ".news.ok")
+        wait_for(lambda: not web.ask("GET", "/buckets/default")[1]["held_until"], 30)
+
+
+def test_a_job_counts_down_to_its_start_and_shows_its_end(browser, web, fleet, redis):
+    assert web.ask("GET", "/buckets")[0] == 200  # which publishes them
+    BucketControl(redis, by="test").set("default", wanted(rate="20/m"))
+    jobs = [submit(web, "count", reports=5, seconds=2) for _ in range(3)]
+    browser.open(f"/jobs/{jobs[2]}")
+    browser.wait_for_text("position 3 of 3", ".place")
+    with fleet.workers():
+        browser.wait_for_text("starts in", ".clock-label")
+        browser.wait_for_text("running", "h1 + .state")
+        browser.wait_for_text("finished", "h1 + .state")
+        assert browser.find("#result")
+    assert "Cancel" not in browser.text(".title")
+
+
+def wanted(**changes):
+    from spigot.jobs.bucket.control import BucketChange
+
+    return BucketChange.model_validate(changes)
+
+
+def test_failures_are_requeued_from_their_group(browser, web, fleet):
+    failed = submit(web, "fall", name=ATTACK, times=9)
+    with fleet.workers():
+        wait_for(lambda: status(web, failed) == "failed", DEADLINE_SECONDS)
+    browser.open("/failures")
+    browser.find("a.button").click()
+    browser.wait_for_text(failed[:8], "table")
+    press(browser, "article", "Requeue all", "button")
+    browser.wait_for_text("1 job waits again", ".news.ok")
+    assert status(web, failed) in ("queued", "delayed")
+
+
+def test_a_job_is_cancelled_with_the_keyboard_alone(browser, web):
+    from selenium.webdriver.common.keys import Keys
+
+    job_id = submit(web)
+    browser.open(f"/jobs/{job_id}")
+    summary = browser.find(".title summary")
+    summary.send_keys(Keys.ENTER)
+    browser.find("details[open]")
+    summary.send_keys(Keys.ESCAPE)
+    browser.wait_for(lambda: not browser.all("details[open]"), "closed form")
+    assert browser.run("return document.activeElement.tagName") == "SUMMARY"
+
+    summary.send_keys(Keys.ENTER)
+    browser.find("details[open] button").send_keys(Keys.ENTER)
+    browser.wait_for_text("cancelled", "h1 + .state")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible_and_fits_a_phone(browser, web, scheme):
+    from axe_selenium_python import Axe
+
+    job_id = submit(web)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    for width in (1280, 390):
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        for path in ("/", "/buckets/default", f"/jobs/{job_id}", "/jobs", "/failures", "/clients",
+                     "/docs"):  # fmt: skip
+            browser.open(path)
+            browser.find("main")
+            assert browser.run("return document.documentElement.scrollWidth") <= width, path
+            axe = Axe(browser.driver)
+            browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
+            browser.open(path)
+            axe.inject()
+            violations = axe.run(options=RULES)["violations"]
+            browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": False})
+            assert violations == [], axe.report(violations)
+
+
+def test_a_job_is_sent_by_its_form_and_leads_to_its_page(browser, web):
+    browser.open("/docs#try-echo")
+    form = browser.find("#try-echo form")
+    text = form.find_element("css selector", 'input[name="field.text"]')
+    text.clear()
+    text.send_keys(ATTACK)
+    form.find_element("css selector", "button").click()
+    browser.wait_for_text("position 1", ".place")
+    browser.wait_for_text("echo", "h1")
