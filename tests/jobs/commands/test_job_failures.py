@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -59,6 +60,9 @@ def test_groups_by_error_and_place(failed):
         ("KeyError", "/srv/shop/pay.py:7 in charge", 1),
     ]
     assert {group["bucket"] for group in shown["failures"]} == {"default"}
+    ids = {group["id"] for group in shown["failures"]}
+    assert len(ids) == 3
+    assert all(re.fullmatch("[0-9a-f]{16}", group_id) for group_id in ids)
 
 
 def test_tells_the_first_and_the_last_and_shows_the_last(failed):
@@ -95,6 +99,13 @@ def test_of_one_bucket(failed):
     assert len(read("--bucket", "default")["failures"]) == 3
     result = run("--bucket", "other")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+def test_groups_that_differ_in_a_letter_have_ids_of_their_own(bucket, redis):
+    for number in range(60):
+        fail(bucket, f"job-{number}", f"E{number % 20}: x", line=number, file="ü" * (number % 3))
+
+    assert len({group.id for group in FailureIndex(redis).read()}) == 60
 
 
 def test_a_failure_counts_whatever_becomes_of_its_job(failed, redis):
