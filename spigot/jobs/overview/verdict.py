@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
+from spigot.jobs.bucket.state import BucketState
+
 from .history import CELL_SECONDS
 from .reading import BucketView
-from .words import clock_text, count_text, rate_text, span_text, unit_of, unix_us
+from .words import clock_text, count_text, number_text, rate_text, span_text, unit_of, unix_us
 
 Tone = Literal["bad", "warn", "ok", "soft"]
 
@@ -179,6 +181,8 @@ def _flow(view: BucketView) -> Badge:
             sentence = f"nothing waits longer than its turn; {state.running:,} run."
             return Badge(8, "keeps up", "drop", "ok", sentence)
         return Badge(IDLE, "idle", "ring", "soft", f"nothing waits{_last_start(view)}.")
+    if state.waits_for:
+        return _budget(view, state.waits_for)
     places, configured = places_of(view), 1 / state.interval
     carried = places / view.mean_run if view.mean_run and places else pace
     if state.running >= places and carried < 0.95 * configured:
@@ -186,6 +190,17 @@ def _flow(view: BucketView) -> Badge:
     every = span_text(state.interval)
     sentence = f"one start each {every}, as configured: {rate_text(configured, unit)}."
     return Badge(8, "at its rate", "drop", "ok", sentence)
+
+
+def _budget(view: BucketView, name: str) -> Badge:
+    state, budget = view.state, view.state.budgets[name]
+    unit, configured = unit_of(state.rate), 1 / state.interval
+    spent = f"{number_text(budget.level)} of {number_text(budget.burst)} are spent"
+    held = f" and {number_text(budget.held)} held by running jobs" if budget.held else ""
+    carries = f"{rate_text(pace_of(view), unit)} of {rate_text(configured, unit)}"
+    sentence = f"the next job waits for {name}: {spent}{held}, {budget.limit} refill, so {carries}."
+    more = f" If more is granted: spigot bucket budget {state.name} {name} LIMIT"
+    return Badge(7, "budget", "narrow", "warn", sentence + more, sentence)
 
 
 def _narrow(view: BucketView, places: int, carried: float) -> Badge:
@@ -229,10 +244,23 @@ def _seconds_until_start(view: BucketView, position: int) -> float:
     if state.paused or not state.workers:
         return inf
     leak_us = unix_us(state.next_leak_at) if state.next_leak_at else view.now_us
-    slot = max(0, leak_us - view.now_us) / 1_000_000 + (position - 1) * state.interval
+    slot = max(0, leak_us - view.now_us) / 1_000_000 + (position - 1) * _interval(state)
     places = places_of(view)
     behind = max(0, position - max(0, places - state.running))
     return max(slot, behind * view.mean_run / places if places else inf)
+
+
+def _interval(state: BucketState) -> float:
+    """Return the seconds between two starts that rate and budgets allow in the long run."""
+    spent = (
+        (budget.used_mean if budget.counted == "unknown" else None)
+        or budget.reserved_mean
+        or budget.cost
+        or 0
+        for budget in state.budgets.values()
+    )
+    needed = zip(spent, state.budgets.values(), strict=True)
+    return max(state.interval, *(cost / it.limit_per_second for cost, it in needed), 0)
 
 
 def _next_start(view: BucketView) -> str:
@@ -244,6 +272,8 @@ def _next_start(view: BucketView) -> str:
     if state.held_until:
         return f"in {clock_text(hold_left(view))}"
     if state.waiting and state.running >= places_of(view):
+        return "when one ends"
+    if state.waits_for and not state.next_leak_at:
         return "when one ends"
     seconds = _seconds_until_start(view, 1)
     return f"in {span_text(seconds)}" if seconds > 0.05 else "at once"

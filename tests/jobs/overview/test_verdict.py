@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from spigot.jobs.bucket.state import BucketState
+from spigot.jobs.budgets.state import BudgetState
 from spigot.jobs.overview.history import CELLS, Cell
 from spigot.jobs.overview.reading import BucketView
 from spigot.jobs.overview.verdict import NOBODY_KNOWS, judge
@@ -25,6 +26,18 @@ HELD = {
     "hold_reason": "RateLimited: the downstream asked to wait 300 s",
     "hold_kind": "wait",
 }
+
+
+SPENT = {
+    "waits_for": "tokens",
+    "next_leak_at": None,
+    "budgets": {
+        "tokens": BudgetState(
+            limit="600/m", window=None, counted="unknown", burst=100, cost=None, level=90, held=30,
+            reserved_mean=30, used_mean=20, upstream=None, usable_share=None, burst_wanted=None,
+        ),
+    },
+}  # fmt: skip
 
 
 def view(mean_run=0.0, failed=0, finished=0, changes=(), starts=0, **state):
@@ -68,6 +81,9 @@ PAUSED_BY_ADA = {
          "3 workers are all busy with jobs of 6 s, so 0.5/s of 1/s."),
         (view(waiting=9, running=1, mean_run=0.5, starts=5), ["at its rate"], 8,
          "one start each 1 s, as configured: 1/s."),
+        (view(waiting=9, running=1, starts=1, **SPENT), ["budget"], 7,
+         "the next job waits for tokens: 90 of 100 are spent and 30 held by running jobs, 600/m "
+         "refill, so 0.21/s of 1/s. If more is granted: spigot bucket budget openai tokens LIMIT"),
         (view(starts=2), ["keeps up"], 8, "nothing waits longer than its turn"),
         (view(), ["idle"], 9, "nothing waits; no job has started yet."),
         (view(paused=True, next_leak_at=None), ["paused"], 9, "paused."),
@@ -107,6 +123,7 @@ def test_a_stranger_reads_no_name_no_failure_and_no_downstreams_words(seen):
         (view(draining=True), "at once", "empty", "is refused: it accepts no new jobs"),
         (view(waiting=47, running=3, max_running=3, mean_run=20), "when one ends", "about 5:13",
          "starts in about 5:20"),
+        (view(waiting=9, running=1, **SPENT), "when one ends", "0:16", "starts in about 0:18"),
         (view(waiting=1, workers=0), "no worker", NOBODY_KNOWS, "waits for a worker"),
     ],
 )  # fmt: skip
