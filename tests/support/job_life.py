@@ -35,6 +35,9 @@ ENDED = {"finished", "failed", "canceled"}
 PATIENCE = 60.0
 """Seconds that anything may take: on a quiet machine a life takes one or two."""
 
+PAUSE = 0.05
+"""Seconds between two looks: many lives go on at a time."""
+
 Deed = Literal[
     "kill worker", "kill worker and horse", "terminate worker", "cut connection", "restart server"
 ]
@@ -76,7 +79,7 @@ class JobLife:
         try:
             self.worker = self._start_worker(self._socket)
             self._is_started.set()
-            wait_for(lambda: self.done or self._all_ended(), PATIENCE)
+            wait_for(lambda: self.done or self._all_ended(), PATIENCE, pause=PAUSE)
             yield from self._set_right()
         except AssertionError as error:
             yield f"{error}; {[(i, status_of(self.redis, i)) for i in self.accepted]}"
@@ -143,8 +146,8 @@ class JobLife:
     def _set_right(self) -> Iterator[str]:
         """Let another worker do what is left, if this one has ended; then look what is wrong."""
         if not self.done or self.deed in ("cut connection", "restart server"):
-            wait_for(self._all_ended, PATIENCE)
-            wait_for(lambda: "serves bucket" in self.worker.log, PATIENCE)
+            wait_for(self._all_ended, PATIENCE, pause=PAUSE)
+            wait_for(lambda: "serves bucket" in self.worker.log, PATIENCE, pause=PAUSE)
             self.worker.send(signal.SIGTERM)  # the deed may be done while it stops
         code = self.worker.wait()
         if code != 0 and not (code == -signal.SIGKILL and self.deed.startswith("kill")):
@@ -152,8 +155,8 @@ class JobLife:
         if self.done:
             other = self._start_worker(self.server.socket)
             try:
-                wait_for(self._all_ended, PATIENCE)
-                wait_for(lambda: "serves bucket" in other.log, PATIENCE)
+                wait_for(self._all_ended, PATIENCE, pause=PAUSE)
+                wait_for(lambda: "serves bucket" in other.log, PATIENCE, pause=PAUSE)
                 if other.stop() != 0:
                     yield f"the other worker ended with {other.exit_code()}: {other.log}"
             finally:

@@ -22,12 +22,18 @@ def state_of(pid: int) -> str:
     return stat.rpartition(")")[2].split()[0]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
-    """Return once ``condition`` holds, fail if it does not within ``seconds``."""
+def wait_for(condition: Callable[[], object], seconds: float = 20, *, pause: float = 0.01) -> None:
+    """Return once ``condition`` holds, fail if it does not within ``seconds``.
+
+    Args:
+        condition: Looked at again and again.
+        seconds: How long.
+        pause: Seconds between two looks; longer where many wait at a time.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)
+        time.sleep(pause)
 
 
 @contextmanager
