@@ -1,4 +1,5 @@
 -- requires: times, bucket, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns, reservations
+-- rarely: promote_due, choose_poller, read_lease, drop_blanks, move_head, turns, is_probed, charge_of, charge_text, reserve, note_look, seen_by_rq, utc_us, blanks_in
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 
@@ -48,14 +49,14 @@ local function note_alive()
 end
 
 local function read_waiting(id)
-  local fields = lenient("HMGET", RQ_JOB .. id, "data", "status", "spigot_stop", "spigot_token",
-    "spigot_attempts", "spigot_type", unpack(TIMES))
-  if not fields or not counts(unpack(fields, 1, 4)) then return nil end
-  return { id = id, attempts = number(fields[5]) or 0, type = fields[6] or "rq",
-    since_us = joined_us(unpack(fields, 7, 9)) }
+  local hash, known = lenient("HGETALL", RQ_JOB .. id), {}
+  for i = 1, hash and #hash or 0, 2 do known[hash[i]] = hash[i + 1] end
+  if not counts(known.data, known.status, known.spigot_stop, known.spigot_token) then return nil end
+  return { id = id, hash = hash, known = known, attempts = number(known.spigot_attempts) or 0,
+    type = known.spigot_type or "rq", since_us = joined_us(known) }
 end
 
-local has_blanks = blanks_in(queues) > 0
+local has_blanks = has_blank_entries(queues)
 
 local function take_first(list)
   redis.call("LPOP", list)
@@ -90,7 +91,7 @@ local function first_of(queue)
 end
 
 local function most_urgent(bucket)
-  for _, queue in ipairs(turns(queues, bucket, token, now_us)) do
+  for _, queue in ipairs(bucket.suspected_us > 0 and turns(queues, bucket, token, now_us) or queues) do
     local job = first_of(queue)
     if job then
       job.list, job.queue = queue, queue_name(queue)
@@ -99,9 +100,8 @@ local function most_urgent(bucket)
   end
 end
 
-local function claimed(id, queue, slot_us, attempt)
-  local job = redis.call("HGETALL", RQ_JOB .. id)
-  return { "job", id, queue, slot_us, math.max(0, slot_us - now_us), attempt, job }
+local function claimed(id, queue, slot_us, attempt, hash)
+  return { "job", id, queue, slot_us, math.max(0, slot_us - now_us), attempt, hash }
 end
 
 -- RQ's own clean-up fails a started job whose time is over; this one never is: the lease is
@@ -111,48 +111,55 @@ local function show_to_rq(id, queue, slot_us)
   try("ZADD", "rq:executions:" .. id, "+inf", token)
   try("HSET", "rq:execution:" .. id .. ":" .. token, "id", token,
     "created_at", slot_us / SECOND_US, "last_heartbeat", slot_us / SECOND_US, "worker_name", worker)
-  if try("EXISTS", "rq:worker:" .. worker) == 1 then
-    try("HSET", "rq:worker:" .. worker, "state", "busy", "current_job", id)
-  end
+  local added = try("HSET", "rq:worker:" .. worker, "state", "busy", "current_job", id)
+  if added == 2 then try("DEL", "rq:worker:" .. worker) end -- there is no record of the worker
 end
 
 -- Writes the lease, and what the job is while it runs. A lease without an entry would never end.
-local function enter_attempt(id, queue, slot_us, attempt, charge)
-  local job, slot_text = RQ_JOB .. id, utc_text(slot_us)
-  redis.call("PERSIST", job)
+-- Returns the job's hash as it is now.
+local function enter_attempt(job, slot_us, attempt, charge)
+  local key_of_job, slot_text, known, hash = RQ_JOB .. job.id, utc_text(slot_us), job.known, job.hash
+  redis.call("PERSIST", key_of_job)
   redis.call("ZADD", leases, ms(slot_us) + lease_ms, token)
-  redis.call("HSET", lease, "job", id, "bucket", name, "queue", queue, "worker", worker,
+  redis.call("HSET", lease, "job", job.id, "bucket", name, "queue", job.queue, "worker", worker,
     "slot_us", slot_us, "attempt", attempt, unpack(charge and { "budgets", charge_text(charge) } or {}))
   if concurrency > 1 then redis.call("HSET", lease, "pool", 1) end
-  redis.call("HDEL", job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
-  redis.call("HSET", job, "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
-    "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt)
+  if known.spigot_returned_us or known.spigot_due_us or known.spigot_error or known.spigot_progress then
+    redis.call("HDEL", key_of_job, "spigot_returned_us", "spigot_due_us", "spigot_error", "spigot_progress")
+  end
+  local entered = { "status", "started", "started_at", slot_text, "last_heartbeat", slot_text,
+    "worker_name", worker, "spigot_token", token, "spigot_slot_us", slot_us, "spigot_attempts", attempt,
+    "spigot_revision", (number(known.spigot_revision) or 0) + 1 }
+  redis.call("HSET", key_of_job, unpack(entered))
+  for i = 1, #entered do hash[#hash + 1] = entered[i] end
+  return hash
 end
 
 local function start(bucket, job, slot_us, arrival_ahead_us, waiting, charge)
   local attempt, cell = job.attempts + 1, cell_of(slot_us)
   local starts = starts_in(bucket, cell) + 1
-  enter_attempt(job.id, job.queue, slot_us, attempt, charge)
+  local hash = enter_attempt(job, slot_us, attempt, charge)
   if charge then reserve(bucket, charge, slot_us) end
   redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us,
     "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
-  local answer = claimed(job.id, job.queue, slot_us, attempt)
   take_first(job.list)
-  try("HSETNX", key, "heard_us", now_us) -- from now on a long time without contact is an outage
+  if bucket.heard_us == 0 then try("HSET", key, "heard_us", now_us) end -- from now on silence is an outage
   show_to_rq(job.id, job.queue, slot_us)
   count_start(bucket, job.type, attempt, job.since_us, slot_us)
   write_cell(bucket, cell, starts, waiting, 0)
-  job_changed(job.id)
-  return answer
+  try("PUBLISH", EVENTS, job.id)
+  return claimed(job.id, job.queue, slot_us, attempt, hash)
 end
 
 note_alive()
 for i = 10, #ARGV do lenient("HDEL", key .. ":unlogged", ARGV[i]) end
-local answered = read_lease(token)
+local answered = is_running(token) and read_lease(token)
 if answered then
-  return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt)
+  local hash = redis.call("HGETALL", RQ_JOB .. answered.job)
+  return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt, hash)
 end
-local bucket = read_bucket(name)
+local bucket = read_numbers(name, { "suspected_us", "probing", "heard_us", "alone_ms", "cell", "cell_starts",
+  "cell_waiting" })
 if not bucket or is_newer(bucket) then return { "unpublished" } end
 
 if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited for
@@ -162,7 +169,8 @@ end
 clear_wake_up(name)
 local due_ms = promote(name, now_us)
 if has_blanks then drop_first_blanks() end
-local entries, waiting = entries_in(queues), waiting_in(queues)
+local entries = entries_in(queues)
+local waiting = has_blanks and math.max(0, entries - blanks_in(queues)) or entries
 
 local function wait_until(look_ms, slack_ms, standby_ms)
   if due_ms <= look_ms + slack_ms then look_ms, slack_ms = due_ms, 0 end
@@ -197,7 +205,7 @@ end
 if dropped >= DROPPED_AT_ONCE then return ask_again() end
 local paused = bucket.paused == 1 or redis.call("EXISTS", "rq:suspended") == 1
 local full = bucket.max_running > 0 and redis.call("ZCARD", leases) >= bucket.max_running
-if paused or full or entries == 0 or probe_runs(bucket) then
+if paused or full or entries == 0 or (bucket.probing == 1 and is_probed(bucket)) then
   note_look(bucket, now_us, waiting, paused)
   return wait_for_push()
 end
@@ -222,5 +230,6 @@ if charge then
 end
 if bucket.probing == 1 then redis.call("HSET", key, "probe_token", token) end
 local answer = start(bucket, job, slot_us, arrival_ahead_us, math.max(0, waiting - 1), charge)
-hand_over_polling(name, worker, waiting_in(queues) > 0)
+local is_counted = dropped == 0 and not has_blanks
+hand_over_polling(name, worker, (is_counted and waiting - 1 or waiting_in(queues)) > 0)
 return answer

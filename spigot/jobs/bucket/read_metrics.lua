@@ -20,8 +20,11 @@ local function longest_wait_us()
   for _, queue in ipairs(queue_keys(name)) do
     local head = lenient("LINDEX", queue, 0)
     if head then
-      local times = lenient("HMGET", RQ_JOB .. head, unpack(TIMES)) or {}
-      longest_us = math.max(longest_us, now_us - (joined_us(unpack(times, 1, 3)) or now_us))
+      local times = lenient("HMGET", RQ_JOB .. head, "spigot_due_us", "spigot_enqueued_us", "enqueued_at",
+        "created_at") or {}
+      local joined = joined_us({ spigot_due_us = times[1], spigot_enqueued_us = times[2],
+        enqueued_at = times[3], created_at = times[4] })
+      longest_us = math.max(longest_us, now_us - (joined or now_us))
     end
   end
   return longest_us

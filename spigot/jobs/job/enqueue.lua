@@ -1,4 +1,5 @@
 -- requires: times, bucket, bucket_stats, places, room, job_state, budgets
+-- rarely: describe, refusal, wake
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 

@@ -2,11 +2,14 @@
 
 Lua in Redis cannot import, so a script is sent as one text. Its first line names the libraries
 that it needs (``-- requires: bucket, job_moves``), and so does the first line of a library that
-builds on others. They lie in the folder ``lua`` beside this module.
+builds on others. They lie in the folder ``lua`` beside this module. A line ``-- rarely: promote``
+below it names functions of libraries that the common path does not call: they, and what only they
+need, are made when they are called, because Redis makes all functions of a text at each call.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -19,6 +22,8 @@ Call = tuple[Script, Sequence[Any], Sequence[Any]]
 """A script, its keys and its arguments."""
 
 REQUIRES = re.compile(r"-- requires: (.+)\n")
+
+RARELY = re.compile(r"^-- rarely: (.+)\n", re.MULTILINE)
 
 DEFINITION = re.compile(
     r"(?:^--(?!\[\[).*\n)*^local (?:function )?(?P<names>\w+(?:, \w+)*).*\n(?:(?!local |--).*\n)*",
@@ -104,19 +109,73 @@ def script_text(package: str, filename: str) -> str:
     """
     script = files(package).joinpath(filename).read_text("utf-8")
     libraries = [library_text(name) for name in _libraries_of(script)]
-    definitions = [found for text in libraries for found in DEFINITION.finditer(text)]
-    used, sent = _names_used_in(script), [script]
+    definitions = [
+        Definition(frozenset(found["names"].split(", ")), found[0])
+        for text in libraries
+        for found in DEFINITION.finditer(text)
+    ]
+    rare = rarely_called_by(script)
+    common = _needed(definitions, _names_used_in(script), known=rare)
+    sent = [
+        _made_when_called(each, definitions, common) if each.names & rare else each.text
+        for each in common
+    ]
+    return "".join([*sent, script])
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A function or a constant of a library.
+
+    Attributes:
+        names: What it defines.
+        text: With the comment above it.
+    """
+
+    names: frozenset[str]
+    text: str
+
+
+def _needed(
+    definitions: Sequence[Definition], used: set[str], known: Collection[str] = ()
+) -> list[Definition]:
+    """Return the definitions of the names used, and of all that these use themselves.
+
+    Args:
+        definitions: Each after those that it may use.
+        used: Names.
+        known: Names of definitions that are taken as they are, without what they use.
+    """
+    used, needed = set(used), []
     for definition in reversed(definitions):
-        if used & set(definition["names"].split(", ")):
-            used |= _names_used_in(definition[0])
-            sent.append(definition[0])
-    return "".join(reversed(sent))
+        if definition.names & used:
+            needed.append(definition)
+            if not definition.names & set(known):
+                used |= _names_used_in(definition.text)
+    return needed[::-1]
+
+
+def _made_when_called(
+    rare: Definition, definitions: Sequence[Definition], common: Collection[Definition]
+) -> str:
+    """Return a function that makes a rare one, and what only that one needs, and calls it."""
+    (name,) = rare.names
+    before = definitions[: definitions.index(rare)]
+    own = [each for each in _needed(before, _names_used_in(rare.text)) if each not in common]
+    made = "".join(each.text for each in own)
+    return f"local function {name}(...)\n{made}{rare.text}return {name}(...)\nend\n"
 
 
 def required_by(text: str) -> list[str]:
     """Return the names of the libraries that the first line of a Lua file asks for."""
     found = REQUIRES.match(text)
     return found[1].split(", ") if found else []
+
+
+def rarely_called_by(text: str) -> set[str]:
+    """Return the names of the functions that a script says it calls rarely."""
+    found = RARELY.search(text)
+    return set(found[1].split(", ")) if found else set()
 
 
 def library_text(name: str) -> str:

@@ -1,4 +1,5 @@
 -- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
+-- rarely: end_unless_it_goes_on, note_failure, settle_budgets, ended_before, to_queue, to_delayed, note_pass, waiting_in, wake, utc_us, has_dependents
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 
@@ -43,7 +44,7 @@ end
 local function repeat_job(lease, repeats_left, ttl_s)
   local job = RQ_JOB .. lease.job
   local interval_us = interval_s(repeats_left, redis.call("HGET", job, "repeat_intervals")) * SECOND_US
-  note_dependents(lease.job, lease.queue, ttl_s)
+  local is_awaited = note_dependents(lease.job, lease.queue, ttl_s)
   if interval_us > 0 then
     to_delayed(lease.job, lease.queue, now_us + interval_us)
   else
@@ -52,37 +53,34 @@ local function repeat_job(lease, repeats_left, ttl_s)
   redis.call("HSET", job, "repeats_left", repeats_left - 1, "enqueued_at", utc_text(now_us))
   try("HDEL", job, "spigot_reaps", "spigot_suspicion")
   wake(lease.bucket)
+  return is_awaited
 end
 
-local function finish_job(lease)
-  local ttl_s = ttl_of(lease.job, "result_ttl", RQ_RESULT_TTL_S)
-  local repeats_left = number(redis.call("HGET", RQ_JOB .. lease.job, "repeats_left")) or 0
+-- Returns whether jobs wait for its end.
+local function finish_job(lease, fate)
+  local ttl_s = number(lease.known.result_ttl) or RQ_RESULT_TTL_S
+  local repeats_left = number(lease.known.repeats_left) or 0
   if ttl_s ~= 0 then add_result(lease.job, 1, lease, now_us, ttl_s, "return_value", returned) end
-  if repeats_left > 0 and not is_cancelled(lease.job) then
-    return repeat_job(lease, repeats_left, ttl_s)
-  end
+  if repeats_left > 0 and fate ~= "cancelled" then return repeat_job(lease, repeats_left, ttl_s) end
   -- a function that returned before it could be stopped has done its work
-  lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job)
+  if fate == "cancelled" then lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job) end
   if ttl_s ~= 0 then
     lenient("ZADD", "rq:finished:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
   end
-  end_job(lease.job, lease.queue, "finished", now_us, ttl_s)
+  return end_job(lease.job, lease.queue, "finished", now_us, ttl_s, lease.known)
 end
 
 local function arrive(lease, fate)
   if fate == "deleted" then return end
   keep_progress(lease.job, progress)
   if used ~= "" then redis.call("HSET", RQ_JOB .. lease.job, "spigot_cost_actual", used) end
-  if status == "finished" then
-    finish_job(lease)
-  else
-    end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
-  end
+  if status == "finished" then return finish_job(lease, fate) end
+  end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
+  return has_dependents(lease.job, lease.bucket) == 1
 end
 
 local function count_for_rq(lease)
   local worker = "rq:worker:" .. lease.worker
-  if try("EXISTS", worker) ~= 1 then return end
   try("HINCRBY", worker, status == "finished" and "successful_job_count" or "failed_job_count", 1)
   try("HINCRBYFLOAT", worker, "total_working_time", seconds(now_us - lease.slot_us))
 end
@@ -110,15 +108,15 @@ if status ~= "finished" and fate == "cancelled" then status = "cancelled" end
 local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
   result = result, error = status ~= "finished" and error or nil, token = token, owner = lease.worker,
-  late_us = late_us }
+  late_us = late_us, known = lease.known }
 local line = log_line(entry)
-arrive(lease, fate)
-leave_attempt(lease, fate, ending)
+local is_awaited = arrive(lease, fate)
+local is_shown = leave_attempt(lease, fate, ending)
 count_end(entry)
 if FAILED[status] and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
-count_for_rq(lease)
+if is_shown then count_for_rq(lease) end
 local known = try("HMGET", bucket_key(lease.bucket), "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
 learn_run_time(lease, known[1])
-if status == "finished" or status == "failed" then note_pass(lease, known[3], known[4], now_us) end
+if known[3] and (status == "finished" or status == "failed") then note_pass(lease, known[3], known[4], now_us) end
 wake_for_the_free_place(lease, known[2])
-return { line, has_dependents(lease.job, lease.bucket) }
+return { line, is_awaited and 1 or 0 }

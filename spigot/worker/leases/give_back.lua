@@ -108,7 +108,7 @@ end
 status, error = judge(lease, fate, reaps)
 local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
-  error = error, token = token, owner = lease.worker, late_us = late_us }
+  error = error, token = token, owner = lease.worker, late_us = late_us, known = lease.known }
 local line = status ~= "" and log_line(entry) or ""
 arrive(lease, fate)
 leave_attempt(lease, fate, ending)

@@ -54,7 +54,7 @@ local function reap(lease)
   local token = "reaped:" .. lease.token
   local entry = { now_us = now_us, job = lease.job, bucket = name, status = status,
     attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us, error = error,
-    token = token, owner = worker }
+    token = token, owner = worker, known = lease.known }
   local line = log_line(entry)
   arrive(lease, fate, status, error)
   leave_attempt(lease, fate, ending)

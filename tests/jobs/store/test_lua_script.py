@@ -7,7 +7,13 @@ import pytest
 from redis.exceptions import ResponseError
 
 import spigot
-from spigot.jobs.store.lua_script import DEFINITION, library_text, required_by, script_text
+from spigot.jobs.store.lua_script import (
+    DEFINITION,
+    library_text,
+    rarely_called_by,
+    required_by,
+    script_text,
+)
 from tests.support.lua_globals import Globals, find_globals
 
 ROOT = Path(spigot.__file__).parent
@@ -82,6 +88,30 @@ def test_a_script_is_loaded_by_exactly_one_module_beside_it(path):
     users = [file for file in ROOT.rglob("*.py") if path.name in LOADED.findall(file.read_text())]
 
     assert [user.parent for user in users] == [path.parent]
+
+
+@each_script
+def test_what_a_script_calls_rarely_is_named_by_it_and_made_when_it_is_called(path):
+    text = sent(path)
+    for name in rarely_called_by(path.read_text()):
+        assert f"local function {name}(...)\n" in text, f"{name} is not called"
+
+
+def test_a_rare_function_brings_what_only_it_needs(redis, tmp_path, monkeypatch):
+    package = tmp_path / "sample"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "run.lua").write_text(
+        "-- requires: times\n-- rarely: utc_text\n"
+        "return ARGV[1] == '' and 'common' or utc_text(tonumber(ARGV[1]))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    text = script_text("sample", "run.lua")
+
+    assert text.index("local function utc_text(...)") < text.index("local SECOND_US")
+    assert redis.eval(text, 0, "") == b"common"
+    assert redis.eval(text, 0, "1500000") == b"1970-01-01T00:00:01.500000Z"
 
 
 def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):

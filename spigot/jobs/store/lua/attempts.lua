@@ -16,20 +16,35 @@ local function read_lease(token)
   return lease
 end
 
+-- All that is read of a job when its attempt ends, at once.
+local ENDS_BY = { "data", "status", "spigot_stop", "spigot_token", "spigot_reaps", "spigot_suspicion",
+  "spigot_type", "spigot_log", "spigot_enqueued_us", "enqueued_at", "description", "spigot_attempts",
+  "result_ttl", "failure_ttl", "repeats_left", "dependency_id", "spigot_revision" }
+
+local function ends_by(values)
+  local job = {}
+  for i = 1, #ENDS_BY do job[ENDS_BY[i]] = values[i] or nil end
+  return job
+end
+
 -- What became of the job of an attempt, and how often its worker or its process died before:
 -- "left" (a script that failed half-way had moved it already), "deleted", "cancelled" (it does
--- not run again, whatever ends its attempt), or nil.
+-- not run again, whatever ends its attempt), or nil. `lease.known` then has the job's fields.
 local function fate_of(lease)
   local key = RQ_JOB .. lease.job
-  local job = lenient("HMGET", key, "data", "status", "spigot_stop", "spigot_token", "spigot_reaps")
-  if not job then return "deleted", 0 end
-  if not job[1] then
+  local values = lenient("HMGET", key, unpack(ENDS_BY))
+  if not values then return "deleted", 0 end
+  if not values[1] then
     redis.call("DEL", key) -- fields that were set on the way here
     return "deleted", 0
   end
-  local status, reaps = job[2], number(job[5]) or 0
-  if job[4] ~= lease.token or status == "finished" or status == "failed" then return "left", reaps end
-  return (job[3] or ENDED[status]) and "cancelled" or nil, reaps
+  local job = ends_by(values)
+  lease.known = job
+  local status, reaps = job.status, number(job.spigot_reaps) or 0
+  if job.spigot_token ~= lease.token or status == "finished" or status == "failed" then
+    return "left", reaps
+  end
+  return (job.spigot_stop or ENDED[status]) and "cancelled" or nil, reaps
 end
 
 local function is_cancelled(id)
@@ -46,7 +61,7 @@ local function suspect(id)
 end
 
 -- The job leaves its attempt: from now on the lease does not count. It goes before its entry, by
--- which it would be found again. `ending` says how its budgets are settled (settlements.lua).
+-- which it would be found again. Returns whether RQ's record of the worker is there. `ending` says how its budgets are settled (settlements.lua).
 local function leave_attempt(lease, fate, ending)
   if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
   if try("DEL", lease_key(lease.token), "rq:execution:" .. lease.job .. ":" .. lease.token) then
@@ -59,7 +74,9 @@ local function leave_attempt(lease, fate, ending)
   if try("HGET", worker, "current_job") == lease.job then
     try("HDEL", worker, "current_job")
     try("HSET", worker, "state", "idle")
+    return true
   end
+  return try("EXISTS", worker) == 1
 end
 
 -- The function's last word, which it may not have had time to have written.

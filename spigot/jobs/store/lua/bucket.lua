@@ -71,11 +71,16 @@ end
 local BLANK = "" -- what a cancelled job leaves in its queue (places.lua)
 local function blanks_key(queue) return "spigot:1:blanks:" .. queue end
 
-local function blanks_in(queues)
-  local keys, blanks = {}, 0
+local function has_blank_entries(queues)
+  local keys = {}
   for i, list in ipairs(queues) do keys[i] = blanks_key(queue_name(list)) end
-  if redis.call("EXISTS", unpack(keys)) == 0 then return 0 end
-  for _, key in ipairs(keys) do blanks = blanks + (lenient("ZCARD", key) or 0) end
+  return redis.call("EXISTS", unpack(keys)) > 0
+end
+
+local function blanks_in(queues)
+  if not has_blank_entries(queues) then return 0 end
+  local blanks = 0
+  for _, list in ipairs(queues) do blanks = blanks + (lenient("ZCARD", blanks_key(queue_name(list))) or 0) end
   return blanks
 end
 
@@ -92,7 +97,7 @@ end
 
 -- How many jobs wait in the queues, and how many of them go before one that joins `queue` now.
 local function waiting_before(queues, queue)
-  local waiting, before, has_blanks = 0, 0, blanks_in(queues) > 0
+  local waiting, before, has_blanks = 0, 0, has_blank_entries(queues)
   for _, list in ipairs(queues) do
     local jobs = lenient("LLEN", list) or 0
     if has_blanks then jobs = math.max(0, jobs - blanks_in({ list })) end

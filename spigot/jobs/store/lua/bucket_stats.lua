@@ -37,11 +37,11 @@ local function observe(name, histogram, type, us)
   try("HINCRBY", key, field .. "sum_us", us)
 end
 
--- The last time the job joined a queue: RQ's own requeue leaves our times as they were. Nil if
--- that is unknown. Takes the three fields TIMES of the job.
-local TIMES = { "spigot_due_us", "spigot_enqueued_us", "enqueued_at" }
-local function joined_us(due_us, enqueued_us, enqueued_at)
-  local us = math.max(number(due_us) or 0, number(enqueued_us) or 0, utc_us(enqueued_at or "") or 0)
+-- The last time the job joined a queue: RQ's own requeue leaves our times as they were, and changes
+-- `enqueued_at`. Nil if that is unknown. Takes the job's fields by name.
+local function joined_us(job)
+  local us = math.max(number(job.spigot_due_us) or 0, number(job.spigot_enqueued_us) or 0)
+  if us == 0 or job.enqueued_at ~= job.created_at then us = math.max(us, utc_us(job.enqueued_at or "") or 0) end
   return us > 0 and us or nil
 end
 

@@ -53,28 +53,29 @@ local function has_dependents(id, bucket)
   return try("SISMEMBER", bucket_key(bucket) .. ":dependents", id) or 1
 end
 
--- The job's last state.
-local function end_job(id, queue, status, now_us, ttl_s)
+-- The job's last state. `known` has its fields, if they were read before. Returns whether jobs wait
+-- for its end.
+local function end_job(id, queue, status, now_us, ttl_s, known)
   local job, dependencies = RQ_JOB .. id, "rq:job::" .. id .. ":dependencies" -- RQ's name for it
   -- without it, those that depend on it could not be released
-  if note_dependents(id, queue, ttl_s) and ttl_s >= 0 then ttl_s = math.max(ttl_s, DEPENDENTS_S) end
+  local is_awaited = note_dependents(id, queue, ttl_s)
+  if is_awaited and ttl_s >= 0 then ttl_s = math.max(ttl_s, DEPENDENTS_S) end
   keep(job, ttl_s)
-  keep(dependencies, ttl_s)
+  if not known or known.dependency_id then keep(dependencies, ttl_s) end
   redis.call("HSET", job, "status", status, "ended_at", utc_text(now_us))
-  try("HDEL", job, "spigot_reaps", "spigot_suspicion", "spigot_stop")
+  if not known or known.spigot_reaps or known.spigot_suspicion or known.spigot_stop then
+    try("HDEL", job, "spigot_reaps", "spigot_suspicion", "spigot_stop")
+  end
   job_changed(id)
   if ttl_s == 0 then redis.call("DEL", job, dependencies) end
+  return is_awaited
 end
 
 -- Cancelled is no failure. Scored by the time of that, as RQ does; the reaper forgets it later.
-local function cancel_job(id, queue, now_us, keep_s, error)
+local function cancel_job(id, queue, now_us, keep_s, error, known)
   redis.call("HSET", RQ_JOB .. id, "spigot_error", error)
   lenient("ZADD", "rq:canceled:" .. queue, seconds(now_us), id)
-  end_job(id, queue, "canceled", now_us, keep_s)
-end
-
-local function ttl_of(id, field, default_s)
-  return number(redis.call("HGET", RQ_JOB .. id, field)) or default_s
+  end_job(id, queue, "canceled", now_us, keep_s, known)
 end
 
 local RQ_FAILURE_TTL_S = 31536000 -- rq.defaults
@@ -82,11 +83,11 @@ local RQ_RESULT_TTL_S = 500 -- likewise
 
 -- `trace` is base64 of the zlib-compressed traceback, as RQ keeps it.
 local function fail_job(lease, now_us, error, trace)
-  local ttl_s = ttl_of(lease.job, "failure_ttl", RQ_FAILURE_TTL_S)
+  local ttl_s = number(lease.known.failure_ttl) or RQ_FAILURE_TTL_S
   redis.call("HSET", RQ_JOB .. lease.job, "spigot_error", error)
   add_result(lease.job, 2, lease, now_us, ttl_s, "exc_string", trace)
   lenient("ZADD", "rq:failed:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
-  end_job(lease.job, lease.queue, "failed", now_us, ttl_s)
+  end_job(lease.job, lease.queue, "failed", now_us, ttl_s, lease.known)
 end
 
 -- How an attempt ends whose job is to stop, as `fate_of` says: its status, and why.
@@ -100,7 +101,7 @@ local FAILED = { failed = true, refused = true, abandoned = true }
 
 local function end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
   if status == "cancelled" then
-    cancel_job(lease.job, lease.queue, now_us, keep_s, error)
+    cancel_job(lease.job, lease.queue, now_us, keep_s, error, lease.known)
   elseif FAILED[status] then
     fail_job(lease, now_us, error, trace)
   end

@@ -40,16 +40,14 @@ end
 
 -- The millisecond at which the next job is due; math.huge if there is none.
 local function next_due_ms(name)
-  local due_ms = first_score(bucket_key(name) .. ":delayed")
-  for _, list in ipairs(queue_keys(name)) do
-    local scheduled = "rq:scheduled:" .. queue_name(list)
-    due_ms = math.min(due_ms, math.ceil(first_score(scheduled) * 1000))
-  end
+  local delayed, scheduled = bucket_key(name) .. ":delayed", "rq:scheduled:" .. name
+  local sets = { scheduled .. "-high", scheduled, scheduled .. "-low" }
+  local due_ms = first_score(delayed)
+  for _, set in ipairs(sets) do due_ms = math.min(due_ms, math.ceil(first_score(set) * 1000)) end
   return due_ms
 end
 
--- Returns when the next job is due, in ms.
-local function promote(name, now_us)
+local function promote_due(name, now_us)
   local due_ms = next_due_ms(name)
   if due_ms > ms(now_us) then return due_ms end
   promote_delayed(name, now_us)
@@ -57,4 +55,12 @@ local function promote(name, now_us)
     promote_scheduled(queue_name(list), now_us)
   end
   return next_due_ms(name)
+end
+
+-- Returns when the next job is due, in ms; math.huge if none waits for a time.
+local function promote(name, now_us)
+  local scheduled = "rq:scheduled:" .. name
+  local waiting = redis.call("EXISTS", bucket_key(name) .. ":delayed", scheduled .. "-high", scheduled,
+    scheduled .. "-low")
+  return waiting > 0 and promote_due(name, now_us) or math.huge
 end

@@ -12,9 +12,12 @@ end
 
 local function ms(us) return math.floor(us / 1000) end
 
+local WRITTEN = {} -- the last time that was written as text, which is often wanted again
+
 -- "2026-01-31T12:00:00.000000Z", as RQ writes times. Source: H. Hinnant,
 -- "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
 local function utc_text(us)
+  if WRITTEN.us == us then return WRITTEN.text end
   local seconds = math.floor(us / SECOND_US)
   local days = math.floor(seconds / 86400)
   local era = math.floor((days + 719468) / 146097)
@@ -28,9 +31,11 @@ local function utc_text(us)
   local month = shifted_month < 10 and shifted_month + 3 or shifted_month - 9
   local year = year_of_era + era * 400 + (month <= 2 and 1 or 0)
   local second_of_day = seconds - days * 86400
-  return string.format("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
+  local text = string.format("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month, day,
     math.floor(second_of_day / 3600), math.floor(second_of_day / 60) % 60, second_of_day % 60,
     us - seconds * SECOND_US)
+  WRITTEN.us, WRITTEN.text = us, text
+  return text
 end
 
 -- The inverse, for jobs that plain RQ enqueued; nil for what is no time.

@@ -76,7 +76,7 @@ end
 -- Returns the queues to take a job from, most urgent first; none while a suspect waits for its
 -- witness. `token` is of the attempt that is to begin.
 local function turns(queues, bucket, token, now_us)
-  if bucket.suspected_us == 0 then return queues end
+  bucket = read_bucket(bucket.name)
   forget_the_future(bucket, now_us)
   local key, found, has_open, has_new = bucket_key(bucket.name), {}, false, false
   for _, list in ipairs(queues) do
@@ -96,7 +96,6 @@ local function turns(queues, bucket, token, now_us)
 end
 
 -- While a downstream that does not say how long is asked with one job at a time (refusals.lua).
-local function probe_runs(bucket)
-  if bucket.probing ~= 1 then return false end
+local function is_probed(bucket)
   return is_running(redis.call("HGET", bucket_key(bucket.name), "probe_token"))
 end
