@@ -1,11 +1,12 @@
-"""What a job that has ended takes of the server's memory, and what a day of them comes to.
+"""What a job takes of the server's memory: while it waits, and when it has ended.
 
     python benchmarks/memory.py              # about half a minute
 
 Each kind of job is enqueued, claimed and ended by the scripts themselves, on a private server of
 each engine that this machine has. What the server holds afterwards is compared with what it held
 before, so lists, indexes and the allocator's rounding are in the figures. RQ's own jobs are run
-by its SimpleWorker, and kept as long.
+by its SimpleWorker, and kept as long. Of jobs that wait, a million is reckoned, and of those that
+have ended, a day.
 """
 
 import argparse
@@ -69,6 +70,12 @@ class Spigot:
         self._result = result
         self._logged: list[str] = []
 
+    def enqueue_many(self, jobs: int) -> None:
+        """Enqueue so many, which wait."""
+        self._queue.enqueue_many(
+            [self._queue.accept("document", {"doc_id": f"doc_{n}"}) for n in range(jobs)]
+        )
+
     def run_many(self, jobs: int) -> None:
         """Enqueue and end so many, one after the other."""
         for number in range(jobs):
@@ -114,6 +121,10 @@ def print_row(server: str, job: str, used: float) -> None:
 def measure(name: str, url: str, jobs: int) -> None:
     """Measure each kind of job on one server."""
     with Redis.from_url(url) as redis:
+        spigot = Spigot(redis, "null")
+        spigot.enqueue_many(jobs)
+        waiting = bytes_of(redis, partial(spigot.enqueue_many, jobs), jobs)
+        print(f"| {name} | Spigot's, waits | {waiting:.0f} | a million: {waiting:.0f} MB | | |")
         for words, result in RESULTS.items():
             redis.flushall()
             spigot = Spigot(redis, result)
