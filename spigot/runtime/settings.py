@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     """Threads in each of them."""
 
     max_body_bytes: PositiveInt = 262144
-    """Larger bodies get 413."""
+    """Larger bodies, lists of jobs included, get 413."""
 
     log_format: Literal["auto", "text", "json"] = "auto"
     """`text`, `json`, or `auto`: text on a terminal, JSON otherwise."""
