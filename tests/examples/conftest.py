@@ -11,8 +11,8 @@ from tests.support.visitors import Visitor
 SHORT_WORK = {"EXAMPLES_REQUEST_SECONDS": "0.3", "EXAMPLES_DOCUMENT_SECONDS": "0.6"}
 QUICK_BUCKETS = {
     "default": {"rate": "10/s", "capacity": 1000},
-    "documents": {"rate": "20/s", "capacity": 100, "workers": 3},
-    "requests": {"rate": "20/s", "capacity": 100, "workers": 3},
+    "documents": {"rate": "20/s", "capacity": 100, "workers": 1, "concurrency": 3},
+    "requests": {"rate": "20/s", "capacity": 100, "workers": 1, "concurrency": 3},
 }
 
 

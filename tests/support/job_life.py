@@ -52,6 +52,7 @@ class JobLife:
         moment: Before it is passed on, or before its answer is.
         deed: What is done there.
         done: Whether it was done.
+        concurrency: How many jobs the worker runs at once.
     """
 
     server: Server
@@ -64,6 +65,7 @@ class JobLife:
     number: int = 0
     moment: Moment = "asked"
     done: bool = False
+    concurrency: int = 1
     accepted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -116,7 +118,9 @@ class JobLife:
             "max_reaps": 9,
         }
         log_path = self.folder / f"{socket.name}.log"
-        return self.fork_server.start(settings, queues=self.queues, log_path=log_path)
+        return self.fork_server.start(
+            settings, queues=self.queues, log_path=log_path, concurrency=self.concurrency
+        )
 
     def _act(self, number: int, moment: Moment) -> bool:
         if self.done or (number, moment) != (self.number, self.moment):

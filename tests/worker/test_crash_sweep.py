@@ -49,9 +49,20 @@ def sweep(live: Live, at_once: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    "deed", ["kill worker", "kill worker and horse", "terminate worker", "cut connection"]
+    ("deed", "concurrency"),
+    [
+        ("kill worker", 1),
+        ("kill worker and horse", 1),
+        ("terminate worker", 1),
+        ("cut connection", 1),
+        ("kill worker and horse", 4),
+        ("terminate worker", 4),
+        ("cut connection", 4),
+    ],
 )
-def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, fork_server, catalog, tmp_path):
+def test_nothing_is_lost_wherever_the_worker_is_disturbed(
+    deed, concurrency, fork_server, catalog, tmp_path
+):
     databases: SimpleQueue[int] = SimpleQueue()
     for database in range(LIVES_AT_ONCE):
         databases.put(database)
@@ -63,6 +74,7 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(deed, fork_server, cat
             life = JobLife(
                 server, fork_server, catalog, folder, database, QUEUES[place[1]], deed, *place
             )
+            life.concurrency = concurrency
             try:
                 return life, [f"at {folder.name}: {problem}" for problem in life.live()]
             finally:

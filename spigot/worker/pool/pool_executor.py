@@ -108,7 +108,8 @@ class PoolExecutor:
         """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
         while not self._stop.requested:
             with self._changed:
-                if self._concurrency > len(self._flights) + self._ending:
+                is_free = self._concurrency > len(self._flights) + self._ending
+                if is_free and self._children.main_pid:
                     return
                 self._changed.wait(STEP_SECONDS)
 
@@ -163,7 +164,7 @@ class PoolExecutor:
     def _run_among_others(self, job: ClaimedJob) -> None:
         child = self._children.choose(suspicion_of(job))
         if child is None:
-            self._pass_over(job)
+            self._find_no_place(job)
             return
         token = job.claim.token
         with self._changed:
@@ -183,10 +184,12 @@ class PoolExecutor:
             self._flights[job.claim.token] = Flight(job)
         if not self._lonely_jobs.run(job, partial(self._leave, job.claim.token)):
             self._leave(job.claim.token)
-            self._pass_over(job)
+            self._find_no_place(job)
 
-    def _pass_over(self, job: ClaimedJob) -> None:
-        self._end_soon(job, Outcome("not_started", retry_after=PASS_OVER_SECONDS))
+    def _find_no_place(self, job: ClaimedJob) -> None:
+        """Give a job back: a suspect later, so that it stops no other."""
+        seconds = PASS_OVER_SECONDS if suspicion_of(job) else 0
+        self._end_soon(job, Outcome("not_started", retry_after=seconds))
 
     # What became of it
 

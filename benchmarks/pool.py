@@ -1,0 +1,217 @@
+"""What a pool takes: memory for jobs that wait, short jobs a second, and how exact its slots are.
+
+    python benchmarks/pool.py
+
+Memory is PSS (Linux) of the worker and its child, without the command that forked them: what
+processes share is counted once over all of them. Each job waits for an answer of a local server,
+plain functions by urllib, coroutines by a stream of asyncio. A pool of as many places is measured
+idle first. Then one pool runs no-op jobs at a rate that it cannot reach, and jobs at given rates.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+
+from laboratory import private_server, processes
+from redis import Redis
+from worker_memory import below, pss_of, wait_for
+
+APP = """
+import asyncio
+import urllib.request
+
+from spigot import job_type
+
+
+@job_type("fetch")
+def fetch(port: int) -> int:
+    return len(urllib.request.urlopen(f"http://127.0.0.1:{port}/").read())
+
+
+@job_type("fetch_async")
+async def fetch_async(port: int) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.0\\r\\n\\r\\n")
+    text = await reader.read()
+    writer.close()
+    return len(text)
+
+
+@job_type("noop")
+def noop() -> None:
+    pass
+
+
+@job_type("noop_async")
+async def noop_async() -> None:
+    pass
+"""
+ENQUEUE = "from spigot import enqueue; [enqueue({type!r}, {payload!r}) for _ in range({count})]"
+WAITING = ((100, "fetch_async"), (100, "fetch"), (1000, "fetch_async"))
+NOOPS = 6000
+RATES = (50, 500, 1000)
+RATE_SECONDS = 8
+
+
+def main() -> None:
+    """Print a table for each question."""
+    print("| waiting jobs | idle pool (MB) | with the jobs | more |\n| --- | --- | --- | --- |")
+    for count, kind in WAITING:
+        idle, busy = memory(count, kind)
+        print(f"| {count} {kind} | {idle:.0f} | {busy:.0f} | {busy - idle:.1f} |", flush=True)
+    print("\n| rate | job | achieved | late p50 / p99 (ms) | processor, worker / child / server |")
+    print("| --- | --- | --- | --- | --- |")
+    for rate in (100_000, *RATES):
+        for kind in ("noop", "noop_async"):
+            print(f"| {rate}/s | {kind} | {paced(rate, kind)} |", flush=True)
+
+
+def memory(count: int, kind: str) -> tuple[float, float]:
+    """Return what a pool of that many places takes, idle and full, in MB."""
+    with laboratory(count, 100_000) as (url, folder, environment), slow_server() as port:
+        command = [sys.executable, "-m", "spigot", "worker"]
+        with processes([command], environment, folder), Redis.from_url(url) as redis:
+            wait_for(lambda: redis.scard("rq:workers") == 1)
+            time.sleep(2)
+            idle = sum(map(pss_of, worker_and_child()))
+            enqueue(kind, {"port": port}, count, environment, folder)
+            wait_for(lambda: redis.zcard("spigot:1:bucket:default:leases") == count)
+            time.sleep(2)
+            return idle, sum(map(pss_of, worker_and_child()))
+
+
+def paced(rate: int, kind: str) -> str:
+    """Return what one pool makes of a backlog at a rate, as cells of the table."""
+    count = min(NOOPS, rate * RATE_SECONDS)
+    with laboratory(100, rate) as (url, folder, environment):
+        with Redis.from_url(url) as redis:
+            redis.set("rq:suspended", 1)
+            command = [sys.executable, "-m", "spigot", "worker"]
+            with processes([command], environment, folder):
+                enqueue(kind, {}, count, environment, folder)
+                worker, child = worker_and_child()
+                before = [processor(worker), processor(child), server_processor(redis)]
+                redis.delete("rq:suspended")
+                wait_for(lambda: redis.zcard("rq:finished:default") == count)
+                after = [processor(worker), processor(child), server_processor(redis)]
+            late = lateness(redis)
+        return report(folder, rate, late, [b - a for a, b in zip(before, after, strict=True)])
+
+
+def enqueue(
+    kind: str, payload: dict[str, int], count: int, environment: dict[str, str], folder: Path
+) -> None:
+    """Enqueue so many jobs, in a process that has the application's settings."""
+    text = ENQUEUE.format(type=kind, payload=payload, count=count)
+    subprocess.run(
+        [sys.executable, "-c", text], env=os.environ | environment, cwd=folder, check=True
+    )
+
+
+def worker_and_child() -> list[int]:
+    """Return the processes below that of the command."""
+    (command,) = (
+        pid
+        for pid in children_of(os.getpid())
+        if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    return below(command)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return the children of a process."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def report(folder: Path, rate: int, late: str, used: list[float]) -> str:
+    """Return what the result log says of starts, and the shares of a processor."""
+    lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+    slots = sorted(line["slot_at"] for line in lines)
+    seconds = slots[-1] - slots[0]
+    achieved = (len(slots) - 1) / seconds
+    share = f" ({100 * achieved / rate:.2f} %)" if rate <= max(RATES) else ""
+    least = min(b - a for a, b in pairwise(slots)) * 1000
+    cells = " / ".join(f"{100 * use / seconds:.0f} %" for use in used)
+    return f"{achieved:.1f}/s{share}, least gap {least:.3f} ms | {late} | {cells}"
+
+
+def lateness(redis: Redis) -> str:
+    """Return below which bounds half of the starts were late, and 99 of 100, in milliseconds."""
+    stats = redis.hgetall("spigot:1:bucket:default:stats")
+    counts = Counter(
+        {float(name.rpartition(b":")[2]): int(count) for name, count in stats.items()
+         if name.startswith(b"late:") and not name.endswith(b"sum_us")}
+    )  # fmt: skip
+    bounds = sorted(counts.elements())
+    return " / ".join(f"≤ {bounds[int(share * len(bounds))] / 1000:g}" for share in (0.5, 0.99))
+
+
+def processor(pid: int) -> float:
+    """Return how many seconds a process has run."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def server_processor(redis: Redis) -> float:
+    """Return the same of the server."""
+    used = redis.info("cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
+
+
+@contextmanager
+def laboratory(places: int, rate: int) -> Iterator[tuple[str, Path, dict[str, str]]]:
+    """Yield the URL of a server, a folder with the application, and what its processes are told."""
+    with tempfile.TemporaryDirectory() as text, private_server(Path(text)) as url:
+        folder = Path(text)
+        (folder / "waiting_app.py").write_text(APP)
+        numbers = {"rate": f"{rate}/s", "capacity": 100_000, "workers": 1, "concurrency": places}
+        (folder / "buckets.json").write_text(json.dumps({"default": numbers}))
+        settings = {"REDIS_URL": url, "SPIGOT_APPS": "waiting_app", "SPIGOT_GRACE_SECONDS": "1"}
+        yield url, folder, {**settings, "SPIGOT_DATA_DIR": str(folder)}
+
+
+@contextmanager
+def slow_server() -> Iterator[int]:
+    """Run a server that answers nobody for a minute; yield its port."""
+    loop, ports = asyncio.new_event_loop(), []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.CancelledError):  # the end
+            await reader.readline()
+            await asyncio.sleep(60)
+
+    async def serve() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=2000)
+        ports.append(server.sockets[0].getsockname()[1])
+
+    loop.run_until_complete(serve())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield ports[0]
+    finally:
+        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+if __name__ == "__main__":
+    main()
