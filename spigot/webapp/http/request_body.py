@@ -5,7 +5,12 @@ from typing import Any, TypeVar
 from flask import current_app, request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 
 from spigot.jobs.types.job_types import wrong_fields
 from spigot.runtime.errors import PortableError
@@ -16,7 +21,7 @@ from .problems import problem
 Model = TypeVar("Model", bound=BaseModel)
 
 PARSED = "spigot.parsed_body"
-"""Where the environment keeps what was read of a body, for whoever reads it next."""
+"""Where the environment keeps what was read of a body, or why it is refused: it comes only once."""
 
 
 class InvalidBody(PortableError, ValueError):
@@ -61,17 +66,26 @@ def read_json() -> Any:
         RequestEntityTooLarge: It is larger than the setting allows.
         BadRequest: It is not JSON (RFC 8259), or nested too deeply.
     """
-    if PARSED in request.environ:
-        return request.environ[PARSED]
+    if PARSED not in request.environ:
+        try:
+            request.environ[PARSED] = _parse()
+        except HTTPException as refused:
+            request.environ[PARSED] = refused
+    parsed = request.environ[PARSED]
+    if isinstance(parsed, HTTPException):
+        raise parsed
+    return parsed
+
+
+def _parse() -> Any:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("send JSON in UTF-8, with Content-Type: application/json")
     try:
-        request.environ[PARSED] = from_json(_body(), allow_inf_nan=False)
+        return from_json(_body(), allow_inf_nan=False)
     except ValueError as error:
         told = problem(400, f"the body is not JSON: {error}", type=ProblemType.NOT_JSON)
         raise BadRequest(response=told) from error
-    return request.environ[PARSED]
 
 
 def _body() -> bytes:

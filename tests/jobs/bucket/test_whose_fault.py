@@ -358,14 +358,10 @@ def test_a_refusal_that_failed_half_way_counts_once(redis):
     fill(bucket, "culprit", "other")
     for count in range(1, 4):
         claim = bucket.claim()
-        queue = keys.queue("default")
-        kept = redis.lrange(queue, 0, -1)
-        redis.delete(queue)
-        redis.set(queue, "no list")
+        redis.acl_setuser("default", commands=["-lpush", "-rpush", "-linsert"])
         with pytest.raises(ResponseError):
             bucket.hold(claim, 1)
-        redis.delete(queue)
-        redis.rpush(queue, *kept)
+        redis.acl_setuser("default", commands=["+@all"])
         bucket.hold(claim, 1)
         assert redis.hget(keys.job("culprit"), "spigot_refusals") == b"%d" % count
 

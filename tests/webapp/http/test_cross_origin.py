@@ -70,7 +70,7 @@ def test_a_page_may_read_the_answer(client):
     ("status", "method", "path", "options"),
     [
         (400, "POST", "/jobs", {"data": b"{", "content_type": "application/json"}),
-        (401, "PATCH", "/buckets/default", {}),
+        (403, "PATCH", "/buckets/default", {}),
         (404, "GET", "/nowhere", {}),
         (404, "GET", "/jobs/none", {}),
         (405, "PUT", "/jobs", {}),
