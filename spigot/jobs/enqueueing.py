@@ -9,7 +9,7 @@ from .enqueued_job import EnqueuedJob
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spigot.jobs.budgets.declared_cost import Cost
+    from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst
     from spigot.jobs.job.new_job import Outcome, Priority
 
     from .program import Program
@@ -96,12 +96,12 @@ def enqueue_many(
     idempotency_key: str | None = None,
     delay: float = 0,
     redis_url: str | None = None,
-) -> list[EnqueuedJob | BucketFull | IdempotencyConflict]:
+) -> "list[EnqueuedJob | BucketFull | CostExceedsBurst | IdempotencyConflict]":
     """Put jobs into the bucket of their type, in order, a hundred in one round trip.
 
     All payloads are checked before the first job is enqueued. Then what fits is taken in: once the
     bucket is full, the jobs that are left are answered with ``BucketFull``, which is returned and
-    not raised.
+    not raised. So is ``CostExceedsBurst`` for a job that would never start; others are taken in.
 
     Args:
         type: Name of a job type of the modules in ``SPIGOT_APPS``.
@@ -113,7 +113,8 @@ def enqueue_many(
         redis_url: Another server than the one that the settings name.
 
     Returns:
-        For each payload the job, or ``BucketFull`` or ``IdempotencyConflict``.
+        For each payload the job, or ``BucketFull``, ``CostExceedsBurst`` or
+        ``IdempotencyConflict``.
 
     Raises:
         UnknownJobType: Nothing was enqueued.
@@ -140,9 +141,12 @@ def _program(redis_url: str | None, delay: float) -> "Program":
 
 def _enqueued(
     outcome: "Outcome", program: "Program", key: str
-) -> EnqueuedJob | BucketFull | IdempotencyConflict:
+) -> "EnqueuedJob | BucketFull | CostExceedsBurst | IdempotencyConflict":
+    from spigot.jobs.budgets.declared_cost import CostExceedsBurst
     from spigot.jobs.job.new_job import BucketRefusal, Repeated
 
+    if isinstance(outcome, CostExceedsBurst):
+        return outcome
     if isinstance(outcome, Exception):
         raise outcome
     if isinstance(outcome, BucketRefusal):

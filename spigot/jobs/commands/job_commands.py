@@ -6,6 +6,7 @@ from typing import IO
 
 import click
 
+from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
 from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue
 from spigot.jobs.job.completions import any_job, bucket_names, job_types
@@ -101,7 +102,7 @@ def submit(
             _print(enqueue(type, json.loads(payload or "{}"), priority=priority), as_json)
     except json.JSONDecodeError as error:
         raise click.ClickException(f"the payload is not JSON: {error}") from error
-    except (BucketFull, InvalidPayload, UnknownJobType) as error:
+    except (BucketFull, CostExceedsBurst, InvalidCost, InvalidPayload, UnknownJobType) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import IO, Any
 
 import click
 
+from spigot.jobs.budgets.declared_cost import CostExceedsBurst
 from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue_many
 from spigot.jobs.job.queue import Priority
@@ -35,22 +37,32 @@ def submit_lines(
     """
     payloads = _read(file)[skip:]
     ids: list[str] = []
-    trouble = ""
+    done, trouble, too_costly = 0, "", []
     with click.progressbar(length=len(payloads), label="taken in", file=sys.stderr) as bar:
-        while not trouble and len(ids) < len(payloads):
-            some = payloads[len(ids) : len(ids) + SENT_AT_ONCE]
+        while not trouble and done < len(payloads):
+            some = payloads[done : done + SENT_AT_ONCE]
             try:
                 outcomes = enqueue_many(type, some, priority=priority)
             except InvalidPayload as error:
-                trouble = _which(error, skip + len(ids))
+                trouble = _which(error, skip + done)
                 break
-            taken = [job.id for job in outcomes if isinstance(job, EnqueuedJob)]
-            ids += taken
-            bar.update(len(taken))
+            ids += [job.id for job in outcomes if isinstance(job, EnqueuedJob)]
+            too_costly += [
+                f"job {skip + done + n} of the file: {job}"
+                for n, job in enumerate(outcomes, 1)
+                if isinstance(job, CostExceedsBurst)
+            ]
+            dealt_with = list(takewhile(lambda job: not isinstance(job, BucketFull), outcomes))
+            done += len(dealt_with)
+            bar.update(len(dealt_with))
             trouble = next((str(job) for job in outcomes if isinstance(job, BucketFull)), "")
     _report(ids, as_json=as_json)
+    for words in too_costly:
+        click.echo(words, err=True)
     if trouble:
-        raise click.ClickException(f"{trouble}; go on with --skip {skip + len(ids)}")
+        raise click.ClickException(f"{trouble}; go on with --skip {skip + done}")
+    if too_costly:
+        raise click.ClickException(f"{len(too_costly)} jobs were left out; all others are taken in")
 
 
 def _which(error: InvalidPayload, before: int) -> str:
