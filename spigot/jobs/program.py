@@ -15,6 +15,7 @@ from spigot.jobs.job.following import follow
 from spigot.jobs.job.new_job import IdempotencyKey, NewJob, Outcome, Priority, Taken
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.store.replica_wait import wait_from
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import InvalidPayload
@@ -56,8 +57,11 @@ class Program:
         read = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
         configs, _ = with_buckets(read, catalog.bucket_names())
         configs = with_costs(configs, catalog.costs())
-        redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
-        queue = JobQueue(redis, catalog, configs, keep_seconds=settings.keep_seconds)
+        wait = wait_from(settings)
+        timeout = REPLY_SECONDS + (wait.seconds if wait else 0)
+        redis = connect(find_server_url(settings), timeout=timeout)
+        keep_seconds = settings.keep_seconds
+        queue = JobQueue(redis, catalog, configs, keep_seconds=keep_seconds, wait=wait)
         return cls(redis, queue, settings.keep_seconds)
 
     def enqueue(

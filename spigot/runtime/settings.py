@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -104,6 +105,13 @@ class Settings(BaseSettings):
 
     keep_seconds: PositiveInt = 86400
     """Seconds that ended jobs and idempotency keys are kept."""
+
+    wait_replicas: NonNegativeInt = 0
+    """Replicas of the server that must have a job before a 202, or the call of `enqueue`, says that
+    it is taken. 0: none, and a failover may lose the last jobs."""
+
+    wait_seconds: Annotated[float, Field(gt=0, le=10)] = 1.0
+    """Seconds that the replicas may take; then it is 503, and the job may run all the same."""
 
     lease_seconds: Annotated[float, Field(ge=1)] = 15
     """Seconds after which the job of a silent worker is given to another."""

@@ -16,9 +16,10 @@ from spigot.jobs.job.search import JobSearch
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.jobs.store.replica_wait import wait_from
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server.redis_connection import connect, sibling
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
 from spigot.webapp.dashboard.changes import Changes
@@ -105,8 +106,13 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     app.before_request(PrimaryWatch(redis).start)
     app.extensions["redis"] = redis
     app.extensions["job_catalog"] = catalog
+    wait = wait_from(settings)
     app.extensions["job_queue"] = JobQueue(
-        redis, catalog, buckets, keep_seconds=settings.keep_seconds
+        sibling(redis, timeout=WEB_REPLY_SECONDS + wait.seconds) if wait else redis,
+        catalog,
+        buckets,
+        keep_seconds=settings.keep_seconds,
+        wait=wait,
     )
     reader = JobReader(redis)
     app.extensions["job_reader"] = reader

@@ -31,7 +31,7 @@ def written(value):
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_every_setting_has_its_row_in_the_readme(field):
     default = Settings.model_fields[field].default
-    shown = "unset" if default is None else f"`{written(default)}`" if default else "empty"
+    shown = "unset" if default is None else f"`{written(default)}`" if default != () else "empty"
 
     assert f"| `{variable_name(field)}` | {shown} | {description(field)} |\n" in README
 

@@ -1,6 +1,7 @@
 """A primary and its replica, and an address in front of them that leads to one of the two."""
 
 import selectors
+import signal
 import socket
 import subprocess
 import threading
@@ -103,6 +104,10 @@ class Pair:
     def lead_to_new(self) -> None:
         """Let new connections come to the new primary; old ones stay where they are."""
         self._switch.target = self._ports[1]
+
+    def hang_new(self, hangs: bool) -> None:
+        """Let the replica answer nothing, or go on."""
+        self._processes[1].send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
 
     def isolate_old(self) -> None:
         """Let the old one be a replica of nobody who is there: it hears nothing any more."""

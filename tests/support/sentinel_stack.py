@@ -124,6 +124,11 @@ class SentinelStack:
         assert len(ports) == 1, ports
         return next(one for one in self.servers if one.port in ports)
 
+    def primary_port(self) -> int | None:
+        """Return the port of the primary, by the newest that any sentinel knows; None: unclear."""
+        ports = {self._address_of(one) for one in self.sentinels} - {None}
+        return ports.pop() if len(ports) == 1 else None
+
     def fail_over(self) -> None:
         """Begin a planned failover."""
         next(one for one in self.sentinels if one.answers).client.execute_command(

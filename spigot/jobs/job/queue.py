@@ -15,6 +15,7 @@ from spigot.jobs.budgets.amounts import to_text
 from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, usual_costs
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import AcceptedPayload, JobType
@@ -47,6 +48,7 @@ class JobQueue:
         catalog: The job types that may be enqueued.
         configs: The buckets' numbers, published when the server has none.
         keep_seconds: How long ended jobs and idempotency keys are kept, >= 1.
+        wait: For the replicas that must have a job before it counts as taken; None: for none.
     """
 
     def __init__(
@@ -56,8 +58,10 @@ class JobQueue:
         configs: Mapping[str, BucketConfig],
         *,
         keep_seconds: int,
+        wait: ReplicaWait | None = None,
     ) -> None:
         self._redis = redis
+        self._wait = wait
         self._catalog = catalog
         self._configs = configs
         self._keep_seconds = keep_seconds
@@ -97,6 +101,7 @@ class JobQueue:
             CostExceedsBurst: Nothing was enqueued.
             ValueError: There is no such priority; nothing was enqueued.
             NewerBucketError: A newer version of Spigot wrote the bucket; nothing was enqueued.
+            NotReplicatedError: Too few replicas have the job. It waits all the same.
             redis.RedisError: It is unknown whether the job was enqueued; enqueueing it again
                 under the same ``job_id`` is safe.
         """
@@ -157,6 +162,7 @@ class JobQueue:
             What came of each; the error for those whose bucket a newer version of Spigot wrote.
 
         Raises:
+            NotReplicatedError: Too few replicas have the jobs, as far as they were taken in.
             redis.RedisError: It is unknown which jobs were enqueued; with idempotency keys, all
                 can be enqueued again.
         """
@@ -187,39 +193,51 @@ class JobQueue:
     def _take_in(self, batch: Sequence[NewJob], now_us: int | None) -> Sequence[Outcome]:
         """Put jobs of one kind into their bucket, by one script."""
         bucket = batch[0].type.bucket
-        reply = self._send(batch, now_us)
+        reply, not_replicated = self._send(batch, now_us)
         if reply[0] == b"unpublished":
             with suppress(NewerBucketError):  # another bucket; this one answers for itself
                 self._publisher.publish(self._configs)
-            reply = self._send(batch, now_us)
+            reply, not_replicated = self._send(batch, now_us)
         if reply[0] == b"unpublished":
             raise RuntimeError(f"bucket {bucket!r} has no numbers, and none were given to publish")
         if reply[0] == b"newer":
             return [NewerBucketError(bucket, reply[1])] * len(batch)
         at_us, *answers = reply
-        return [_read(job, at_us, answer) for job, answer in zip(batch, answers, strict=True)]
+        read = [_read(job, at_us, answer) for job, answer in zip(batch, answers, strict=True)]
+        if not_replicated is not None and any(map(_is_there, read)):
+            raise not_replicated
+        return read
 
-    def _send(self, batch: Sequence[NewJob], now_us: int | None) -> list[Any]:
+    def _send(
+        self, batch: Sequence[NewJob], now_us: int | None
+    ) -> tuple[list[Any], NotReplicatedError | None]:
         first = batch[0]
         queue = keys.queue_name(first.type.bucket, first.priority)
         shared = ["origin", queue, *self._form(first.type).shared]
         request_id = current_ids().get("request_id")
         if request_id:  # its workers' lines name the request that made it
             shared += ["spigot_request_id", request_id]
-        return self._enqueue(  # type: ignore[no-any-return]
-            keys=[keys.queue(queue), "rq:queues"],
-            args=[
-                queue,
-                first.type.name,
-                self._keep_seconds,
-                first.delay_us,
-                clock_argument(now_us),
-                int(first.id_is_chosen),
-                len(shared),
-                *shared,
-                *(argument for job in batch for argument in job.arguments()),
-            ],
-        )
+        script_keys = [keys.queue(queue), "rq:queues"]
+        args = [
+            queue,
+            first.type.name,
+            self._keep_seconds,
+            first.delay_us,
+            clock_argument(now_us),
+            int(first.id_is_chosen),
+            len(shared),
+            *shared,
+            *(argument for job in batch for argument in job.arguments()),
+        ]
+        if self._wait is not None:
+            return self._wait.call(self._enqueue, script_keys, args)
+        return self._enqueue(keys=script_keys, args=args), None
+
+
+def _is_there(outcome: Outcome) -> bool:
+    """Return whether the client is told of a job, which is then to be on the replicas."""
+    job = outcome.job if isinstance(outcome, Repeated) else outcome
+    return isinstance(job, JobState)
 
 
 def _read(job: NewJob, now_us: int, answer: list[Any]) -> Outcome:

@@ -142,6 +142,11 @@ def never_written() -> str:
     return f"{PREFIX}never_written"
 
 
+def replicated() -> str:
+    """A key that is written so that replicas can be waited for."""
+    return f"{PREFIX}replicated"
+
+
 def probe(token: str) -> str:
     """Beginning of the keys that one probe of a user's rights writes and removes."""
     return f"{PREFIX}probe:{token}"

@@ -8,13 +8,14 @@ from werkzeug.exceptions import HTTPException
 
 from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
+from spigot.jobs.store.replica_wait import NotReplicatedError
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
 from spigot.runtime.server.redis_connection import is_away
 from spigot.runtime.server.server_faults import explain, is_denied
 
 from .problem_types import ProblemType
-from .problems import away_problem, problem
+from .problems import AWAY_RETRY_SECONDS, away_problem, problem
 from .request_body import InvalidBody
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CostExceedsBurst, too_costly_problem)
     app.register_error_handler(UnknownJobType, unknown_job_type_problem)
     app.register_error_handler(NewerBucketError, newer_bucket_problem)
+    app.register_error_handler(NotReplicatedError, not_replicated_problem)
     app.register_error_handler(RedisError, server_problem)
     app.register_error_handler(Exception, unexpected_problem)
 
@@ -77,6 +79,18 @@ def unknown_job_type_problem(error: UnknownJobType) -> Response:
 def newer_bucket_problem(error: NewerBucketError) -> Response:
     """Say that this process is too old for a bucket; while a fleet is upgraded, others are not."""
     return problem(503, str(error), headers={"Retry-After": str(UPGRADE_SECONDS)})
+
+
+def not_replicated_problem(error: NotReplicatedError) -> Response:
+    """Say that the job stands, but that a failover could lose it."""
+    log.warning("a job is not on the replicas: %s", error)
+    return problem(
+        503,
+        "too few replicas have the job yet, and it may run all the same; send it again under the "
+        "same Idempotency-Key",
+        type=ProblemType.NOT_REPLICATED,
+        headers={"Retry-After": str(AWAY_RETRY_SECONDS)},
+    )
 
 
 def server_problem(error: RedisError) -> Response:

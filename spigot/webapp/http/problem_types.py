@@ -37,6 +37,7 @@ class ProblemType(Enum):
     BUCKET_FULL = "the bucket is full"
     BUCKET_DRAINING = "the bucket takes no new jobs"
     SERVER_AWAY = "the server that keeps the jobs does not answer"
+    NOT_REPLICATED = "too few replicas have the job"
     TOO_MANY_LISTENERS = "too many clients wait for jobs"
 
     @property

@@ -185,3 +185,16 @@ def test_a_request_that_a_hanging_server_took_is_not_made_twice(settings):
         assert len({answer.json["id"] for answer in answers}) == 1
         with connect(server.url, timeout=5) as redis:
             assert redis.llen(keys.queue("default")) == 2
+
+
+def test_a_job_that_too_few_replicas_have_is_503_and_stands(settings, redis, redis_url):
+    waiting = settings(redis_url=redis_url, wait_replicas=1, wait_seconds=0.05)
+    client = create_app(waiting).test_client()
+    body = {"type": "add", "payload": {"x": 1}}
+
+    for _ in range(2):
+        answer = client.post("/jobs", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 503
+        assert answer.json["type"] == "urn:spigot:problem:not-replicated"
+        assert answer.headers["Retry-After"] == "2"
+        assert redis.llen("rq:queue:default") == 1
