@@ -178,7 +178,8 @@ def _flow(view: BucketView) -> Badge:
     unit = unit_of(state.rate)
     if not state.waiting:
         if state.running or pace * PACE_CELLS * CELL_SECONDS >= 1:
-            sentence = f"nothing waits longer than its turn; {state.running:,} run."
+            running = f"; {state.running:,} run" if state.running else ""
+            sentence = f"nothing waits longer than its turn{running}."
             return Badge(8, "keeps up", "drop", "ok", sentence)
         return Badge(IDLE, "idle", "ring", "soft", f"nothing waits{_last_start(view)}.")
     if state.waits_for:
