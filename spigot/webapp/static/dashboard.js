@@ -2,8 +2,8 @@
 "use strict";
 
 // The way back, and from a job to its page.
-const root = location.pathname.slice(0, location.pathname.lastIndexOf("/rq"));
-$("<a class='nav-link'>").attr("href", `${root}/`).text("← Spigot").prependTo("body > nav .navbar-nav, body > nav");
+const root = location.pathname.replace(/\/rq(\/\d+\/.*|\/?)$/, "");
+$("<a class='navbar-brand'>").attr("href", `${root}/`).text("← Spigot").insertBefore($(".navbar-brand").first());
 const shown = location.pathname.match(/\/view\/job\/([A-Za-z0-9_-]+)$/);
 if (shown) $("<p>").append($("<a>").attr("href", `${root}/jobs/${shown[1]}`).text("The page of this job")).prependTo("body > .container");
 
