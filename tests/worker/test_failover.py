@@ -16,6 +16,9 @@ from tests.support.processes import wait_for
 SOON = 3.0
 """Seconds; one or two, and some for a busy machine."""
 
+CHANNELS = 3
+"""Of workers: that of each of the two, and that of holds."""
+
 
 @pytest.fixture
 def pair():
@@ -75,7 +78,7 @@ def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
 
         # what only listens is there as well: the workers' channel of commands, and a stream
         wait_for(lambda: pair.new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, SOON)
-        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == 2, SOON)
+        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == CHANNELS, SOON)
         send_stop_job_command(pair.new, nap)
         stream.settimeout(SOON)
         told = b""

@@ -20,6 +20,9 @@ from tests.support.sentinel_stack import Node, SentinelStack, sentinel_stack
 pytestmark = pytest.mark.slow
 
 RATE = 20
+CHANNELS = 3
+"""That of each worker, and that of holds."""
+
 SOON = 2.0
 """Seconds; one, and some for a busy machine."""
 
@@ -119,7 +122,7 @@ def test_all_goes_on_within_a_second_of_the_switch(stack, fleet, end):
             wait_for(lambda: len(fleet.log()) > lines + 1, SOON)
             new = streams.enter_context(connect(stack.url, timeout=2))
             # what only listens is there as well: the workers' commands, and the stream
-            wait_for(lambda: len(new.pubsub_channels("rq:pubsub:*")) == 2, SOON)
+            wait_for(lambda: len(new.pubsub_channels("rq:pubsub:*")) == CHANNELS, SOON)
             wait_for(lambda: new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, SOON)
             assert web.ask("GET", "/api/status")[0] == 429
             wait_for(lambda: len(poster.accepted_after(switched + SOON)) > RATE)
