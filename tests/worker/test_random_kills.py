@@ -145,6 +145,11 @@ def stopped_in_order(worker: WorkerProcess) -> bool:
     return worker.wait() == 0 or (worker.wait() == -signal.SIGTERM and not worker.log)
 
 
+def wait_until_alone(redis) -> None:
+    """Return once the server has done all that the ended processes had sent."""
+    wait_for(lambda: [client["id"] for client in redis.client_list()] == [str(redis.client_id())])
+
+
 def has_ended(redis, job_id: str) -> bool:
     """RQ never runs what depends on a job that failed or was cancelled."""
     status = status_of(redis, job_id)
@@ -170,6 +175,7 @@ def test_the_books_balance_after_two_hundred_kills(seed, redis, job_queue, start
 
     killer.stop_all()
     assert not [worker.log for worker in killer.stopped if not stopped_in_order(worker)]
+    wait_until_alone(redis)
     assert not list(problems(redis, "default", clients.accepted))
 
     start_worker(**SETTINGS)
