@@ -358,10 +358,10 @@ def test_a_refusal_that_failed_half_way_counts_once(redis):
     fill(bucket, "culprit", "other")
     for count in range(1, 4):
         claim = bucket.claim()
-        redis.acl_setuser("default", commands=["-lpush", "-rpush", "-linsert"])
+        redis.execute_command("ACL", "SETUSER", "default", "-lpush", "-rpush", "-linsert")
         with pytest.raises(ResponseError):
             bucket.hold(claim, 1)
-        redis.acl_setuser("default", commands=["+@all"])
+        redis.execute_command("ACL", "SETUSER", "default", "+@all")
         bucket.hold(claim, 1)
         assert redis.hget(keys.job("culprit"), "spigot_refusals") == b"%d" % count
 
