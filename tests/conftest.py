@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 from redis import Redis
 
 from spigot.launch.server_program import find_server_program
+from spigot.webapp.door.rate_limits import refusal_counts
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.fleet import Fleet
 from tests.support.servers import own_server
@@ -45,6 +47,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
+def _eager_doors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let doors write their refusals soon, unless a test asks."""
+    monkeypatch.setattr(refusal_counts, "INTERVAL", 0.02)
+
+
+@pytest.fixture(autouse=True)
 def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the width that pytest-xdist sets: lines are whole unless a test asks."""
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -62,7 +70,15 @@ def redis_url() -> Iterator[str]:
 def redis(redis_url: str) -> Iterator[Redis]:
     with Redis.from_url(redis_url) as connection:
         yield connection
+        _let_doors_write()
         connection.flushall()
+
+
+def _let_doors_write() -> None:
+    """Wait for what doors still write of their refusals: the next test would find it."""
+    for thread in threading.enumerate():
+        if thread.name == "refusal-counts":
+            thread.join()
 
 
 @pytest.fixture

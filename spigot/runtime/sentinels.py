@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from .server_url_parts import ENCODE, ServerUrlError, host_and_port, number
+from .server_address import ENCODE, ServerUrlError, host_and_port, number
 
 PORT = 26379
 FORM = "sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/NAME/DB"

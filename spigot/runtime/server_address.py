@@ -7,14 +7,11 @@ any part of what was read.
 """
 
 import re
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
-
-from .sentinels import read_sentinels
-from .server_url_options import SENTINEL_SCHEMES, query_options
-from .server_url_parts import ENCODE, ServerUrlError, host_and_port, number
 
 CONNECTIONS = {
     "redis": Connection,
@@ -24,7 +21,18 @@ CONNECTIONS = {
     "sentinels": SSLConnection,
 }
 
+SENTINEL_SCHEMES = ("sentinel", "sentinels")
+
 FORM = "redis://[USER:PASSWORD@]HOST:PORT/DB"
+
+ENCODE = (
+    "percent-encode what is no letter or digit in user and password: "
+    "@ is %40, : is %3A, / is %2F, ? is %3F, # is %23, [ is %5B, ] is %5D"
+)
+
+
+class ServerUrlError(ValueError):
+    """A URL of a server cannot be used; the message says what to do, and quotes nothing of it."""
 
 
 def parse_server_url(url: str) -> dict[str, Any]:
@@ -45,8 +53,10 @@ def parse_server_url(url: str) -> dict[str, Any]:
         raise ServerUrlError(f"must begin with {' or '.join(f'{name}://' for name in CONNECTIONS)}")
     hosts, parts = _split(scheme, rest)
     options = {"connection_class": CONNECTIONS[scheme], **_credentials(parts)}
-    asked = query_options(parts.query, scheme)
+    asked = _asked_for(parts.query, scheme)
     if scheme in SENTINEL_SCHEMES:
+        from .sentinels import read_sentinels
+
         place = read_sentinels(hosts, parts.path, options | asked, tls=scheme == "sentinels")
         asked = {name: value for name, value in asked.items() if not name.startswith("sentinel_")}
     else:
@@ -54,6 +64,14 @@ def parse_server_url(url: str) -> dict[str, Any]:
     for name in asked.keys() & (options | place).keys():
         raise ServerUrlError(f"gives {name} twice")
     return options | place | asked
+
+
+def _asked_for(query: str, scheme: str) -> dict[str, Any]:
+    if not query:
+        return {}
+    from .server_url_options import query_options  # most URLs have none
+
+    return query_options(query, scheme)
 
 
 def with_password(url: str, password: str | None) -> str:
@@ -112,3 +130,53 @@ def _socket_path(parts: SplitResult) -> dict[str, Any]:
             f"the database as ?db=N; {ENCODE}"
         )
     return {"path": unquote(parts.path)}
+
+
+def host_and_port(address: str, form: str) -> tuple[str, int | None]:
+    """Return a host, which may be empty, and its port if there is one.
+
+    Args:
+        address: ``HOST``, ``HOST:PORT``, or either with an IPv6 address in brackets.
+        form: Of the whole URL, for the message.
+
+    Raises:
+        ServerUrlError: It is none of these.
+    """
+    found = re.fullmatch(r"(\[[^\]]+\]|[^:\[\]]*)(?::(.*))?", address)
+    if found is None:
+        raise ServerUrlError(f"has no host: write {form}, an IPv6 address as [::1]; {ENCODE}")
+    host, port = found.groups()
+    name = ipv6_address(host[1:-1]) if host.startswith("[") else unquote(host)
+    return name, None if port is None else number(port, "its port", 1, 65535)
+
+
+def ipv6_address(text: str) -> str:
+    """Return an IPv6 address without percent-encoding.
+
+    Raises:
+        ServerUrlError: It is none.
+    """
+    try:
+        IPv6Address(unquote(text))
+    except ValueError:  # whose words quote the URL
+        raise ServerUrlError("has brackets, but no IPv6 address in them") from None
+    return unquote(text)
+
+
+def number(text: str, what: str, least: int, most: int | None = None) -> int:
+    """Return a number of a URL.
+
+    Args:
+        text: As it stands there.
+        what: Its name in the message.
+        least: The smallest that is allowed.
+        most: The largest; None for any.
+
+    Raises:
+        ServerUrlError: It is none, or out of range.
+    """
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < least or int(text) > (most or int(text)):
+        allowed = f"from {least} to {most}" if most else f"of {least} or more"
+        hint = "" if what.startswith("its option") else f"; {ENCODE}"
+        raise ServerUrlError(f"{what} must be a number {allowed}{hint}")
+    return int(text)

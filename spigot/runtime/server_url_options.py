@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
-from .server_url_parts import ENCODE, ServerUrlError, number
+from .server_address import ENCODE, SENTINEL_SCHEMES, ServerUrlError, number
 
 TLS_SCHEMES = ("rediss", "sentinels")
-SENTINEL_SCHEMES = ("sentinel", "sentinels")
 
 SET_BY_SPIGOT = re.compile(
     "charset|decode_responses|encoding.*|legacy_responses|max_connections|protocol|retry.*"

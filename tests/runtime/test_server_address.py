@@ -1,8 +1,7 @@
 import pytest
 from redis.connection import SSLConnection, UnixDomainSocketConnection
 
-from spigot.runtime.server_address import parse_server_url, with_password
-from spigot.runtime.server_url_parts import ServerUrlError
+from spigot.runtime.server_address import ServerUrlError, parse_server_url, with_password
 from spigot.runtime.settings import SettingsError, load_settings
 from tests.support.warm_python import warm_python
 

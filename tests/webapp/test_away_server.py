@@ -75,7 +75,9 @@ def test_the_web_process_lives_on(client, server):
     server.hang()
 
     assert answer_within_a_second(client, "GET", "/livez").status_code == 200
-    assert answer_within_a_second(client, "GET", "/").status_code == 200
+    page = answer_within_a_second(client, "GET", "/")
+    assert page.status_code == 503
+    assert "Nothing can be shown now" in page.text
 
 
 def test_bad_input_is_told_without_the_server(client, server):

@@ -13,7 +13,8 @@ import socket
 import threading
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
 
 from redis.connection import AbstractConnection
 from redis.exceptions import (
@@ -24,10 +25,8 @@ from redis.exceptions import (
     ResponseError,
 )
 
-from spigot.runtime.sentinels import Sentinels
-
-from .primary import Primary, primary_at
-from .sentinel_primary import primary_of
+if TYPE_CHECKING:
+    from spigot.runtime.sentinels import Sentinels
 
 NOT_PRIMARY_ERRORS = (BusyLoadingError, MasterDownError, ReadOnlyError)
 """What redis-py raises when a replica or a server that is starting answers."""
@@ -44,6 +43,50 @@ def is_not_primary(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and bool(NOT_PRIMARY_REPLIES.search(str(error)))
 
 
+class Severable(Protocol):
+    """A connection that another thread may end."""
+
+    def sever(self, term: int) -> None:
+        """End the connection if it is of an earlier term."""
+
+
+class Primary:
+    """The primary at one address.
+
+    Attributes:
+        term: Counts the primaries that there were.
+    """
+
+    def __init__(self) -> None:
+        self.term = 0
+        self._connections: WeakValueDictionary[int, Severable] = WeakValueDictionary()
+
+    def add(self, connection: Severable) -> None:
+        """Take note of a connection that leads here, for as long as it is used."""
+        self._connections[id(connection)] = connection
+
+    def end(self, term: int) -> None:
+        """End a term, unless it has ended already: many connections find it out at once."""
+        self.term = max(self.term, term + 1)
+
+    def sever(self) -> None:
+        """End all connections of earlier terms, also those that wait for an answer."""
+        for reference in self._connections.valuerefs():
+            connection = reference()
+            if connection is not None:
+                connection.sever(self.term)
+
+    def locate(self) -> tuple[str, int] | None:
+        """Return host and port to connect to; None if the connection knows them itself."""
+        return None
+
+
+@cache
+def primary_at(host: str | None, port: int | None, path: str | None) -> Primary:
+    """Return what all connections of this process to one address share."""
+    return Primary()
+
+
 class _Termed:
     """The part of a connection that knows the term in which it was connected.
 
@@ -54,13 +97,19 @@ class _Termed:
     _sock: Any
     pid: int
 
-    def __init__(self, *args: Any, sentinels: Sentinels | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, sentinels: "Sentinels | None" = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._closing = threading.RLock()
-        address = (getattr(self, name, None) for name in ("host", "port", "path"))
-        self.primary: Primary = primary_of(sentinels) if sentinels else primary_at(*address)
+        self.primary: Primary = self._find_primary(sentinels)
         self._term = self.primary.term
         self.primary.add(self)
+
+    def _find_primary(self, sentinels: "Sentinels | None") -> Primary:
+        if sentinels:
+            from .sentinel_primary import primary_of  # most servers have none
+
+            return primary_of(sentinels)
+        return primary_at(*(getattr(self, name, None) for name in ("host", "port", "path")))
 
     def begin_term(self) -> None:
         """Have all connections connected anew that may be older than this one."""

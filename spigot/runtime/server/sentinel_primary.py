@@ -19,7 +19,7 @@ from redis.retry import Retry
 
 from spigot.runtime.sentinels import Sentinels
 
-from .primary import Primary
+from .primary_connection import Primary
 
 log = logging.getLogger(__name__)
 

@@ -55,7 +55,7 @@ def _context() -> dict[str, Any]:
         "viewer": who,
         "nav_pages": lambda: pages,
         "version": version("spigot-jobs"),
-        "failed_badge": _failed_badge() if who.is_admin else "",
+        "count_failed": _failed_badge,  # asked for by pages that do not know it already
         "may_change": who.is_admin and not is_readonly(),
         "form_token": form_token() if who.is_admin else "",
     }

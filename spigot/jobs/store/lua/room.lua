@@ -23,7 +23,7 @@ end
 
 -- How many of `wanted` jobs there is room for, and what the others are told; nil if all fit.
 local function room_for(bucket, now_us, waiting, wanted)
-  local room = bucket.draining == 1 and 0 or math.max(0, math.floor(bucket.capacity - waiting))
+  local room = bucket.draining == 1 and 0 or math.max(0, math.ceil(bucket.capacity - waiting))
   if wanted <= room then return wanted end
   return room, refusal(bucket, now_us, waiting + room)
 end
