@@ -93,63 +93,81 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
         costs=catalog.costs(),
     )
     url = find_server_url(settings)
+    limits_url = settings.limits_redis_url or url
     redis = connect(url, timeout=WEB_REPLY_SECONDS)
     _publish(redis, buckets)
 
-    app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.wsgi_app = with_client_body(app.wsgi_app)  # type: ignore[assignment, method-assign]
-    request_ids.init_app(app)
-    forwarding.init_app(app, settings.trusted_proxies)
+    app = _bare_app(settings)
     app.before_request(lambda: buckets.follow(redis))
     app.before_request(PrimaryWatch(redis).start)
-    app.extensions["redis"] = redis
-    app.extensions["job_catalog"] = catalog
-    wait = wait_from(settings)
-    app.extensions["job_queue"] = JobQueue(
-        sibling(redis, timeout=WEB_REPLY_SECONDS + wait.seconds) if wait else redis,
-        catalog,
-        buckets,
-        keep_seconds=settings.keep_seconds,
-        wait=wait,
-    )
-    reader = JobReader(redis)
-    app.extensions["job_reader"] = reader
-    app.extensions["job_details_reader"] = JobDetailsReader(redis)
-    app.extensions["job_canceller"] = JobCanceller(redis, keep_seconds=settings.keep_seconds)
-    room = fit(open_files_limit(), settings.web_threads)
-    app.extensions["connection_loop"] = ConnectionLoop(reader, JobEvents(redis), room.parked)
-    app.extensions["bucket_reader"] = BucketReader(redis, buckets)
-    admin = _admin(redis, settings.admin_password, is_admin)
-    app.extensions["admin"] = admin
+    _add_parts(app, settings, catalog, buckets, redis)
+    admin = app.extensions["admin"] = _admin(redis, settings.admin_password, is_admin)
     errors.init_app(app)
     page_security.init_app(app)
     counted = metrics.init_app(app, redis, catalog)
-    limits_url = settings.limits_redis_url or url
     door = _put_door_on(app, settings, limits_url, counted)
     cross_origin.init_app(app, settings.cors_origins, door.counted_headers)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)
     docs_routes.init_app(app, catalog)
-    limits_redis = connect(limits_url, timeout=WEB_REPLY_SECONDS)
-    app.extensions["limits_redis"] = limits_redis
-    app.extensions["ipv6_prefix"] = settings.ipv6_prefix
-    app.extensions["keep_seconds"] = settings.keep_seconds
-    app.extensions["readonly"] = bool(settings.readonly)
-    app.extensions["job_search"] = JobSearch(redis, settings.keep_seconds)
-    viewer.init_app(app)
-    overview_reader = OverviewReader(redis, settings.keep_seconds, buckets)
-    overview.init_app(app, overview_reader, redis, limits_redis, settings.keep_seconds)
-    admin_pages.init_app(app, redis, overview_reader, catalog)
-    activity_routes.init_app(app, redis, limits_redis, settings.keep_seconds)
-    login_routes.init_app(app)
+    app.extensions["limits_redis"] = connect(limits_url, timeout=WEB_REPLY_SECONDS)
+    _add_pages(app, settings, catalog, buckets)
     if admin.exists:
         changes = Changes(connect(url, timeout=CHANGE_SECONDS), settings.keep_seconds)
         dashboard.init_app(app, connect(url, timeout=WEB_REPLY_SECONDS), changes)
     for blueprint in _blueprints_of(catalog):
         app.register_blueprint(blueprint)
     return app
+
+
+def _bare_app(settings: Settings) -> Flask:
+    """Return an application that knows how to read requests, and has no routes."""
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1  # the first that is refused
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.wsgi_app = with_client_body(app.wsgi_app)  # type: ignore[assignment, method-assign]
+    request_ids.init_app(app)
+    forwarding.init_app(app, settings.trusted_proxies)
+    return app
+
+
+def _add_parts(
+    app: Flask, settings: Settings, catalog: JobCatalog, buckets: BucketFile, redis: Redis
+) -> None:
+    """Add what the routes share: who reads and changes jobs and buckets, and the settings."""
+    wait = wait_from(settings)
+    room = fit(open_files_limit(), settings.web_threads)
+    reader = JobReader(redis)
+    app.extensions |= {
+        "redis": redis,
+        "job_catalog": catalog,
+        "job_queue": JobQueue(
+            sibling(redis, timeout=WEB_REPLY_SECONDS + wait.seconds) if wait else redis,
+            catalog,
+            buckets,
+            keep_seconds=settings.keep_seconds,
+            wait=wait,
+        ),
+        "job_reader": reader,
+        "job_details_reader": JobDetailsReader(redis),
+        "job_canceller": JobCanceller(redis, keep_seconds=settings.keep_seconds),
+        "job_search": JobSearch(redis, settings.keep_seconds),
+        "connection_loop": ConnectionLoop(reader, JobEvents(redis), room.parked),
+        "bucket_reader": BucketReader(redis, buckets),
+        "ipv6_prefix": settings.ipv6_prefix,
+        "keep_seconds": settings.keep_seconds,
+        "readonly": bool(settings.readonly),
+    }
+
+
+def _add_pages(app: Flask, settings: Settings, catalog: JobCatalog, buckets: BucketFile) -> None:
+    redis, limits_redis = app.extensions["redis"], app.extensions["limits_redis"]
+    reader = OverviewReader(redis, settings.keep_seconds, buckets)
+    viewer.init_app(app)
+    overview.init_app(app, reader, redis, limits_redis, settings.keep_seconds)
+    admin_pages.init_app(app, redis, reader, catalog)
+    activity_routes.init_app(app, redis, limits_redis, settings.keep_seconds)
+    login_routes.init_app(app)
 
 
 def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> Door:
