@@ -16,7 +16,7 @@ from tests.support.job_life import JobLife
 from tests.support.servers import own_server
 
 LIVES_AT_ONCE = 10
-"""They mostly wait for leases to run out."""
+"""They mostly wait for leases to run out. Tests of one group do not run beside each other."""
 
 SERVERS_AT_ONCE = 4
 QUEUES: dict[Moment, list[str]] = {
@@ -51,13 +51,16 @@ def sweep(live: Live, at_once: int) -> None:
 @pytest.mark.parametrize(
     ("deed", "concurrency"),
     [
-        ("kill worker", 1),
-        ("kill worker and horse", 1),
-        ("terminate worker", 1),
-        ("cut connection", 1),
-        ("kill worker and horse", 4),
-        ("terminate worker", 4),
-        ("cut connection", 4),
+        pytest.param(deed, concurrency, marks=pytest.mark.xdist_group(f"sweep of {concurrency}"))
+        for deed, concurrency in [
+            ("kill worker", 1),
+            ("kill worker and horse", 1),
+            ("terminate worker", 1),
+            ("cut connection", 1),
+            ("kill worker and horse", 4),
+            ("terminate worker", 4),
+            ("cut connection", 4),
+        ]
     ],
 )
 def test_nothing_is_lost_wherever_the_worker_is_disturbed(
@@ -85,6 +88,7 @@ def test_nothing_is_lost_wherever_the_worker_is_disturbed(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.xdist_group("sweep of 4")
 def test_nothing_is_lost_whenever_the_server_is_killed(fork_server, catalog, tmp_path):
     def live(place: Place) -> tuple[JobLife, list[str]]:
         folder = folder_of(place, tmp_path)
