@@ -64,7 +64,7 @@ def fleet(server, admin, tmp_path):
         settings={
             "SPIGOT_ADMIN_PASSWORD": "secret",
             "SPIGOT_LEASE_SECONDS": "1",
-            "SPIGOT_KEEP_SECONDS": "3",
+            "SPIGOT_KEEP_SECONDS": "30",
         },
     )
     (tmp_path / "rate_limits.json").write_text(
