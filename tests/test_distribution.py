@@ -21,7 +21,6 @@ from tests.support.visitors import Visitor
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(200),
-    pytest.mark.xdist_group("distribution"),
 ]
 
 ROOT = Path(__file__).parents[1]

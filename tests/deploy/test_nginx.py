@@ -13,7 +13,6 @@ from tests.support.nginx import nginx
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("nginx"),
 ]
 
 PLACES = {"spigot.conf": "", "spigot-below-a-prefix.conf": "/spigot"}

@@ -14,7 +14,6 @@ from tests.support.prometheus import SHIPPED
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("prometheus"),
 ]
 
 RULES = (SHIPPED / "rules.yml").read_text()

@@ -13,7 +13,6 @@ from tests.support.processes import wait_for
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("dashboard in a browser"),
 ]
 
 ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "

@@ -12,7 +12,6 @@ from tests.support.fleet import Fleet
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("pages of another origin"),
 ]
 
 RULES = {"few": {"limit": 1, "window": 3600, "match": "GET /buckets"}}

@@ -12,7 +12,6 @@ from tests.support.servers import own_server
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("pages in a browser"),
 ]
 
 ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "

@@ -1,0 +1,88 @@
+"""Disturbs a worker at each round trip of its jobs' lives; all must be set right afterwards.
+
+The places are found by a proxy between the worker and its server, so the sweep follows the code.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+from .counting_proxy import Moment
+from .job_life import JobLife
+from .servers import own_server
+
+LIVES_AT_ONCE = 10
+"""They mostly wait for leases to run out."""
+
+SERVERS_AT_ONCE = 4
+QUEUES: dict[Moment, list[str]] = {
+    "asked": ["default-high", "default", "default-low"],
+    "answered": ["default"],
+}
+"""What the worker serves that is disturbed before a round trip, and before its answer."""
+
+Place = tuple[int, Moment]
+Live = Callable[[Place], tuple[JobLife, list[str]]]
+
+
+def sweep_workers(
+    deed: str, fork_server: Any, catalog: Any, folder: Path, *, concurrency: int = 1
+) -> None:
+    """Do a deed to a worker at each place."""
+    databases: SimpleQueue[int] = SimpleQueue()
+    for database in range(LIVES_AT_ONCE):
+        databases.put(database)
+
+    with own_server() as server:
+
+        def live(place: Place) -> tuple[JobLife, list[str]]:
+            own, database = _folder_of(place, folder), databases.get()
+            life = JobLife(
+                server, fork_server, catalog, own, database, QUEUES[place[1]], deed, *place
+            )
+            life.concurrency = concurrency
+            try:
+                return life, [f"at {own.name}: {problem}" for problem in life.live()]
+            finally:
+                databases.put(database)
+
+        _sweep(live, LIVES_AT_ONCE)
+
+
+def sweep_servers(fork_server: Any, catalog: Any, folder: Path) -> None:
+    """Kill the server at each place, and start it again."""
+
+    def live(place: Place) -> tuple[JobLife, list[str]]:
+        own = _folder_of(place, folder)
+        with own_server(durable=True) as server:
+            life = JobLife(
+                server, fork_server, catalog, own, 0, QUEUES[place[1]], "restart server", *place
+            )
+            return life, [f"at {own.name}: {problem}" for problem in life.live()]
+
+    _sweep(live, SERVERS_AT_ONCE)
+
+
+def _sweep(live: Live, at_once: int) -> None:
+    """Live undisturbed, to count the round trips, and then once for each of them."""
+    places: list[Place] = []
+    for moment in QUEUES:
+        undisturbed, wrong = live((0, moment))
+        assert not wrong
+        places += [(number, moment) for number in range(1, undisturbed.round_trips + 1)]
+    begun = time.monotonic()
+    with ThreadPoolExecutor(at_once) as pool:
+        lives = list(pool.map(live, places))
+
+    done = sum(life.done for life, _ in lives)
+    print(f"{done} of {len(places)} places in {time.monotonic() - begun:.0f} s")
+    assert [problem for _, wrong in lives for problem in wrong] == []
+    assert done > 0.5 * len(places)  # the first life may have been slow, and polled more often
+
+
+def _folder_of(place: Place, folder: Path) -> Path:
+    number, moment = place
+    return folder / f"{number}-{moment}"
