@@ -50,8 +50,8 @@ def run_steps(steps: list[Step], *, cwd: Path, env: Mapping[str, str], seconds: 
 
 def agrees(step: Step, printed: str) -> bool:
     """Return whether a command printed what the page says."""
-    pattern = "\n".join(_pattern(line) for line in step.printed.strip().splitlines())
-    return re.fullmatch(pattern, printed.replace("\r\n", "\n").strip()) is not None
+    pattern = "".join(map(_pattern, step.printed.strip().splitlines()))
+    return re.fullmatch(pattern, printed.replace("\r\n", "\n").strip() + "\n") is not None
 
 
 def _steps_of_block(block: str) -> list[Step]:
@@ -68,5 +68,5 @@ def _step(part: str) -> Step:
 
 def _pattern(line: str) -> str:
     if line.strip() == ANYTHING:
-        return r"(?:.*\n)*.*"
-    return ".*".join(re.escape(literal) for literal in line.rstrip().split(ANYTHING))
+        return r"(?:.*\n)*"
+    return ".*".join(re.escape(literal) for literal in line.rstrip().split(ANYTHING)) + r"\n"

@@ -208,6 +208,10 @@ class Days:
                 self.redis.delete(key)
 
 
+MOST_OF_A_HISTORY = 17_000
+"""Bytes: 360 cells, of which each time of day fills others."""
+
+
 @pytest.mark.slow
 def test_days_leave_nothing_that_grows(redis, catalog, start_worker, tmp_path):
     days = Days(redis, catalog, start_worker, tmp_path)
@@ -217,4 +221,6 @@ def test_days_leave_nothing_that_grows(redis, catalog, start_worker, tmp_path):
     second = days.left()
 
     assert [key for key in second if not WITHOUT_EXPIRY.fullmatch(key)] == []
+    histories = {key: second.pop(key) for key in list(second) if key.endswith(":history")}
+    assert max(histories.values()) <= MOST_OF_A_HISTORY
     assert {key: size for key, size in second.items() if size > first.get(key, 1)} == {}

@@ -200,6 +200,8 @@ class _Writer:
             }
         if answer.body:
             found["content"] = self._content(answer.body, answer.media_type)
+        elif answer.media_type != Answer.media_type:
+            found["content"] = {answer.media_type: {"schema": {}}}
         if answer.links:
             found["links"] = {name: _link(name) for name in answer.links}
         return found

@@ -13,7 +13,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
 from spigot.webapp.http.admin_change import FORMS
-from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.same_origin import is_foreign_change
 from spigot.webapp.routes.jobs import submit
@@ -128,6 +128,7 @@ def fetch_of(url: str, body: Any) -> str:
 @described(
     {
         303: Answer("The job was taken in: see its page."),
+        415: NO_FORM,
         422: Answer("A page that says which field is wrong.", str, "text/html"),
         503: "The bucket is full or takes no jobs, or the server is away.",
     }

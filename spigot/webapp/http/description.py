@@ -32,6 +32,8 @@ class Value:
     example: Any = None
 
 
+NO_FORM = "It was not sent as a form."
+
 RETRY_AFTER = Value(
     "Retry-After", "Seconds to wait before another try.", {"type": "integer", "minimum": 1}
 )
@@ -43,7 +45,7 @@ class Answer:
 
     Attributes:
         meaning: When that is.
-        body: Type of the document; None: there is none.
+        body: Type of the document; None: there is none, or none that is for programs.
         media_type: Of the document.
         headers: That come with it.
         links: Operations by name whose argument ``job_id`` is the document's ``id``.

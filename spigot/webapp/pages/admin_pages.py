@@ -33,7 +33,12 @@ from spigot.webapp.http.description import Answer, described
 from spigot.webapp.routes.clients import read_clients
 from spigot.webapp.routes.jobs_admin import find_jobs, read_wanted
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
-from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_listeners
+from spigot.webapp.waiting.parked_response import (
+    EVENT_STREAM,
+    STREAM_HEADERS,
+    ParkedResponse,
+    too_many_listeners,
+)
 
 from .cards import Judged, card_of
 from .change_words import changes_of
@@ -112,7 +117,9 @@ def job_page(job_id: str) -> Response:
 @blueprint.get("/jobs/<job_id>/page-events")
 @described(
     {
-        200: Answer("Server-sent events: what differs on the job's page, each second.", str),
+        200: Answer(
+            "Server-sent events: what differs on the job's page, each second.", None, EVENT_STREAM
+        ),
         204: Answer("There is no such job."),
         503: "Too many clients listen already, or the server is away.",
     }
@@ -127,8 +134,7 @@ def job_events(job_id: str) -> ResponseReturnValue:
     if loop.is_full:
         return too_many_listeners()
     stream = JobPageStream(job, current_app.extensions["job_pictures"])
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return ParkedResponse(loop, stream, mimetype="text/event-stream", headers=headers)
+    return ParkedResponse(loop, stream, mimetype=EVENT_STREAM, headers=STREAM_HEADERS)
 
 
 def bucket_page(name: str) -> Response:

@@ -25,7 +25,12 @@ from spigot.runtime.server.redis_connection import is_away
 from spigot.webapp.http.admin import is_admin, require_admin
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
-from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_listeners
+from spigot.webapp.waiting.parked_response import (
+    EVENT_STREAM,
+    STREAM_HEADERS,
+    ParkedResponse,
+    too_many_listeners,
+)
 
 from .html_page import AWAY_PAGE, PAGE, away_page, html_page
 from .overview_model import Overview, OverviewSource
@@ -34,9 +39,6 @@ from .page_stream import PageStream
 from .tap_picture import SMALL
 
 blueprint = Blueprint("overview", __name__)
-
-EVENT_STREAM = "text/event-stream"
-STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 def init_app(
@@ -87,7 +89,9 @@ def page() -> ResponseReturnValue:
 @blueprint.get("/api/overview/events")
 @described(
     {
-        200: Answer("Server-sent events: what differs on the overview, each second.", str),
+        200: Answer(
+            "Server-sent events: what differs on the overview, each second.", None, EVENT_STREAM
+        ),
         503: "Too many clients listen already.",
     },
     needs_server=False,

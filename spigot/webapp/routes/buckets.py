@@ -15,7 +15,7 @@ from spigot.jobs.types.job_types import wrong_fields
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import admin_in_words
 from spigot.webapp.http.admin_change import FORMS, require_admin_change
-from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import InvalidBody, read_model
@@ -99,6 +99,7 @@ def purge(name: str) -> ResponseReturnValue:
     {
         303: Answer("It was done: see the bucket."),
         404: "There is no such bucket.",
+        415: NO_FORM,
         422: "A number is wrong, or there is no such action.",
     },
     for_admin=True,

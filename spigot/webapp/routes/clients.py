@@ -17,7 +17,7 @@ from spigot.webapp.door.rate_limits.refused_clients import most_refused
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import admin_in_words, require_admin
 from spigot.webapp.http.admin_change import FORMS, require_admin_change
-from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.request_body import read_model
 
 MOST = 1000
@@ -117,7 +117,11 @@ def unban(client: str) -> ResponseReturnValue:
 
 @blueprint.post("/form")
 @described(
-    {303: Answer("It was done: see the clients."), 400: "This is no client, or no duration."},
+    {
+        303: Answer("It was done: see the clients."),
+        400: "This is no client, or no duration.",
+        415: NO_FORM,
+    },
     for_admin=True,
 )
 def press() -> ResponseReturnValue:

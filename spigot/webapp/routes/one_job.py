@@ -18,13 +18,18 @@ from spigot.jobs.job.state import JobReader, JobState
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import is_admin
 from spigot.webapp.http.admin_change import FORMS
-from spigot.webapp.http.description import Answer, Value, described
+from spigot.webapp.http.description import NO_FORM, Answer, Value, described
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.event_stream import EventStream, StatusEvent, event, event_id
 from spigot.webapp.waiting.long_poll import LongPoll
-from spigot.webapp.waiting.parked_response import ParkedResponse, too_many_listeners
+from spigot.webapp.waiting.parked_response import (
+    EVENT_STREAM,
+    STREAM_HEADERS,
+    ParkedResponse,
+    too_many_listeners,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +37,6 @@ LONGEST_WAIT_SECONDS = 60.0
 STOP_SECONDS = 2.0
 """How long a client waits for its running job to stop."""
 
-EVENT_STREAM = "text/event-stream"
-STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """The second tells nginx to pass each event on at once."""
 
 WAIT = Value(
@@ -96,7 +99,13 @@ def _for_one_client(response: Response) -> Response:
 
 
 @blueprint.post("/cancel")
-@described({303: Answer("It is cancelled, or being stopped: see the job."), 404: NO_SUCH_JOB})
+@described(
+    {
+        303: Answer("It is cancelled, or being stopped: see the job."),
+        404: NO_SUCH_JOB,
+        415: NO_FORM,
+    }
+)
 def press_cancel(job_id: str) -> ResponseReturnValue:
     """Cancel, for forms, which know no DELETE; whoever has the id may."""
     if request.mimetype not in FORMS:

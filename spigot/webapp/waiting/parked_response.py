@@ -21,6 +21,9 @@ from spigot.webapp.http.problems import problem
 from .connection_loop import ConnectionLoop
 from .waiting_response import WaitingResponse
 
+EVENT_STREAM = "text/event-stream"
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
