@@ -51,7 +51,8 @@ def run_steps(steps: list[Step], *, cwd: Path, env: Mapping[str, str], seconds: 
 def agrees(step: Step, printed: str) -> bool:
     """Return whether a command printed what the page says."""
     pattern = "".join(map(_pattern, step.printed.strip().splitlines()))
-    return re.fullmatch(pattern, printed.replace("\r\n", "\n").strip() + "\n") is not None
+    lines = printed.replace("\r\n", "\n").strip().splitlines()
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
 
 
 def _steps_of_block(block: str) -> list[Step]:

@@ -62,8 +62,9 @@ local function finish_job(lease, fate)
   local repeats_left = number(lease.known.repeats_left) or 0
   if ttl_s ~= 0 then add_result(lease.job, 1, lease, now_us, ttl_s, "return_value", returned) end
   if repeats_left > 0 and fate ~= "cancelled" then return repeat_job(lease, repeats_left, ttl_s) end
-  -- a function that returned before it could be stopped has done its work
-  if fate == "cancelled" then lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job) end
+  -- a function that returned before it could be stopped has done its work; and RQ brings a child
+  -- back that is cancelled while its parent ends
+  lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job)
   if ttl_s ~= 0 then
     lenient("ZADD", "rq:finished:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
   end

@@ -566,3 +566,16 @@ class TestTheWorker:
         bucket.finish(claim)
 
         assert not takes_wake_up(redis)
+
+
+def test_a_cancelled_child_that_rq_brings_back_ends_in_one_place(redis):
+    bucket = ClockedBucket(redis)
+    bucket.enqueue("child")
+    bucket.cancel("child")
+    redis.hset(keys.job("child"), "status", "queued")
+    redis.rpush(keys.queue("default"), "child")
+
+    bucket.finish(bucket.claim())
+
+    assert bucket.status("child") == "finished"
+    assert redis.zscore("rq:canceled:default", "child") is None
