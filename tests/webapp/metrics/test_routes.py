@@ -181,11 +181,11 @@ def test_costs_one_round_trip_a_bucket_whatever_waits(redis, redis_url, settings
         stats = redis.info("commandstats")
         return len(sent), sum(v["calls"] for k, v in stats.items() if not k.startswith("cmdstat_c"))
 
-    few = cost()
+    few = min(cost(), cost())  # one of them may have to connect anew
     redis.rpush(keys.queue("default"), *range(10_000))
     redis.zadd(keys.delayed("default"), {str(i): i for i in range(1000)})
 
-    assert cost() == few
+    assert min(cost(), cost()) == few
     assert few[0] == 3  # the names of the buckets, and one script for each of the two
     assert few[1] <= 60
 
