@@ -68,10 +68,16 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Redis]:
+    """Empty at first, whatever was left by tests and processes that have the URL only."""
     with Redis.from_url(redis_url) as connection:
+        _empty(connection)
         yield connection
-        _let_doors_write()
-        connection.flushall()
+        _empty(connection)
+
+
+def _empty(connection: Redis) -> None:
+    _let_doors_write()
+    connection.flushall()
 
 
 def _let_doors_write() -> None:

@@ -7,7 +7,6 @@ came of it, one keeps watch, and one runs each plain function. ``docs/pool-worke
 import asyncio
 import faulthandler
 import os
-import signal
 import socket
 import sys
 import threading
@@ -45,6 +44,7 @@ from .messages import MessageReader, frame
 from .named_places import NamedPlaces
 from .shared_progress import SharedProgress
 from .shared_table import EXIT_PLACE, SharedTable
+from .stack_dump import StackDump
 
 JOB_SECONDS = 3.0
 """Time-out of the connection that jobs get from RQ, as ``job.save_meta()`` uses it."""
@@ -58,9 +58,6 @@ NEWS_SECONDS = 0.01
 SWITCH_SECONDS = 0.0005
 """After which a thread that computes lets another run; jobs of a pool wait, and are to start in
 time. Python's own 5 ms would make each start behind one that computes 5 ms late and more."""
-
-DUMP_SIGNAL, DUMP_LOOP_SIGNAL = signal.SIGUSR1, signal.SIGRTMIN + 3
-"""Have the stacks of the newest hundred threads written; or that of the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +89,7 @@ class ChildTools:
         table: Shared with the parent.
         pipe: The child's end of the socket pair.
         crash_report: File that tells who crashed.
-        stacks: File that the stacks of threads are written to.
-        loop_stack: File that the stack of the event loop's thread is written to.
+        stacks: Those of its threads, for a parent that asks.
     """
 
     plan: PoolPlan
@@ -101,8 +97,7 @@ class ChildTools:
     table: SharedTable
     pipe: socket.socket
     crash_report: int
-    stacks: int
-    loop_stack: int
+    stacks: StackDump
 
 
 class Child:
@@ -132,10 +127,7 @@ class Child:
         os.environ["RQ_WORKER_ID"] = self._tools.plan.worker_name
         os.environ.pop("RQ_JOB_ID", None)  # of the whole process
         faulthandler.enable(self._tools.crash_report, all_threads=False)
-        faulthandler.register(DUMP_SIGNAL, file=self._tools.stacks, all_threads=True, chain=False)
-        faulthandler.register(
-            DUMP_LOOP_SIGNAL, file=self._tools.loop_stack, all_threads=False, chain=False
-        )
+        self._tools.stacks.offer()
         sys.setswitchinterval(SWITCH_SECONDS)
         _tell_contexts_apart()
         _note_exits(self._table)

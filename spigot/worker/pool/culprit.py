@@ -1,7 +1,7 @@
-"""Finds out which place ended its process, or stopped it, from what the process left behind."""
+"""Finds out which place ended its process, or stopped it, from what the process leaves behind."""
 
-import re
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from .named_places import places_in
@@ -10,6 +10,19 @@ from .shared_table import EXIT_PLACE
 
 LEAST_TICKS = 3
 """Of a hundredth of a second: who has run for less is not named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """Who stops a process.
+
+    Attributes:
+        place: That of the function; None if it is unknown.
+        stack: What the thread that stops it does; "" if it is unknown.
+    """
+
+    place: int | None
+    stack: str
 
 
 def who_ended(child: PoolProcess) -> int | None:
@@ -23,35 +36,27 @@ def who_ended(child: PoolProcess) -> int | None:
     return next(iter(places_in(child.crash_report)), None)
 
 
-def who_keeps_lock(child: PoolProcess, before: dict[int, int]) -> int | None:
-    """Return the place whose function keeps the interpreter's lock; None if that is unknown.
+def who_keeps_lock(child: PoolProcess, before: dict[int, int]) -> Culprit:
+    """Return who keeps the interpreter's lock.
 
     Args:
         child: That stands still.
         before: What ``processor_ticks`` returned when it had begun to.
     """
     thread = _busiest_thread(child.pid, before)
-    if thread is None:
-        return None
-    if thread == child.pid:  # the loop's: its stack was written
-        return who_keeps_loop(child)
-    return next(
-        (place for place in range(child.places) if child.table.thread_id(place) == thread), None
-    )
+    return Culprit(None, "") if thread is None else _runs_in(child, thread)
 
 
-def who_keeps_loop(child: PoolProcess) -> int | None:
-    """Return the place whose coroutine the event loop runs; None for none."""
-    return next(iter(places_in(child.loop_stack)), None)
+def who_keeps_loop(child: PoolProcess) -> Culprit:
+    """Return whose coroutine the event loop runs."""
+    return _runs_in(child, child.pid)
 
 
-def stack_of(child: PoolProcess, place: int | None) -> str:
-    """Return the stack that runs a place, or the loop's."""
-    if place is not None:
-        for part in re.split(r"\n(?=Thread 0x|Current thread)", child.stacks):
-            if place in places_in(part):
-                return part
-    return child.loop_stack
+def _runs_in(child: PoolProcess, thread: int) -> Culprit:
+    stack = child.stack_of(thread)
+    noted = (place for place in range(child.places) if child.table.thread_id(place) == thread)
+    named = places_in(stack) or ([] if thread == child.pid else list(noted))
+    return Culprit(next(iter(named), None), stack)
 
 
 def _busiest_thread(pid: int, before: dict[int, int]) -> int | None:

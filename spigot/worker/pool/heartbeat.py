@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .culprit import processor_ticks, stack_of, who_keeps_lock, who_keeps_loop
+from .culprit import processor_ticks, who_keeps_lock, who_keeps_loop
 from .pool_process import PoolProcess
 from .shared_table import BEAT, LOOP_BEAT
 
 log = logging.getLogger(__name__)
 
-DUMP_SECONDS, INTERRUPT_SECONDS, KILL_SECONDS = 1.0, 5.0, 15.0
+TELL_SECONDS, INTERRUPT_SECONDS, KILL_SECONDS = 1.0, 5.0, 15.0
 
-WRITTEN_SECONDS = 0.5
-"""How long a child takes to write its stacks, and who stops it to be seen."""
+BUSY_SECONDS = 0.5
+"""How long it takes to see which thread keeps the lock: it alone runs."""
 
 PAUSE_SECONDS = 1.0
 """If this process itself did not come round for so long, the machine stood still."""
@@ -25,7 +25,7 @@ PAUSE_SECONDS = 1.0
 class _Silence:
     """What was done about a silent child."""
 
-    dumped: bool = False
+    is_told: bool = False
     interrupted_at: float = 0.0
     place: int | None = None
     ticks: dict[int, int] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Heartbeat:
     ) -> None:
         self._kill_seconds = min(KILL_SECONDS, lease_seconds / 3)
         self._interrupt_seconds = min(INTERRUPT_SECONDS, self._kill_seconds * 2 / 3)
-        self._dump_seconds = min(DUMP_SECONDS, self._kill_seconds / 3)
+        self._tell_seconds = min(TELL_SECONDS, self._kill_seconds / 3)
         self._name_of = name_of
         self._silences: dict[PoolProcess, _Silence] = {}
         self._looked_at = time.monotonic()
@@ -67,15 +67,15 @@ class Heartbeat:
 
     def _look_at(self, child: PoolProcess, now: float) -> None:
         frozen, blocked = (now - child.table.beat_at(word) for word in (BEAT, LOOP_BEAT))
-        if max(frozen, blocked) < self._dump_seconds:
+        if max(frozen, blocked) < self._tell_seconds:
             self._silences.pop(child, None)
             return
         silence = self._silences.get(child)
         if silence is None:
             silence = self._silences[child] = _Silence(ticks=processor_ticks(child.pid))
-        if not silence.dumped:
-            silence.dumped = True
-            args = (child, silence, frozen > self._dump_seconds / 2)
+        if not silence.is_told:
+            silence.is_told = True
+            args = (child, silence, frozen > self._tell_seconds / 2)
             threading.Thread(target=self._tell_who, args=args, daemon=True).start()
         elif frozen > self._kill_seconds or blocked > KILL_SECONDS:
             self._kill(child, silence)
@@ -84,19 +84,22 @@ class Heartbeat:
             child.interrupt_loop()
 
     def _tell_who(self, child: PoolProcess, silence: _Silence, is_frozen: bool) -> None:
-        child.dump_stacks()
-        time.sleep(WRITTEN_SECONDS)
-        silence.place = who_keeps_lock(child, silence.ticks) if is_frozen else who_keeps_loop(child)
+        if is_frozen:
+            time.sleep(BUSY_SECONDS)
+            culprit = who_keeps_lock(child, silence.ticks)
+        else:
+            culprit = who_keeps_loop(child)
+        silence.place = culprit.place
         log.warning(
             "pool process %d: %s wait for %s, whose stack is\n%s",
             child.pid,
             "all jobs" if is_frozen else "all coroutines",
-            self._name_of(child, silence.place),
-            stack_of(child, silence.place),
+            self._name_of(child, culprit.place),
+            culprit.stack or "unknown",
         )
 
     def _kill(self, child: PoolProcess, silence: _Silence) -> None:
-        place = who_keeps_lock(child, silence.ticks)
+        place = who_keeps_lock(child, silence.ticks).place
         self.culprits[child] = silence.place if place is None else place
         log.error(
             "pool process %d is killed: it stood still because of %s",

@@ -9,14 +9,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import IO, Any
+from typing import Any
 
 from spigot.runtime.child_process import describe_end, fork_child
 from spigot.worker.running.work_horse import leave_signals_to_worker
 
-from .child import DUMP_LOOP_SIGNAL, DUMP_SIGNAL, Child, ChildTools, PoolPlan
+from .child import Child, ChildTools, PoolPlan
 from .messages import MessageReader, frame
 from .shared_table import BEAT, INTERRUPT, LOOP_BEAT, SharedTable
+from .stack_dump import StackDump
 
 SEND_SECONDS = 20.0
 """How long a message may wait for a child that stands still; by then it was killed."""
@@ -52,14 +53,12 @@ class PoolProcess:
         self._mutex = threading.Lock()
         for word in (BEAT, LOOP_BEAT):
             self.table.beat(word, self.begun_at)
-        self._crash_report, self._stacks, self._loop_stack = (
-            tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-            for _ in range(3)
-        )
+        self._crash_report = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
+        self._stacks = StackDump()
         self._pipe, theirs = socket.socketpair()
         self._pipe.settimeout(SEND_SECONDS)
-        files = (file.fileno() for file in (self._crash_report, self._stacks, self._loop_stack))
-        tools = ChildTools(plan, places, self.table, theirs, *files)
+        report = self._crash_report.fileno()
+        tools = ChildTools(plan, places, self.table, theirs, report, self._stacks)
 
         def live() -> int:
             os.setpgrp()
@@ -143,39 +142,21 @@ class PoolProcess:
     def interrupt_loop(self) -> None:
         """Interrupt the coroutine that keeps the loop."""
         self.table[INTERRUPT] = 1
-        self._signal(signal.SIGUSR2)
+        if self.wait_status is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR2)
 
-    def dump_stacks(self) -> None:
-        """Have it write its stacks, which takes a moment."""
-        for file, number in ((self._stacks, DUMP_SIGNAL), (self._loop_stack, DUMP_LOOP_SIGNAL)):
-            file.truncate(0)
-            self._signal(number)
-
-    @property
-    def stacks(self) -> str:
-        """What it has written of the stacks of its threads."""
-        return _text(self._stacks)
-
-    @property
-    def loop_stack(self) -> str:
-        """The same of its event loop's."""
-        return _text(self._loop_stack)
+    def stack_of(self, thread: int) -> str:
+        """Return the stack of one of its threads; "" if it does not tell, or has ended."""
+        return "" if self.wait_status is not None else self._stacks.ask(self.pid, thread)
 
     @property
     def crash_report(self) -> str:
         """What the interpreter wrote when it crashed; "" if it did not."""
-        return _text(self._crash_report)
-
-    def _signal(self, number: int) -> None:
-        if self.wait_status is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, number)
+        report = self._crash_report.fileno()
+        size = os.fstat(report).st_size
+        return os.pread(report, min(size, 1 << 20), 0).decode("utf-8", "replace")
 
     def _close(self) -> None:
-        for file in (self._pipe, self._crash_report, self._stacks, self._loop_stack):
+        for file in (self._pipe, self._crash_report, self._stacks):
             file.close()
-
-
-def _text(file: IO[bytes]) -> str:
-    size = os.fstat(file.fileno()).st_size
-    return os.pread(file.fileno(), min(size, 1 << 20), 0).decode("utf-8", "replace").strip("\0")
