@@ -172,6 +172,12 @@ def test_a_job_deleted_while_it_ran_leaves_nothing(bucket, redis, end):
     assert not redis.exists(keys.job("a"), keys.delayed("default"), keys.queue("default"))
 
 
+def look_every(step: float, seconds: float, bucket: ClockedBucket) -> None:
+    for _ in range(round(seconds / step)):
+        assert isinstance(bucket.ask(), Wait)
+        bucket.sleep(step)
+
+
 class TestPlainRq:
     @pytest.fixture
     def queue(self, redis: Redis) -> Queue:
@@ -198,6 +204,62 @@ class TestPlainRq:
         bucket.sleep(1)
 
         assert [bucket.claim().job_id for _ in jobs] == [job.id for job in reversed(jobs)]
+
+    @pytest.mark.parametrize("seconds", [0, 0.01, 1, 10, 30])
+    def test_a_job_that_is_written_after_its_entry_comes(
+        self, bucket: ClockedBucket, queue, redis, seconds
+    ):
+        """RQ adds the entry at once, and the job with the pipeline, as slow as the caller is."""
+        pipeline = redis.pipeline()
+        due = datetime.fromtimestamp(START_US // SECOND_US, UTC)
+        job = queue.enqueue_at(due, work, "later", pipeline=pipeline)
+        begun_us = bucket.now_us
+        look_every(0.1, seconds, bucket)
+        assert isinstance(bucket.ask(), Wait)
+        pipeline.execute()
+
+        assert bucket.claim().job_id == job.id
+        assert bucket.now_us - begun_us <= (2 * seconds + 1.1) * SECOND_US
+        assert queue.scheduled_job_registry.count == 0
+
+    def test_one_that_ended_is_scheduled_again_in_the_same_two_steps(
+        self, bucket: ClockedBucket, queue, redis
+    ):
+        job = queue.enqueue(work, "twice")
+        bucket.finish(bucket.claim())
+        pipeline = redis.pipeline()
+        due = datetime.fromtimestamp(START_US // SECOND_US, UTC)
+        queue.schedule_job(job, due, pipeline=pipeline)
+        assert isinstance(bucket.ask(), Wait)
+        pipeline.execute()
+
+        assert bucket.claim().job_id == job.id
+
+    def test_an_entry_whose_job_never_comes_is_dropped(self, bucket: ClockedBucket, queue, redis):
+        redis.zadd(queue.scheduled_job_registry.key, {"a": START_US / SECOND_US, "b": "-inf"})
+        look_every(1, 30, bucket)
+        assert queue.scheduled_job_registry.count == 2
+        look_every(1, 10, bucket)
+
+        assert isinstance(bucket.ask(), Wait)
+        assert queue.scheduled_job_registry.count == 0
+        assert not redis.exists(keys.job("a"), keys.job("b"), keys.queue("default"))
+
+    def test_an_entry_of_a_job_that_waits_elsewhere_since_is_dropped(
+        self, bucket: ClockedBucket, queue, redis
+    ):
+        """A cancelled job leaves one where the script that cancels it fails half-way."""
+        job = queue.enqueue(work)
+        bucket.cancel(job.id)
+        redis.zadd(queue.scheduled_job_registry.key, {job.id: START_US / SECOND_US})
+        bucket.ask()
+        queue.enqueue_job(Job.fetch(job.id, connection=redis, serializer=JSONSerializer))
+        redis.hdel(keys.job(job.id), "spigot_stop")
+        bucket.set(paused=True)
+        look_every(1, 40, bucket)
+
+        assert redis.lrange(keys.queue("default"), 0, -1) == [job.id.encode()]
+        assert queue.scheduled_job_registry.count == 0
 
     def test_a_watcher_looks_again_when_the_next_one_is_due(self, bucket: ClockedBucket, queue):
         queue.enqueue_at(datetime.fromtimestamp(START_US // SECOND_US + 3600, UTC), work)

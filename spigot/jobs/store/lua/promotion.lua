@@ -9,20 +9,44 @@ local function due_in(set, score)
   return lenient("ZRANGEBYSCORE", set, "-inf", score, "LIMIT", 0, PROMOTED_AT_ONCE) or {}
 end
 
--- Moves one job, unless its entry does not count, from the set to the queue, or to its own.
-local function promote_one(set, id, queue, due_us)
-  local job = lenient("HMGET", RQ_JOB .. id, "origin", unpack(WAITS)) or {}
-  queue = queue or job[1]
-  if queue and counts(unpack(job, 2, 5)) then
-    if due_us then redis.call("HSET", RQ_JOB .. id, "spigot_due_us", due_us) end
-    to_queue(id, queue)
-  end
-  redis.call("ZREM", set, id)
-end
+local function read_job(id) return lenient("HMGET", RQ_JOB .. id, "origin", unpack(WAITS)) or {} end
 
+-- Moves one job, unless its entry does not count, from the set to its queue.
 local function promote_delayed(name, now_us)
   local delayed = bucket_key(name) .. ":delayed"
-  for _, id in ipairs(due_in(delayed, ms(now_us))) do promote_one(delayed, id) end
+  for _, id in ipairs(due_in(delayed, ms(now_us))) do
+    local job = read_job(id)
+    if job[1] and counts(unpack(job, 2, 5)) then to_queue(id, job[1]) end
+    redis.call("ZREM", delayed, id)
+  end
+end
+
+-- RQ adds the entry first, and writes the job with the caller's next MULTI, which may be seconds
+-- later: an entry that does not count yet is looked at again after 1, 2, 4, 8 and 16 s. RQ's times
+-- are whole seconds: a fraction tells how often it was looked at.
+-- Source: rq.registry.ScheduledJobRegistry.schedule, RQ 2.12.
+local LOOK_S, MOST_LOOKS = 1 / 64, 5
+
+local function looks_at(scheduled, id)
+  local score = number(redis.call("ZSCORE", scheduled, id)) or 0
+  return math.floor(score % 1 / LOOK_S)
+end
+
+local function look_again(scheduled, id, looks, now_us)
+  if looks >= MOST_LOOKS then return redis.call("ZREM", scheduled, id) end
+  local look_s = math.floor(now_us / SECOND_US) + 2 ^ looks + (looks + 1) * LOOK_S
+  redis.call("ZADD", scheduled, "XX", string.format("%.6f", look_s), id)
+end
+
+-- One that was looked at before joins the queue only if its job says that it is to.
+local function promote_one(scheduled, id, queue, now_us)
+  local job, looks = read_job(id), looks_at(scheduled, id)
+  if not counts(unpack(job, 2, 5)) or looks > 0 and job[3] ~= "scheduled" then
+    return look_again(scheduled, id, looks, now_us)
+  end
+  redis.call("HSET", RQ_JOB .. id, "spigot_due_us", now_us)
+  to_queue(id, queue)
+  redis.call("ZREM", scheduled, id)
 end
 
 -- RQ keeps the time in seconds.
