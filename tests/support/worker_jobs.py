@@ -121,7 +121,7 @@ def nap_a_little() -> str:
 @job_type("wait_together", timeout=30)
 async def wait_together(folder: str, name: str) -> bool:
     """Wait for another job without blocking, and tell whether this is still the present one."""
-    return await _meet(folder, name)
+    return await meet(folder, name)
 
 
 @job_type("wait_in_thread", timeout=30)
@@ -134,7 +134,8 @@ def wait_in_thread(folder: str, name: str) -> bool:
     return bool(get_current_job().id == before)
 
 
-async def _meet(folder: str, name: str) -> bool:
+async def meet(folder: str, name: str) -> bool:
+    """The same, as plain RQ may be asked to run it."""
     before = get_current_job().id
     leave_mark(folder, f"{name}.here")
     report_progress(1, 2)

@@ -43,11 +43,24 @@ class Flight:
         job: The job.
         child: The process that runs it; None if it runs alone.
         place: Its place in that.
+        is_cancelled: Whether it was told to end for good, which must outlive its process.
     """
 
     job: ClaimedJob
     child: PoolProcess | None = None
     place: int = 0
+    is_cancelled: bool = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its function was called, if it runs among others."""
+        return self.child is not None and self.child.table.has_begun(self.place)
+
+    def tell(self, what: str) -> None:
+        """Have its function end: cancel, lose or give_back. It may have ended before."""
+        self.is_cancelled = self.is_cancelled or what == "cancel"
+        if self.child is not None:
+            self.child.send(what, self.job.claim.token)
 
 
 class PoolExecutor:
@@ -139,7 +152,7 @@ class PoolExecutor:
             if self._stop.requested_for(self._grace_seconds) and not insisted:
                 insisted = True
                 for flight in running:
-                    self._tell(flight, "give_back")
+                    flight.tell("give_back")
             if self._stop.requested_for(self._grace_seconds + GIVE_BACK_SECONDS):
                 break
             with self._changed:
@@ -154,10 +167,9 @@ class PoolExecutor:
 
     @staticmethod
     def _unfinished(flight: Flight) -> Outcome:
-        assert flight.child is not None
-        if flight.child.table.has_begun(flight.place):
-            return outcomes.given_back()
-        return Outcome("not_started")
+        if flight.is_cancelled:
+            return outcomes.cancelled()
+        return outcomes.given_back() if flight.has_begun else Outcome("not_started")
 
     # Where a job runs
 
@@ -172,9 +184,7 @@ class PoolExecutor:
             place = next(number for number in range(child.places) if number not in taken)
             flight = self._flights[token] = Flight(job, child, place)
         child.table.enter(place)
-        self._renewer.keep(
-            token, partial(self._tell, flight, "lose"), partial(self._tell, flight, "cancel")
-        )
+        self._renewer.keep(token, partial(flight.tell, "lose"), partial(flight.tell, "cancel"))
         child.taken += 1
         if not child.send("run", place, _plain(job.claim)) and self._leave(token):
             self._end_soon(job, Outcome("not_started"))
@@ -201,7 +211,7 @@ class PoolExecutor:
 
     def _note_death(self, child: PoolProcess, culprit: int | None) -> None:
         flights = self._flights_of(child)
-        begun = [f for f in flights if child.table.has_begun(f.place)]
+        begun = [flight for flight in flights if flight.has_begun]
         suspects = suspicions(
             [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._concurrency
         )
@@ -221,7 +231,9 @@ class PoolExecutor:
     def _death_of(flight: Flight, suspects: dict[int, int]) -> Outcome:
         child = flight.child
         assert child is not None
-        if not child.table.has_begun(flight.place):
+        if flight.is_cancelled:
+            return outcomes.cancelled()
+        if not flight.has_begun:
             return Outcome("not_started")
         return Outcome(
             "pool_died",
@@ -280,10 +292,6 @@ class PoolExecutor:
     def _flights_of(self, child: PoolProcess) -> list[Flight]:
         return [flight for flight in self._all() if flight.child is child]
 
-    def _tell(self, flight: Flight, what: str) -> None:
-        if flight.child is not None:
-            flight.child.send(what, flight.job.claim.token)
-
     # What RQ's side asks
 
     def kill(self) -> None:
@@ -295,7 +303,7 @@ class PoolExecutor:
         """End the attempt of this job, if it runs here."""
         for flight in self._all():
             if flight.job.id == job_id:
-                self._tell(flight, "cancel")
+                flight.tell("cancel")
         self._lonely_jobs.cancel(job_id)
 
     def runs(self, job_id: str) -> bool:

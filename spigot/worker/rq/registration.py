@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from redis import Redis
 from rq import Worker, worker_registration
 from rq.utils import as_text
+from rq.worker import WorkerStatus
 
 from spigot.runtime.errors import OperatorError
 
@@ -57,13 +58,23 @@ class RqRegistration:
     def stay(self) -> None:
         """Write the record again if it is gone; looks every few seconds at most.
 
+        A script that ends a job shows its worker as idle, which one that runs others is not.
+
         Raises:
             redis.RedisError: Call again later.
         """
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
-            if not self._redis.exists(self._worker.key):
+            birth, state = self._redis.hmget(self._worker.key, "birth", "state")
+            if birth is None:
                 self.write()
+            elif as_text(state or "") != WorkerStatus.BUSY:
+                self._show_running()
             self._looked_at = time.monotonic()
+
+    def _show_running(self) -> None:
+        if job_id := self._worker.get_current_job_id():
+            fields = ["state", WorkerStatus.BUSY.value, "current_job", job_id]
+            self._redis.hset(self._worker.key, items=fields)
 
     def _refuse_taken_name(self) -> None:
         worker = self._worker

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn, Protocol, cast
 
 from redis import Redis
@@ -203,9 +204,11 @@ def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
         job_type = catalog.find(job.type_name)
         if job_type is not None:
             return job_type.bind(job.kwargs)
-        if job.func is None:
+        function = job.func
+        if function is None:
             raise ValueError("the job names no function")
-        return BoundFunction(job._execute)
+        # not by RQ's job._execute, which runs a coroutine on a loop of its own
+        return BoundFunction(partial(function, *job.args, **job.kwargs))
     except DeserializationError:
         return BoundFunction(_raising(DeserializationError(NOT_JSON)))
     except BaseException as error:

@@ -80,7 +80,9 @@ ATTRIBUTES_OF_WORKER = {
 }
 
 ATTRIBUTES_OF_JOB = {
-    "_execute": "calls the function with its arguments",
+    "func": "the function, which is called with its arguments",
+    "args": "the first of them",
+    "kwargs": "the others, by name",
     "_success_callback_name": "says whether time is needed for a callback",
     "_failure_callback_name": "the same",
     "_stopped_callback_name": "says whether there is one to call",

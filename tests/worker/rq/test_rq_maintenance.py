@@ -1,5 +1,6 @@
 """RQ's own clean-up and command: neither fails, doubles or drops a job."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 from rq import Callback, Queue, Worker
+from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job
 from rq.registry import StartedJobRegistry, clean_registries
 from rq.serializers import JSONSerializer
@@ -103,8 +105,10 @@ def test_no_failure_callback_runs_where_jobs_are_looked_at(bucket, redis, monkey
 
 class TestRqsCommand:
     @contextmanager
-    def worker(self, fleet: Fleet, *options: str) -> Iterator[WarmProcess]:
-        command = ["-m", "rq.cli", "worker", "-w", "spigot.RateAwareWorker", *options]
+    def worker(
+        self, fleet: Fleet, *options: str, kind: str = "RateAwareWorker"
+    ) -> Iterator[WarmProcess]:
+        command = ["-m", "rq.cli", "worker", "-w", f"spigot.{kind}", *options]
         command += keys.queue_names("default")
         place = {"environment": fleet.environment, "folder": fleet.folder}
         with (
@@ -132,6 +136,32 @@ class TestRqsCommand:
             assert worker.wait(30) == 0
         assert not list(problems(redis, "default", [parent.id, child.id]))
         assert [line["id"] for line in fleet.log()] == [parent.id, child.id]
+
+    def test_runs_a_pool_and_obeys_rqs_commands_to_it(self, fleet, redis, tmp_path):
+        """Of three jobs of each kind that run at once, one is stopped; then it shuts down."""
+        numbers = {"rate": "100/s", "concurrency": 6}
+        (tmp_path / "buckets.json").write_text(json.dumps({"default": numbers}))
+        queue = Queue("default", connection=redis, serializer=JSONSerializer)
+        jobs = [
+            queue.enqueue(f"{SAMPLE}.{function}", str(tmp_path), f"{function}-{number}")
+            for function in ("meet", "wait_in_thread")
+            for number in range(3)
+        ]
+        ids = [job.id for job in jobs]
+        with self.worker(fleet, kind="RateAwarePoolWorker") as worker:
+            wait_for(lambda: len(list(tmp_path.glob("*.here"))) == 6)
+            for stopped in (ids[0], ids[3]):
+                send_stop_job_command(redis, stopped, serializer=JSONSerializer)
+            wait_for(lambda: status_of(redis, ids[0]) == status_of(redis, ids[3]) == "canceled")
+            (seen,) = Worker.all(redis)
+            wait_for(lambda: redis.hget(seen.key, "state") == b"busy")
+            (tmp_path / "go").touch()
+            wait_for(lambda: [status_of(redis, id_) for id_ in ids].count("finished") == 4)
+            send_shutdown_command(redis, seen.name)
+
+            assert worker.wait(30) == 0
+        assert not list(problems(redis, "default", ids))
+        assert {job.return_value() for job in jobs} == {True, None}
 
     @pytest.mark.slow
     def test_loses_no_job_when_it_is_killed(self, fleet, redis, tmp_path):
