@@ -25,6 +25,7 @@ from spigot.runtime.settings import Settings, load_settings
 from spigot.webapp.dashboard.changes import Changes
 from spigot.webapp.door.door import Door
 from spigot.webapp.door.rate_limits.clock import Clock
+from spigot.webapp.door.rate_limits.outcomes import WRONG_PASSWORD
 from spigot.webapp.door.rate_limits.rules_file import RulesFile
 from spigot.webapp.http.admin import Admin, IsAdmin
 from spigot.webapp.http.admin import is_admin as is_admin_asking
@@ -36,7 +37,7 @@ from spigot.webapp.waiting.connection_loop import ConnectionLoop
 
 from .api_docs import docs_routes
 from .dashboard import dashboard
-from .door import forwarding
+from .door import forwarding, wrong_passwords
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
 from .pages import activity as activity_routes
@@ -171,6 +172,7 @@ def _add_pages(app: Flask, settings: Settings, catalog: JobCatalog, buckets: Buc
 
 
 def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMetrics) -> Door:
+    admin: Admin = app.extensions["admin"]
     door = Door(
         app,
         rules=RulesFile(
@@ -185,9 +187,10 @@ def _put_door_on(app: Flask, settings: Settings, redis_url: str, counted: WebMet
         deadline=settings.door_deadline,
         web_processes=settings.web_processes,
         is_admin=lambda: is_admin_asking(request),
+        further_costs=lambda: wrong_passwords.COSTS if admin.is_guess(request) else (),
         on_decision=counted.count_decision,
     )
-    for name in door.rule_names():
+    for name in (*door.rule_names(), WRONG_PASSWORD):
         counted.know_rule(name)
     return door
 

@@ -29,6 +29,7 @@ from .client_identity import GLOBAL, UNKNOWN, Client, ClientIdentity
 from .headers import rate_limit_headers
 from .named_limits import rate_limit
 from .rate_limits import keys
+from .rate_limits.rule_cost import RuleCost
 from .refusal import refusal
 from .view_limits import ViewLimits
 
@@ -71,6 +72,7 @@ class Door:
         web_processes: Processes that share each limit while the server is away, >= 1.
         is_admin: Tells of the present request whether it has the admin's credentials; it is not
             limited then.
+        further_costs: Returns what the present request costs rules beside those of the file.
         exempt: Paths that are limited only by rules that write them out. So are static files.
         on_decision: Called after each decision with the outcome by rule (``outcomes.py`` lists
             them) and the seconds that it took.
@@ -93,6 +95,7 @@ class Door:
         deadline: float = 0.1,
         web_processes: int = 1,
         is_admin: Callable[[], bool] | None = None,
+        further_costs: Callable[[], tuple[RuleCost, ...]] = tuple,
         exempt: Collection[str] = EXEMPT,
         on_decision: Callable[[Mapping[str, str], float], None] | None = None,
         clock: Clock | None = None,
@@ -115,6 +118,7 @@ class Door:
         proxies = [parse_network(str(network)) for network in trusted_proxies or ()]
         self._identity = ClientIdentity(proxies, ipv6_prefix)
         self._is_admin = is_admin
+        self._further_costs = further_costs
         self._exempt = frozenset(exempt)
         self._on_decision = on_decision
         self._patient = connect(redis_url, timeout=REPORT_TIMEOUT)
@@ -174,6 +178,7 @@ class Door:
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
         costs = rules.times(costs, app.views.requests_in(request.endpoint))
+        costs += self._further_costs()
         decision = app.limiter.decide(costs, client)
         request.environ[DECISION] = decision
         _count(app.refusals, decision, client)

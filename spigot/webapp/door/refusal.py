@@ -8,6 +8,7 @@ from typing import Any
 from flask import Response
 
 from spigot.webapp.door.rate_limits.decision import Decision, Verdict
+from spigot.webapp.door.rate_limits.outcomes import WRONG_PASSWORD
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 
@@ -29,6 +30,8 @@ def refusal(decision: Decision) -> Response:
         )
     wait = whole_seconds(decision.wait_us)
     kind, detail = _explain(decision.verdict)
+    if WRONG_PASSWORD in names:
+        detail = "too many wrong passwords came from this client; the right one passes at once"
     if any(check.rule_cost.unpayable for check in decision.violated):
         detail = "these rate limits never admit so long a list at once: send it in parts"
     return problem(

@@ -12,12 +12,11 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Forbidden, Unauthorized
 
 from .same_origin import is_foreign_change
-from .sessions import Sessions
+from .sessions import Sessions, session_cookie
 
 CHALLENGE = WWWAuthenticate("basic", {"realm": "Spigot admin", "charset": "UTF-8"})
 """Source: RFC 7617, section 2. werkzeug quotes a realm, as it must be, only if it has a space."""
 
-COOKIE = "spigot_session"
 PROOF = "spigot.admin_proof"
 """Where the WSGI environment has the proof of a request, or the fault in looking for it."""
 
@@ -77,6 +76,15 @@ class Admin:
             raise found
         return found
 
+    def is_guess(self, request: Request) -> bool:
+        """Return whether the request names the admin with a password that is wrong.
+
+        It may be the admin's all the same, by a session.
+        """
+        given = request.authorization
+        names_admin = given is not None and given.type == "basic" and given.username == "admin"
+        return self.has_password and names_admin and not self._knows_password(request)
+
     def _find_proof(self, request: Request) -> Proof | RedisError | None:
         """The door and the view ask for it: a server that hangs costs one timeout."""
         try:
@@ -89,7 +97,7 @@ class Admin:
             return None
         if self._knows_password(request):
             return Proof("password", hmac.digest(self._password, b"form", "sha256").hex())
-        token = request.cookies.get(COOKIE)
+        token = request.cookies.get(session_cookie(request))
         if not token or self.sessions is None or not self.sessions.is_session(token):
             return None
         return Proof("session", self.sessions.binding(token))

@@ -8,7 +8,9 @@ reads Redis can neither use one nor guess the password from it.
 import hmac
 import re
 import secrets
+from hashlib import sha256
 
+from flask import Request
 from redis import Redis
 
 from spigot.jobs.store import keys
@@ -18,6 +20,16 @@ LINK_SECONDS = 60
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 """128 random bits in base64."""
+
+
+def session_cookie(request: Request) -> str:
+    """Return the name of the cookie that holds a session's token at this address.
+
+    Browsers keep cookies by host alone (RFC 6265, section 8.5), so port and prefix are in the
+    name: logging in to one Spigot leaves the sessions of others on the same machine alone.
+    """
+    address = f"{request.host}{request.script_root}"
+    return f"spigot_session_{sha256(address.encode()).hexdigest()[:8]}"
 
 
 class Sessions:

@@ -10,11 +10,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response as BaseResponse
 
-from spigot.webapp.http.admin import COOKIE, Admin, admin_in_words, has_session
+from spigot.webapp.http.admin import Admin, admin_in_words, has_session
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.same_origin import is_foreign_change
-from spigot.webapp.http.sessions import SESSION_SECONDS, Sessions
+from spigot.webapp.http.sessions import SESSION_SECONDS, Sessions, session_cookie
 
 SPENT = "this link was used, or is older than a minute: run `spigot open` again"
 
@@ -43,7 +43,7 @@ def log_in() -> ResponseReturnValue:
     log.info("%s logged in by a link of spigot open", admin_in_words())
     response = redirect(url_of_start(), 303)
     response.set_cookie(
-        COOKIE,
+        session_cookie(request),
         token,
         max_age=SESSION_SECONDS,
         path=request.script_root or "/",
@@ -62,9 +62,9 @@ def log_out() -> ResponseReturnValue:
         raise Forbidden("there is no session to log out of")
     if is_foreign_change(request):
         raise Forbidden("a page of another site may not change anything here")
-    sessions.end(request.cookies[COOKIE])
+    sessions.end(request.cookies[session_cookie(request)])
     response = redirect(url_of_start(), 303)
-    response.delete_cookie(COOKIE, path=request.script_root or "/")
+    response.delete_cookie(session_cookie(request), path=request.script_root or "/")
     return _private(response)
 
 

@@ -4,6 +4,8 @@ import pytest
 from flask import Blueprint, g, request
 
 from spigot import create_app
+from spigot.webapp.door import wrong_passwords
+from spigot.webapp.door.rate_limits.outcomes import WRONG_PASSWORD
 from spigot.webapp.http.admin import is_admin, require_admin
 from spigot.webapp.http.sessions import Sessions
 from tests.support.problem_check import is_problem
@@ -82,6 +84,50 @@ def test_without_a_password_admin_routes_do_not_exist(client_with, headers):
 )
 def test_open_routes_know_the_admin(client_with, password, headers, expected):
     assert client_with(password).get("/open", headers=headers).json == {"admin": expected}
+
+
+class TestWrongPasswords:
+    FORGED = basic(b"admin:guess")
+
+    @pytest.fixture
+    def get(self, redis, redis_url, settings):
+        """Return a function that asks for a path as a client of that address."""
+        client = create_app(settings(redis_url=redis_url, admin_password=PASSWORD)).test_client()
+
+        def get(path, headers, address="192.0.2.1"):
+            return client.get(path, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+        return get
+
+    def test_a_client_that_goes_on_guessing_is_told_to_wait(self, get):
+        paths = ["/admin", "/", "/buckets", "/nothing", "/rq/"]
+        for address, path in enumerate(paths, 1):
+            asked = path, self.FORGED, f"192.0.2.{address}"
+            answers = [get(*asked).status_code for _ in range(wrong_passwords.AT_ONCE)]
+
+            refused = get(*asked)
+
+            assert 429 not in answers
+            assert is_problem(refused, 429)
+            assert 1 <= int(refused.headers["Retry-After"]) <= wrong_passwords.SECONDS_EACH
+            assert refused.json["violated-policies"] == [WRONG_PASSWORD]
+            assert "wrong passwords" in refused.json["detail"]
+
+    def test_nobody_is_locked_out_by_another_or_with_the_right_one(self, get):
+        while (last := get("/admin", self.FORGED)).status_code == 401:
+            pass
+        assert last.status_code == 429
+
+        assert get("/admin", RIGHT).status_code == 303
+        assert get("/buckets", {}).status_code == 200
+        assert is_problem(get("/admin", {}), 401)
+        assert is_problem(get("/admin", self.FORGED, "192.0.2.2"), 401)
+        assert get("/admin", self.FORGED).status_code == 429
+
+    def test_a_password_that_is_not_ours_to_judge_is_no_guess(self, get):
+        answers = [get("/buckets", basic(b"proxy:its own")).status_code for _ in range(30)]
+
+        assert set(answers) == {200}
 
 
 class TestLoginOfTheApplication:

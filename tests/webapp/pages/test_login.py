@@ -1,4 +1,5 @@
 import re
+from hashlib import sha256
 
 import pytest
 from redis.exceptions import ConnectionError as AwayError
@@ -7,7 +8,7 @@ from spigot import create_app
 from spigot.webapp.http.sessions import Sessions
 from tests.support.problem_check import is_problem
 
-COOKIE = "spigot_session"
+COOKIE = f"spigot_session_{sha256(b'localhost').hexdigest()[:8]}"
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
@@ -83,7 +84,7 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(client, sessions):
     cookie = log_in(client, sessions).headers["Set-Cookie"]
 
     assert re.fullmatch(
-        r"spigot_session=[\w-]{22}; Expires=[^;]+; Max-Age=43200; HttpOnly; Path=/; SameSite=Lax",
+        rf"{COOKIE}=[\w-]{{22}}; Expires=[^;]+; Max-Age=43200; HttpOnly; Path=/; SameSite=Lax",
         cookie,
     )
 
@@ -105,6 +106,23 @@ def test_behind_https_the_cookie_is_secure_and_below_a_prefix_it_stays_there(
     assert "; Secure;" in answer.headers["Set-Cookie"]
     assert "; Path=/spigot;" in answer.headers["Set-Cookie"]
     assert answer.location == "/spigot/"
+
+
+def test_two_on_one_host_name_do_not_log_each_other_out(app, redis, redis_url, settings, sessions):
+    others = create_app(settings(redis_url=redis_url, admin_password="others"))
+    browser, ports = app.test_client(), ("http://localhost:8000", "http://localhost:8001")
+    log_in(browser, sessions, base_url=ports[0])
+    cookies = browser._cookies  # one jar: a browser keeps cookies by host and not by port
+    other = others.test_client()
+    other._cookies = cookies
+    log_in(other, Sessions(redis, "others"), base_url=ports[1])
+    assert browser.get("/api/activity", base_url=ports[0]).status_code == 200
+    assert other.get("/api/activity", base_url=ports[1]).status_code == 200
+
+    other.post("/logout", base_url=ports[1])
+
+    assert browser.get("/api/activity", base_url=ports[0]).status_code == 200
+    assert other.get("/api/activity", base_url=ports[1]).status_code == 401
 
 
 def test_logging_out_ends_the_session_for_good(client, sessions):

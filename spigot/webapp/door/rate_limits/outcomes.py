@@ -5,6 +5,9 @@ from .decision import Decision, Verdict
 BAN = "(ban)"
 """Stands for a rule where an operator's ban decided."""
 
+WRONG_PASSWORD = "(wrong-password)"
+"""Name of the rule that counts wrong passwords of the admin."""
+
 
 def outcomes(decision: Decision) -> dict[str, str]:
     """Return the outcome by rule.
