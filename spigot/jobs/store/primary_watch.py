@@ -16,7 +16,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from spigot.runtime.server.redis_connection import sibling
+from spigot.runtime.server.redis_connection import lone_connection, sibling
 from spigot.runtime.server.sentinel_primary import SentinelPrimary
 
 from . import keys
@@ -78,7 +78,7 @@ class PrimaryWatch:
 
 
 def _watch(redis: Redis, closed: threading.Event, is_needed: Callable[[], bool] | None) -> None:
-    connection: Any = redis.connection_pool.make_connection()
+    connection = lone_connection(redis)
     primary = connection.primary
     if isinstance(primary, SentinelPrimary):
         _watch_by_sentinels(primary, closed)

@@ -15,6 +15,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.server.redis_connection import lone_connection
 from spigot.runtime.server.server_faults import ServerFault, too_old
 
 from . import keys
@@ -139,8 +140,7 @@ def find_missing_rights(redis: Redis, *, door_only: bool = False) -> MissingRigh
     Raises:
         redis.RedisError: The server is away, or lets this user not even connect.
     """
-    pool: Any = redis.connection_pool
-    connection = pool.make_connection()
+    connection = lone_connection(redis)
     missing = MissingRights()
     commands = probe_commands(secrets.token_hex(8))
     if door_only:

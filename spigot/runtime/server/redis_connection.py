@@ -53,6 +53,15 @@ def sibling(redis: Redis, *, timeout: float, connection_class: type[Any] | None 
     return _client({**pool.connection_kwargs, "connection_class": chosen}, timeout)
 
 
+def lone_connection(redis: Redis) -> Any:
+    """Return a connection to the same server, not connected yet, that no pool counts.
+
+    A pool makes a hundred, and of those that it did not lend it never hears the end.
+    """
+    pool: Any = redis.connection_pool  # whose connections redis-py leaves untyped
+    return pool.connection_class(**pool.connection_kwargs)
+
+
 def _client(options: dict[str, Any], timeout: float) -> Redis:
     longest = LONGEST_CONNECT_SECONDS if "sentinels" in options else timeout
     ours = {

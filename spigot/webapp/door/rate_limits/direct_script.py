@@ -14,6 +14,7 @@ from redis import ConnectionError, Redis
 from redis.exceptions import NoScriptError
 
 from spigot.jobs.store.lua_script import load_script
+from spigot.runtime.server.redis_connection import lone_connection
 
 Packed = NewType("Packed", bytes)
 """A call of the script as it goes over the wire."""
@@ -32,7 +33,7 @@ class DirectScript:
         script = load_script(redis, package, filename)
         self._sha = script.sha
         self._load = hiredis.pack_command(("SCRIPT", "LOAD", script.script))  # type: ignore[arg-type]
-        self._pool: Any = redis.connection_pool  # whose connections redis-py leaves untyped
+        self._redis = redis
         self._idle: deque[Any] = deque()
 
     def pack(self, keys: Sequence[str], args: Sequence[str | int | bytes]) -> Packed:
@@ -66,7 +67,7 @@ class DirectScript:
             try:
                 connection = self._idle.pop()
             except IndexError:
-                connection = self._pool.make_connection()
+                connection = lone_connection(self._redis)
                 connection.connect()
                 return connection
             if connection.pid == getpid() and not _is_stale(connection):

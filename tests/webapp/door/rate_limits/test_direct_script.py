@@ -21,7 +21,9 @@ def script(tmp_path, monkeypatch):
         "spigot.webapp.door.rate_limits.direct_script.load_script",
         lambda redis, package, filename: redis.register_script(source),
     )
-    return lambda url: DirectScript(connect(url, timeout=1, protocol=2), "any", "any.lua")
+    return lambda url, **options: DirectScript(
+        connect(url, timeout=1, protocol=2, **options), "any", "any.lua"
+    )
 
 
 @pytest.fixture
@@ -64,6 +66,15 @@ def test_a_connection_that_the_server_closed_is_not_used(add, redis):
     redis.client_kill_filter(_type="normal", skipme=True)
 
     assert add() == 2
+
+
+def test_connections_that_are_given_up_do_not_count_for_ever(script, redis, redis_url):
+    counter = script(redis_url, max_connections=2)
+    call = counter.pack(["n"], [1])
+    redis.set("n", "text")
+    for _ in range(3):
+        with pytest.raises(ResponseError, match="not an integer"):
+            counter.run(call)
 
 
 def test_an_error_of_the_script_is_raised_and_the_next_run_is_fine(add, redis):
