@@ -33,6 +33,7 @@ from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
 from spigot.runtime.rate import Rate
+from spigot.runtime.server.redis_connection import connect
 
 KEEP_SECONDS = 86_400
 BUCKETS = '{"default": {"rate": "100000/s burst 100", "capacity": 1000000}}'
@@ -83,7 +84,8 @@ class Spigot:
         configs = {"default": BucketConfig(rate=Rate.parse("100000/s burst 100"), capacity=10**6)}
         BucketPublisher(redis).publish(configs)
         catalog = JobCatalog([getattr(do_nothing, MARK)])
-        self._queue = JobQueue(redis, catalog, configs, keep_seconds=KEEP_SECONDS)
+        own = connect(url, timeout=5)  # as `spigot.enqueue` connects
+        self._queue = JobQueue(own, catalog, configs, keep_seconds=KEEP_SECONDS)
         buckets = folder / "buckets.json"
         buckets.write_text(BUCKETS)
         self._environment = os.environ | {

@@ -11,6 +11,10 @@ DESCRIPTION = "spigot job"
 """RQ's default would show the arguments, and with them secrets, in logs and the dashboard."""
 
 
+SMALL_BYTES = 512
+"""zlib's window for payloads of at most so many."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobForm:
     """The fields of a type's jobs.
@@ -48,7 +52,7 @@ class JobForm:
     def own(self, payload: AcceptedPayload, costs: str | None = None) -> Sequence[str | bytes]:
         """Return alternating name and value of the fields that one job has of its own."""
         data = f"[{self.function}, null, [], {json.dumps(payload.fields)}]"
-        fields: list[str | bytes] = ["data", zlib.compress(data.encode())]
+        fields: list[str | bytes] = ["data", _compressed(data.encode())]
         if payload.logged:
             fields += ["spigot_log", json.dumps(payload.logged, ensure_ascii=False)]
         if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
@@ -56,3 +60,14 @@ class JobForm:
         if costs is not None:
             fields += ["spigot_cost", costs]
         return fields
+
+
+def _compressed(data: bytes) -> bytes:
+    """Return what ``zlib.decompress`` reads, as RQ does.
+
+    zlib's usual 256 KB of working memory take longer to fill than a small payload to compress.
+    """
+    if len(data) > SMALL_BYTES:
+        return zlib.compress(data)
+    small = zlib.compressobj(wbits=9, memLevel=1)
+    return small.compress(data) + small.flush()

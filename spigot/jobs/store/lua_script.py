@@ -18,6 +18,8 @@ from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError, ResponseError
 
+from .direct_call import call_directly, takes_direct_calls
+
 Call = tuple[Script, Sequence[Any], Sequence[Any]]
 """A script, its keys and its arguments."""
 
@@ -45,17 +47,26 @@ class PersistentScript(Script):
     Scripts decide before they write, so one that met a key of another type has moved no job.
     """
 
+    def __init__(self, redis: Redis, text: str) -> None:
+        super().__init__(redis, text)
+        self._is_direct = takes_direct_calls(redis)
+
     def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         """Run the script, or add it to a pipeline, which is not tried again."""
         try:
-            return super().__call__(keys, args, client)
+            return self._run(keys, args, client)
         except ResponseError as error:
             from .setting_aside import set_aside_spoilt  # the door never needs it
 
             redis: Any = client or self.registered_client
             if "WRONGTYPE" not in str(error) or not set_aside_spoilt(redis, keys or ()):
                 raise
-            return super().__call__(keys, args, client)
+            return self._run(keys, args, client)
+
+    def _run(self, keys: Any, args: Any, client: Any) -> Any:
+        if self._is_direct and client is None:
+            return call_directly(self, keys or (), args or ())
+        return super().__call__(keys, args, client)
 
 
 def load_script(redis: Redis, package: str, filename: str) -> Script:

@@ -1,6 +1,7 @@
 """Times as clients read them, and as scripts take them."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import WithJsonSchema
@@ -11,8 +12,13 @@ Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"}
 
 def utc_text(us: int, *, digits: Literal["seconds", "microseconds"] = "microseconds") -> str:
     """Return Unix microseconds as RFC 3339, down to seconds or microseconds."""
-    moment = datetime.fromtimestamp(us // 1_000_000, UTC).replace(microsecond=us % 1_000_000)
-    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
+    second, rest_us = divmod(us, 1_000_000)
+    return f"{_second_text(second)}{'' if digits == 'seconds' else f'.{rest_us:06}'}Z"
+
+
+@lru_cache(maxsize=64)  # times that are written together are mostly of a few seconds
+def _second_text(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
 
 
 def clock_argument(now_us: int | None) -> int | str:
