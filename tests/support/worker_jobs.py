@@ -118,6 +118,12 @@ def nap_a_little() -> str:
     return "awake"
 
 
+@job_type("nap_on_loop")
+async def nap_on_loop() -> str:
+    await asyncio.sleep(0.2)
+    return "awake"
+
+
 @job_type("wait_together", timeout=30)
 async def wait_together(folder: str, name: str) -> bool:
     """Wait for another job without blocking, and tell whether this is still the present one."""

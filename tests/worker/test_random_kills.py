@@ -1,4 +1,4 @@
-"""Two hundred kills at random moments under load, and then the books must balance.
+"""Kills at random moments under load, and then the books must balance.
 
 The seed is printed; ``KILL_SEED=… pytest -m slow tests/worker/test_random_kills.py`` makes the
 same choices again, though the machine's timing is another.
@@ -11,7 +11,10 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 from rq import Queue
@@ -21,15 +24,40 @@ from tests.support.consistency import kept_lines, problems, problems_of_log, rea
 from tests.support.fast_workers import WorkerProcess
 from tests.support.processes import wait_for
 
-KILLS = 200
 RATE = 125
-WORKERS = 6
 WAITING = 40
 """So many jobs wait at least, that workers are killed at work."""
 
 SETTINGS = {"lease_seconds": 1, "grace_seconds": 0.2}
 SAMPLE = "tests.support.worker_jobs"
 ENDED = {"finished", "failed", "canceled"}
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Which workers are killed, how often, and what they run.
+
+    Attributes:
+        workers: How many live at a time.
+        kills: How many of them, or of their children, are killed or stopped.
+        job_types: One of which a job of ours is, as often as it is named.
+        options: Of each worker.
+    """
+
+    workers: int
+    kills: int
+    job_types: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=lambda: dict(SETTINGS))
+
+
+HARMLESS = ("echo", "note", "stumble", "refused", "nap_a_little")
+FLEETS = {
+    "forking workers": Fleet(6, 200, (*HARMLESS, "die")),
+    # a job that kills its pool takes others along, and runs alone from then on: it must be rare
+    "pools": Fleet(
+        3, 80, (*HARMLESS, "nap_on_loop") * 15 + ("die",), {**SETTINGS, "concurrency": 8}
+    ),
+}
 
 
 @pytest.fixture
@@ -51,8 +79,9 @@ class Clients:
         accepted: Ids of the jobs.
     """
 
-    def __init__(self, redis, job_queue, rng: random.Random) -> None:
+    def __init__(self, redis, job_queue, job_types, rng: random.Random) -> None:
         self.accepted: list[str] = []
+        self._job_types = job_types
         self._redis = redis
         self._ours = job_queue
         self._theirs = [
@@ -69,7 +98,7 @@ class Clients:
         self._canceller.cancel(self._rng.choice(self.accepted[-2 * WAITING :]))
 
     def _enqueue_ours(self) -> None:
-        name = self._rng.choice(["echo", "note", "stumble", "refused", "die", "nap_a_little"])
+        name = self._rng.choice(self._job_types)
         payload = {"value": 1} if name == "echo" else {}
         priority = self._rng.choice(["high", "default", "low"])
         self.accepted.append(self._ours.enqueue(name, payload, priority).id)
@@ -99,13 +128,13 @@ class Killer:
         stopped: The workers that were asked to stop.
     """
 
-    def __init__(self, redis, start, rng: random.Random) -> None:
+    def __init__(self, redis, start, fleet: Fleet, rng: random.Random) -> None:
         self.deeds: Counter[str] = Counter()
         self.stopped: list[WorkerProcess] = []
         self._redis = redis
-        self._start = start
+        self._start = partial(start, **fleet.options)
         self._rng = rng
-        self._workers = [start(**SETTINGS) for _ in range(WORKERS)]
+        self._workers = [self._start() for _ in range(fleet.workers)]
 
     @property
     def kills(self) -> int:
@@ -114,7 +143,7 @@ class Killer:
     def strike(self) -> None:
         """Do harm to one of the workers, chosen by chance, or to their connections."""
         deed = self._rng.choice(["worker", "horse", "both", "stop"] * 4 + ["freeze", "cut"])
-        place = self._rng.randrange(WORKERS)
+        place = self._rng.randrange(len(self._workers))
         worker = self._workers[place]
         match deed:
             case "worker":
@@ -134,7 +163,7 @@ class Killer:
                 self._redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         self.deeds[deed] += 1
         if deed in ("worker", "both", "stop"):
-            self._workers[place] = self._start(**SETTINGS)
+            self._workers[place] = self._start()
 
     def stop_all(self) -> None:
         for worker in self._workers:
@@ -166,10 +195,14 @@ def lost_parents(redis, job_id: str) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_the_books_balance_after_two_hundred_kills(seed, redis, job_queue, start_worker, tmp_path):
+@pytest.mark.parametrize("fleet", FLEETS.values(), ids=FLEETS)
+def test_the_books_balance_after_kills_at_random(
+    fleet, seed, redis, job_queue, start_worker, tmp_path
+):
     rng = random.Random(seed)
-    clients, killer = Clients(redis, job_queue, rng), Killer(redis, start_worker, rng)
-    while killer.kills < KILLS:
+    clients = Clients(redis, job_queue, fleet.job_types, rng)
+    killer = Killer(redis, start_worker, fleet, rng)
+    while killer.kills < fleet.kills:
         clients.keep_busy()
         clients.cancel_one()
         time.sleep(rng.random() * 0.2)
@@ -181,8 +214,8 @@ def test_the_books_balance_after_two_hundred_kills(seed, redis, job_queue, start
     wait_until_still(redis, clients.accepted)
     assert not list(problems(redis, "default", clients.accepted))
 
-    start_worker(**SETTINGS)
-    start_worker(**SETTINGS)
+    for _ in range(2):
+        start_worker(**fleet.options)
     wait_for(lambda: all(has_ended(redis, id_) for id_ in clients.accepted), 120)
     print(dict(Counter(status_of(redis, id_) for id_ in clients.accepted)))
     assert not list(problems(redis, "default", clients.accepted))

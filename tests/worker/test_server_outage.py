@@ -5,10 +5,15 @@ import time
 import pytest
 from redis import Redis
 
-from tests.support.consistency import problems, status_of, wait_for_lines
+from tests.support.consistency import problems, read_lines, status_of, wait_for_lines
 from tests.support.processes import wait_for
 
 LEASE = 1.5
+
+KINDS = [
+    pytest.param({}, id="forking"),
+    pytest.param({"concurrency": 4}, id="pool", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture
@@ -35,11 +40,12 @@ def said_once_or_never(log: str) -> bool:
     return log.count("server is away") == log.count("server is back") <= 1
 
 
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_job_finishes_while_the_server_is_killed_and_restarted(
-    server, redis, job_queue, start_worker, tmp_path
+    kind, server, redis, job_queue, start_worker, tmp_path
 ):
     job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 1})
-    worker = start_worker(lease_seconds=3)
+    worker = start_worker(lease_seconds=3, **kind)
     wait_for((tmp_path / "1.started").exists)
     server.kill()
     wait_for((tmp_path / "1.ended").exists)
@@ -110,10 +116,51 @@ def test_an_attempt_that_cannot_be_renewed_is_stopped_within_its_lease(
     assert lines[0]["error"] == "Lost: its lease could not be renewed in time"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("hurt", "heal", "lease", "ends"),
+    [
+        ("kill", "start", 15, {"finished"}),
+        ("hang", "go_on", 15, {"finished"}),
+        # they were stopped, as others might have had them, and run again
+        ("hang", "go_on", 2 * LEASE, {"reaped", "finished"}),
+    ],
+    ids=["killed", "hangs", "hangs for longer than a lease"],
+)
+def test_all_jobs_of_a_pool_outlive_the_servers_absence(
+    hurt, heal, lease, ends, server, redis, job_queue, start_worker, tmp_path
+):
+    types = ("wait_together", "wait_in_thread") * 4
+    ids = [
+        job_queue.enqueue(name, {"folder": str(tmp_path), "name": str(number)}).id
+        for number, name in enumerate(types)
+    ]
+    worker = start_worker(concurrency=len(ids), lease_seconds=lease)
+    wait_for(lambda: len(list(tmp_path.glob("*.here"))) == len(ids))
+    getattr(server, hurt)()
+    if ends == {"finished"}:  # they end while nobody can be told
+        (tmp_path / "go").touch()
+    wait_for(lambda: "server is away" in worker.log)
+    time.sleep(2 * LEASE)
+    getattr(server, heal)()
+    wait_for(lambda: "server is back" in worker.log)
+    (tmp_path / "go").touch()
+    wait_for(lambda: all(is_finished(redis, job_id) for job_id in ids))
+
+    assert worker.stop() == 0
+    assert not list(problems(redis, "default", ids))
+    lines = read_lines(tmp_path / "results.jsonl")
+    assert {line["status"] for line in lines} == ends
+    assert sorted(line["id"] for line in lines if line["status"] == "finished") == sorted(ids)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hurt", ["hang", "kill"])
-def test_a_worker_stops_in_time_without_its_server(hurt, server, job_queue, start_worker, tmp_path):
+def test_a_worker_stops_in_time_without_its_server(
+    hurt, kind, server, job_queue, start_worker, tmp_path
+):
     job_queue.enqueue("hold_once", {"folder": str(tmp_path)})
-    worker = start_worker(grace_seconds=1)
+    worker = start_worker(grace_seconds=1, **kind)
     wait_for((tmp_path / "1.started").exists)
     getattr(server, hurt)()
     stopped_at = time.monotonic()
