@@ -17,12 +17,12 @@ READERS = {
 def content(redis: Redis) -> dict[bytes, tuple[Any, bool]]:
     """Return the value of each key, and whether it expires.
 
-    The counters of the metrics are left out, and what doors keep, whatever their prefix: a door
-    that an earlier test made may still write who it refused.
+    The counters of metrics and pages are left out, and what doors keep, whatever their prefix: a
+    door that an earlier test made may still write who it refused.
     """
     return {
         key: (READERS[redis.type(key)](redis, key), redis.ttl(key) != -1)
         for key in redis.scan_iter()
-        if not key.endswith(b":stats")
+        if not key.endswith((b":stats", b":refused"))
         if b"spigot:1:door:" not in key
     }

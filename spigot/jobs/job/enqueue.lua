@@ -82,7 +82,7 @@ local delayed, places = bucket_key(name) .. ":delayed", waiting
 if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
 local taken, refused = room_for(bucket, now_us, places, #new)
 for i = taken + 1, #new do answers[new[i].answer] = refused end
-if refused then count(name, refused[1], job_type, #new - taken) end
+if refused then count_refused(name, now_us, refused[1], job_type, #new - taken) end
 if taken == 0 then return answers end
 
 -- 2. Arrive. What can fail comes first: the key that finds the first request again, then the place.

@@ -1,4 +1,4 @@
--- requires: times, bucket
+-- requires: times, bucket, bucket_stats
 --[[
 Read what the pages show of a bucket besides its state. The work does not grow with what waits in it.
 
@@ -8,7 +8,8 @@ ARGV[3] recent_s  how far back the recent ends reach, >= 1
 ARGV[4] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns {now_us, mean run in us or 0, last slot in us or 0, jobs that failed, jobs that failed
-recently, jobs that finished recently, history or "", last changes}
+recently, jobs that finished recently, history or "", last changes, jobs that the bucket refused in
+the last hour}
 ]]
 local name, keep_s, recent_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now_us = clock_us(ARGV[4])
@@ -31,4 +32,5 @@ local _, finished_recently = ended("finished")
 local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us") or {}
 return { now_us, number(numbers[1]) or 0, number(numbers[2]) or 0, failed, failed_recently,
   finished_recently, lenient("GET", key .. ":history") or "",
-  lenient("LRANGE", key .. ":changes", 0, SHOWN_CHANGES - 1) or {} }
+  lenient("LRANGE", key .. ":changes", 0, SHOWN_CHANGES - 1) or {},
+  refused_lately(name, now_us) }

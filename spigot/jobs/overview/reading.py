@@ -35,6 +35,7 @@ class BucketView:
         failed_recently: Jobs that failed in the last ``RECENT_SECONDS``.
         finished_recently: Jobs that finished in that time.
         history: The last 30 minutes.
+        refused: Jobs that it turned away in the last hour, because it was full or draining.
         changes: Who changed what, newest first: ``at``, ``by`` and ``changes``.
     """
 
@@ -46,6 +47,7 @@ class BucketView:
     failed_recently: int
     finished_recently: int
     history: list[Cell]
+    refused: int
     changes: list[dict[str, Any]]
 
 
@@ -129,7 +131,7 @@ def stop_of(state: BucketState) -> Stop | None:
 
 def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
     state = parse_bucket(name, reply)
-    now_us, mean_run_us, last_us, failed, failed_recently, finished, stored, changes = more
+    now_us, mean_run_us, last_us, failed, failed_recently, finished, stored, changes, refused = more
     history = read_history(
         stored,
         now_us,
@@ -147,5 +149,6 @@ def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
         failed_recently=failed_recently,
         finished_recently=finished,
         history=history,
+        refused=refused,
         changes=records,
     )

@@ -131,8 +131,9 @@ def _badges(view: BucketView) -> Iterator[Badge]:
             f"{waits} {begin}, and no worker is alive.",
         )  # fmt: skip
     if state.waiting >= state.capacity:
-        sentence = f"Full: {count_text(state.capacity, 'job')} may wait, so new ones are refused."
-        yield Badge(2, "full", "full", "bad", sentence)
+        public = f"Full: {count_text(state.capacity, 'job')} may wait, so new ones are refused."
+        so_far = f" {view.refused:,} were in the last hour." if view.refused else ""
+        yield Badge(2, "full", "full", "bad", public + so_far, public)
     if view.failed_recently >= max(FEWEST_FAILURES, view.finished_recently):
         ended = view.failed_recently + view.finished_recently
         sentence = f"{view.failed_recently:,} of the last {ended:,} jobs failed."

@@ -95,7 +95,7 @@ class OverviewSource:
         now_us = max((view.now_us for view in views), default=int(time.time() * 1_000_000))
         rows = {
             "running": [_running(job, now_us) for job in running],
-            "refused": [_refused_row(one) for one in (refused or [])[:SHOWN]],
+            "refused": _refused_rows(refused or [], views),
             "changes": changes_of(views, now_us),
         }
         page = _totals(views) | _admin_totals(views, refused) | _heading(shown)
@@ -139,17 +139,19 @@ def _totals(views: list[BucketView]) -> Texts:
 def _admin_totals(views: list[BucketView], refused: list[Refused] | None) -> Texts:
     failed = sum(view.failed for view in views)
     running = sum(view.state.running for view in views)
+    by_buckets = sum(view.refused for view in views)
+    turned_away = by_buckets + sum(one.count for one in refused or ())
     return {
         "page_failed": f"{failed:,}",
         "page_failed_badge": f"{failed:,}" if failed else "",
         "page_failed_tone": "bad" if failed else "",
-        "page_refused": "?" if refused is None else f"{sum(one.count for one in refused):,}",
+        "page_refused": "?" if refused is None else f"{turned_away:,}",
         "page_refused_note": "the server of the rate limits does not answer"
         if refused is None
         else "",
         "page_running_note": f"{SHOWN} of {running:,}" if running > SHOWN else "",
         "page_nothing_runs": "" if running else "Nothing runs.",
-        "page_nobody_refused": "" if refused or refused is None else "Nobody was refused.",
+        "page_nobody_refused": "" if turned_away or refused is None else "Nobody was refused.",
     }
 
 
@@ -198,10 +200,20 @@ def _running(job: JobState, now_us: int) -> Texts:
     }
 
 
-def _refused_row(refused: Refused) -> Texts:
-    return {
-        "key": f"{refused.rule} {refused.client}",
-        "client": refused.client,
-        "rule": refused.rule,
-        "times": f"{refused.count:,}",
-    }
+def _refused_rows(refused: list[Refused], views: list[BucketView]) -> list[Texts]:
+    """Return who was refused most: clients by rules of the door, and jobs by buckets."""
+    at_buckets = [
+        Refused("all clients", f"bucket {view.state.name}, full or draining", view.refused)
+        for view in views
+        if view.refused
+    ]
+    most = sorted([*at_buckets, *refused], key=lambda one: -one.count)
+    return [
+        {
+            "key": f"{one.rule} {one.client}",
+            "client": one.client,
+            "rule": one.rule,
+            "times": f"{one.count:,}",
+        }
+        for one in most[:SHOWN]
+    ]

@@ -53,6 +53,19 @@ class TestPage:
         for text in (job_id[:8], "192.0.2.1", "paused it", "1 of 2 buckets needs you"):
             assert text in page
 
+    def test_the_admin_sees_how_many_jobs_a_full_bucket_refused(self, client, redis):
+        answers = [
+            client.post("/jobs", json={"type": "add", "payload": {"x": 1}}) for _ in range(5)
+        ]
+        assert [answer.status_code for answer in answers] == [202, 202, 202, 503, 503]
+        write_refusals(redis, Counter({("192.0.2.1", "default"): 3}))
+
+        page = client.get("/", auth=ADMIN).text
+
+        assert '<b data-text="page_refused">5</b>' in page
+        assert "bucket default, full or draining" in page
+        assert "full or draining" not in client.get("/").text
+
     def test_what_others_wrote_is_text(self, client, redis):
         attack = "<script>alert(1)</script>"
         redis.hset(keys.bucket("default"), mapping={

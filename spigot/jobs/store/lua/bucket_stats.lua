@@ -23,6 +23,31 @@ local function count(name, event, type, times)
   try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, times or 1)
 end
 
+-- Jobs that the bucket turned away. `…:refused` has a field for each of the last periods, which says
+-- its number and how many: the pages show the last hour.
+local REFUSAL_PERIOD_S, REFUSAL_PERIODS = 300, 12
+
+local function period_of(us) return math.floor(us / SECOND_US / REFUSAL_PERIOD_S) end
+
+local function count_refused(name, now_us, reason, type, times)
+  count(name, reason, type, times)
+  local key, period = bucket_key(name) .. ":refused", period_of(now_us)
+  local field = period % REFUSAL_PERIODS
+  local number_of, before = string.match(lenient("HGET", key, field) or "", "^(%d+):(%d+)$")
+  if tonumber(number_of) == period then times = times + before end
+  try("HSET", key, field, string.format("%d:%d", period, times))
+  try("EXPIRE", key, REFUSAL_PERIOD_S * REFUSAL_PERIODS)
+end
+
+local function refused_lately(name, now_us)
+  local sum, oldest = 0, period_of(now_us) - REFUSAL_PERIODS + 1
+  for _, text in ipairs(lenient("HVALS", bucket_key(name) .. ":refused") or {}) do
+    local period, times = string.match(text, "^(%d+):(%d+)$")
+    if period and tonumber(period) >= oldest then sum = sum + times end
+  end
+  return sum
+end
+
 local function bound_of(histogram, us)
   for _, bound_us in ipairs(BOUNDS_US[histogram]) do
     if us <= bound_us then return string.format("%d", bound_us) end
