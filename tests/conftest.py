@@ -15,6 +15,7 @@ from spigot.launch.server_program import find_server_program
 from spigot.webapp.door.rate_limits import refusal_counts
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.fleet import Fleet
+from tests.support.route_builders import share_route_builders
 from tests.support.servers import own_server
 
 # The tests start hundreds of interpreters: what one has compiled, the others need not.
@@ -28,6 +29,13 @@ settings.register_profile(
 )
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeat")
+
+share_route_builders()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Two for each core: half of its time a test waits for a process, a server or a moment."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
