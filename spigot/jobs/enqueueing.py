@@ -9,7 +9,7 @@ from .enqueued_job import EnqueuedJob
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst
+    from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, Costs
     from spigot.jobs.job.new_job import Outcome, Priority
 
     from .program import Program
@@ -95,6 +95,7 @@ def enqueue_many(
     priority: "Priority" = "default",
     idempotency_key: str | None = None,
     delay: float = 0,
+    cost: "Costs | None" = None,
     redis_url: str | None = None,
 ) -> "list[EnqueuedJob | BucketFull | CostExceedsBurst | IdempotencyConflict]":
     """Put jobs into the bucket of their type, in order, a hundred in one round trip.
@@ -110,6 +111,8 @@ def enqueue_many(
         idempotency_key: Makes a repeated call enqueue only what was not taken in before: a job's
             key is this one and the index of its payload.
         delay: Seconds that each job waits before it joins its queue.
+        cost: What each job takes of its bucket's budgets, in place of what its type says; or a
+            list, with the cost of each, or None where its type is to say it.
         redis_url: Another server than the one that the settings name.
 
     Returns:
@@ -119,13 +122,15 @@ def enqueue_many(
     Raises:
         UnknownJobType: Nothing was enqueued.
         InvalidPayload: Nothing was enqueued; the fields of its ``errors`` begin with the index.
+        InvalidCost: Nothing was enqueued; it names the index.
+        ValueError: There is not a cost for each payload; nothing was enqueued.
         ValueError, OperatorError: As ``enqueue``; nothing was enqueued.
         NewerBucketError: A newer version of Spigot wrote the bucket; nothing was enqueued.
         redis.RedisError: The server did not answer; it is unknown which jobs were enqueued.
             With an idempotency key all of them can be enqueued again.
     """
     program = _program(redis_url, delay)
-    outcomes = program.enqueue_many(type, payloads, priority, idempotency_key, delay)
+    outcomes = program.enqueue_many(type, payloads, priority, idempotency_key, delay, cost)
     key = idempotency_key or ""
     return [_enqueued(outcome, program, f"{key}:{n}") for n, outcome in enumerate(outcomes)]
 

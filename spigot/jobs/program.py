@@ -9,7 +9,7 @@ from typing import Any, Self
 from redis import Redis
 
 from spigot.jobs.bucket.config import load_bucket_configs, with_buckets, with_costs
-from spigot.jobs.budgets.declared_cost import Cost
+from spigot.jobs.budgets.declared_cost import Cost, Costs, InvalidCost, costs_of_each
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.new_job import IdempotencyKey, NewJob, Outcome, Priority, Taken
@@ -74,7 +74,7 @@ class Program:
         cost: Cost | None = None,
     ) -> Taken:
         """Put a job into the bucket of its type; see ``JobQueue.enqueue``."""
-        request = [type, payload, priority, delay, *([] if cost is None else [cost])]
+        request = _request(type, payload, priority, delay, cost)
         return self._queue.enqueue(
             type,
             payload,
@@ -85,29 +85,46 @@ class Program:
         )
 
     def enqueue_many(
-        self, type: str, payloads: Iterable[Any], priority: Priority, key: str | None, delay: float
+        self,
+        type: str,
+        payloads: Iterable[Any],
+        priority: Priority,
+        key: str | None,
+        delay: float,
+        costs: Costs | None = None,
     ) -> list[Outcome]:
         """Put jobs into the bucket of their type; see ``JobQueue.enqueue_many``.
 
         Raises:
             InvalidPayload: Of the first payload that does not fit; nothing was enqueued.
+            InvalidCost: Likewise.
+            ValueError: There is not a cost for each payload; nothing was enqueued.
         """
+        all_payloads = list(payloads)
+        each = zip(all_payloads, costs_of_each(costs, len(all_payloads)), strict=True)
         jobs = [
-            self._accept(index, type, payload, priority, key, delay)
-            for index, payload in enumerate(payloads)
+            self._accept(index, type, payload, priority, key, delay, cost)
+            for index, (payload, cost) in enumerate(each)
         ]
         return self._queue.enqueue_many(jobs)
 
     def _accept(
-        self, index: int, type: str, payload: Any, priority: Priority, key: str | None, delay: float
+        self,
+        index: int,
+        type: str,
+        payload: Any,
+        priority: Priority,
+        key: str | None,
+        delay: float,
+        cost: Cost | None,
     ) -> NewJob:
-        request = [type, payload, priority, delay]
+        request = _request(type, payload, priority, delay, cost)
         idempotency = None if key is None else _idempotency(f"{key}:{index}", request)
         try:
             return self._queue.accept(
-                type, payload, priority, idempotency=idempotency, delay_us=_us(delay)
+                type, payload, priority, idempotency=idempotency, delay_us=_us(delay), cost=cost
             )
-        except InvalidPayload as error:
+        except (InvalidPayload, InvalidCost) as error:
             raise error.of_item(index) from None
 
     def read(self, job_id: str) -> JobState | None:
@@ -134,6 +151,13 @@ def _idempotency(key: str, request: Any) -> IdempotencyKey:
     """Keep the keys of programs apart from those of clients, which begin with a digest."""
     text = json.dumps(request, sort_keys=True, default=_as_json)
     return IdempotencyKey(f"program:{key}", sha256(text.encode()).hexdigest())
+
+
+def _request(
+    type: str, payload: Any, priority: Priority, delay: float, cost: Cost | None
+) -> list[Any]:
+    """Return what a repeated call must say again."""
+    return [type, payload, priority, delay, *([] if cost is None else [cost])]
 
 
 def _us(seconds: float) -> int:

@@ -1,6 +1,6 @@
 """What the jobs of a type cost, as it declares it, checked against the budgets of its bucket."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
@@ -16,12 +16,20 @@ Budgets = Mapping[str, BudgetConfig]
 Cost = float | Mapping[str, float]
 """A number for each budget; or one, where one budget of the bucket has no cost of its own."""
 
+Costs = Cost | Sequence[Cost | None]
+"""What each of many jobs costs: the same, or one after the other; None: what its type says."""
+
 
 class InvalidCost(PortableError, ValueError):
     """What a job costs cannot be used; nothing was enqueued."""
 
-    def __init__(self, job_type: str, problem: str) -> None:
-        super().__init__(f"cost of job type {job_type!r} {problem}")
+    def __init__(self, job_type: str, problem: str, of: str = "cost") -> None:
+        self._job_type, self._problem = job_type, problem
+        super().__init__(f"{of} of job type {job_type!r} {problem}")
+
+    def of_item(self, index: int) -> "InvalidCost":
+        """Return the error for the cost of one job of several."""
+        return InvalidCost(self._job_type, self._problem, f"payload {index}: cost")
 
 
 class CostExceedsBurst(PortableError, ValueError):
@@ -82,6 +90,7 @@ class DeclaredCost:
             InvalidCost: It cannot be used with these budgets.
         """
         if not budgets:
+            self._check_numbers(value)
             return {}
         unsaid = [name for name, budget in sorted(budgets.items()) if budget.cost is None]
         amounts = self._by_name(value, unsaid)
@@ -119,14 +128,33 @@ class DeclaredCost:
             )
         raise self._invalid(f"must be a dict with {', '.join(unsaid)}")
 
+    def _check_numbers(self, value: Any) -> None:
+        """Refuse what no bucket could use; which budgets there are elsewhere is not known."""
+        amounts = value.items() if isinstance(value, Mapping) else [("", value)]
+        for name, amount in amounts if value is not None else ():
+            self._micro(name, amount)
+
     def _micro(self, name: str, amount: Any) -> int:
         try:
             return micro(amount)
         except ValueError as error:
-            raise self._invalid(f"of {name!r} {error}") from None
+            raise self._invalid(f"of {name!r} {error}" if name else str(error)) from None
 
     def _invalid(self, problem: str) -> InvalidCost:
         return InvalidCost(self.type_name, problem)
+
+
+def costs_of_each(costs: Costs | None, count: int) -> Sequence[Cost | None]:
+    """Return what each of so many jobs costs.
+
+    Raises:
+        ValueError: There are more or fewer costs than jobs.
+    """
+    if not isinstance(costs, Sequence) or isinstance(costs, str):
+        return [costs] * count
+    if len(costs) != count:
+        raise ValueError(f"there are {count} payloads and {len(costs)} costs: give one for each")
+    return costs
 
 
 def usual_costs(budgets: Budgets) -> Amounts:

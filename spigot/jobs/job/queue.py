@@ -180,6 +180,8 @@ class JobQueue:
         """Return what a job costs, as scripts read it; None in a bucket without budgets."""
         config = self._configs.get(job_type.bucket)
         if config is None or not config.budgets:
+            if given is not None:
+                job_type.declared_cost.amounts(given, {})  # it is one, or is refused
             return None
         said = job_type.cost_of(payload, config.budgets, given)
         return to_text(usual_costs(config.budgets) | said)
