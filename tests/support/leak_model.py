@@ -8,6 +8,7 @@ from spigot.jobs.store import keys
 CLAIM_AHEAD_US = 50_000
 SUSPECTED, LOOKED_AT, MAX_REFUSALS, WITNESS_US = 3, 9, 20, 300_000_000
 POLL_MS, SERVER_LATE_MS = 800, 100
+SET_BACK_US = 1_000_000
 
 
 @dataclass
@@ -72,6 +73,7 @@ class BucketModel:
     paused: bool = False
     suspended: bool = False
     held_until_us: int = 0
+    clock_us: int = 0
     last_slot_us: int = 0
     ahead_us: int = 0
     paced_us: int = 1
@@ -108,6 +110,7 @@ class BucketModel:
         if entry is None:
             return self._poll(now_us)
         self.last_slot_us, self.ahead_us, self.paced_us = slot_us, ahead_us, self.interval_us
+        self.clock_us = now_us
         self.attempts[entry.id] = self.attempts.get(entry.id, 0) + 1
         self.running[token] = Started(entry.id, queue, slot_us, self.attempts[entry.id])
         return self.running[token]
@@ -118,6 +121,7 @@ class BucketModel:
     def refuse(self, token: str, hold_us: int, now_us: int) -> None:
         """Hold, unless the job alone is at fault: then it goes to the end, or fails."""
         claim = self.running[token]
+        self._heed_clock(now_us)
         self._forget_the_future(now_us)
         refused = self.refused.get(claim.id, Refused(first_slot_us=claim.slot_us))
         refused.last_us = min(refused.last_us, now_us)
@@ -169,6 +173,7 @@ class BucketModel:
 
     def retry(self, token: str, delay_us: int, now_us: int) -> None:
         claim = self.running.pop(token)
+        self._heed_clock(now_us)
         self._note_pass(claim, now_us)
         if delay_us:
             self.delayed[claim.id] = (ceil((now_us + delay_us) / 1000), claim.queue)
@@ -191,7 +196,24 @@ class BucketModel:
         """Return how many jobs are to leave until this one has, itself among them."""
         return [entry.id for queue in self.queues.values() for entry in queue].index(id) + 1
 
+    def _heed_clock(self, now_us: int) -> None:
+        self._set_clock_back(now_us)
+        if now_us - self.clock_us > SET_BACK_US:
+            self.clock_us = now_us
+
+    def _set_clock_back(self, now_us: int) -> None:
+        """All that waits for a time comes as much earlier."""
+        back_us = self.clock_us - now_us
+        if back_us <= SET_BACK_US:
+            return
+        self.clock_us = now_us
+        if self.held_until_us > now_us + CLAIM_AHEAD_US:
+            self.held_until_us -= back_us
+        for id, (due_ms, queue) in self.delayed.items():
+            self.delayed[id] = (due_ms - back_us // 1000, queue)
+
     def _notice_clock(self, now_us: int) -> None:
+        self._set_clock_back(now_us)
         self.last_slot_us = min(self.last_slot_us, now_us + CLAIM_AHEAD_US)
 
     def _promote(self, now_us: int) -> None:

@@ -1,5 +1,5 @@
--- requires: times, bucket, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns, reservations
--- rarely: promote_due, choose_poller, read_lease, drop_blanks, move_head, turns, is_probed, charge_of, charge_text, reserve, note_look, seen_by_rq, utc_us, blanks_in
+-- requires: times, bucket, clock, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns, reservations
+-- rarely: set_clock_back, promote_due, choose_poller, read_lease, drop_blanks, move_head, turns, is_probed, charge_of, charge_text, reserve, note_look, seen_by_rq, utc_us, blanks_in
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 
@@ -141,7 +141,7 @@ local function start(bucket, job, slot_us, arrival_ahead_us, waiting, charge)
   local hash = enter_attempt(job, slot_us, attempt, charge)
   if charge then reserve(bucket, charge, slot_us) end
   redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us,
-    "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
+    "clock_us", now_us, "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
   take_first(job.list)
   if bucket.heard_us == 0 then try("HSET", key, "heard_us", now_us) end -- from now on silence is an outage
   show_to_rq(job.id, job.queue, slot_us)
@@ -158,10 +158,15 @@ if answered then
   local hash = redis.call("HGETALL", RQ_JOB .. answered.job)
   return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt, hash)
 end
-local bucket = read_numbers(name, { "suspected_us", "probing", "heard_us", "alone_ms", "cell", "cell_starts",
-  "cell_waiting" })
+local READ = { "suspected_us", "probing", "heard_us", "clock_us", "alone_ms", "cell", "cell_starts", "cell_waiting" }
+local bucket = read_numbers(name, READ)
 if not bucket or is_newer(bucket) then return { "unpublished" } end
 
+if was_set_back(bucket.clock_us, now_us) then
+  set_clock_back(name, bucket.clock_us, now_us)
+  note_alive()
+  bucket = read_numbers(name, READ)
+end
 if bucket.last_slot_us > latest_slot_us(now_us) then -- or it would be waited for
   bucket.last_slot_us = latest_slot_us(now_us)
   redis.call("HSET", key, "last_slot_us", bucket.last_slot_us)

@@ -1,5 +1,5 @@
--- requires: times, bucket, bucket_stats, places, room, job_state, budgets
--- rarely: describe, refusal, wake
+-- requires: times, bucket, clock, bucket_stats, places, room, job_state, budgets
+-- rarely: heed_clock, describe, refusal, wake
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
@@ -99,6 +99,7 @@ end
 local is_head = waiting == 0 -- perhaps: an idle worker is to look, as it may start at once
 local status, place_field, first_place, due_us = "queued", "spigot_place", nil, nil
 if delay_us > 0 then
+  heed_clock(name, now_us)
   status, place_field, due_us = "scheduled", "spigot_due_us", now_us + delay_us
   for i = 1, taken do redis.call("ZADD", delayed, math.ceil(due_us / 1000), new[i].id) end
 else

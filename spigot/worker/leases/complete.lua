@@ -1,5 +1,5 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
--- rarely: end_unless_it_goes_on, note_failure, settle_budgets, ended_before, to_queue, to_delayed, note_pass, waiting_in, wake, utc_us, has_dependents
+-- requires: times, bucket, clock, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
+-- rarely: heed_clock, end_unless_it_goes_on, note_failure, settle_budgets, ended_before, to_queue, to_delayed, note_pass, waiting_in, wake, utc_us, has_dependents
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 
@@ -46,6 +46,7 @@ local function repeat_job(lease, repeats_left, ttl_s)
   local interval_us = interval_s(repeats_left, redis.call("HGET", job, "repeat_intervals")) * SECOND_US
   local is_awaited = note_dependents(lease.job, lease.queue, ttl_s)
   if interval_us > 0 then
+    heed_clock(lease.bucket, now_us)
     to_delayed(lease.job, lease.queue, now_us + interval_us)
   else
     to_queue(lease.job, lease.queue)

@@ -1,4 +1,4 @@
--- requires: times, bucket, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
+-- requires: times, bucket, clock, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
 --[[
 End an attempt whose job is to run again: at once from the head of its queue, or later; or not
 at all, if the job was cancelled or deleted meanwhile.
@@ -105,6 +105,7 @@ if fate == "left" then
   return ended_before(bucket, token)
 end
 
+if delay_us or status == "rate_limited" then heed_clock(bucket, now_us) end
 status, error = judge(lease, fate, reaps)
 local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,

@@ -36,7 +36,10 @@ local function size(command, key) return lenient(command, key) or 0 end
 -- Whether a round is on, or nil and when this worker is to ask again.
 local function take_part(known)
   local heard_ms, begun_ms = number(known[2]) or 0, number(known[3])
-  if begun_ms and begun_ms > now_ms then begun_ms = nil end -- the clock was set back
+  if begun_ms and begun_ms > now_ms then -- the clock was set back
+    begun_ms = nil
+    redis.call("DEL", missing, sought)
+  end
   local is_on = begun_ms and (known[4] or size("ZCARD", missing) > 0 or size("HLEN", sought) > 0)
   if is_on then
     local is_others = known[1] ~= worker and heard_ms <= now_ms and heard_ms > now_ms - SILENT_MS

@@ -34,10 +34,16 @@ local function start_of(bucket, now_us, position, cost)
   return by_budgets_us and math.max(start_us, by_budgets_us) or 0
 end
 
--- When a delayed job is due, nil if that depends on another job. RQ keeps the time in seconds.
+-- When a delayed job is due, nil if that depends on another job. It is earlier than its hash says
+-- after the clock was set back. RQ keeps the time in seconds.
 local function due_of(job_id, job)
+  local due_us = number(job.spigot_due_us)
+  if due_us then
+    local due_ms = number(lenient("ZSCORE", bucket_key(bucket_of(job.origin)) .. ":delayed", job_id))
+    return due_ms and math.min(due_us, due_ms * 1000) or due_us
+  end
   local due_s = lenient("ZSCORE", "rq:scheduled:" .. job.origin, job_id)
-  return number(job.spigot_due_us) or due_s and math.floor(tonumber(due_s) * SECOND_US)
+  return due_s and math.floor(tonumber(due_s) * SECOND_US)
 end
 
 local SHOWN = { "status", "origin", "spigot_type", "spigot_place", "spigot_due_us", "spigot_attempts",

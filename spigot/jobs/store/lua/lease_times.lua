@@ -1,4 +1,4 @@
--- requires: times, bucket
+-- requires: times, bucket, clock
 --[[
 Functions that keep leases true to the time that workers could really renew them.
 ]]
@@ -15,8 +15,10 @@ end
 -- counts as expired.
 local function extend_after_outage(name, now_us, lease_ms, outage_threshold_ms)
   local key = bucket_key(name)
-  local last_contact_us = number(redis.call("HGET", key, "heard_us")) or now_us
-  redis.call("HSET", key, "heard_us", now_us)
+  local known = redis.call("HMGET", key, "heard_us", "clock_us")
+  local last_contact_us, clock_us = number(known[1]) or now_us, number(known[2])
+  if was_set_back(clock_us, now_us) then set_clock_back(name, clock_us, now_us) end
+  redis.call("HSET", key, "heard_us", now_us, "clock_us", now_us)
   if now_us - last_contact_us <= outage_threshold_ms * 1000 then return end
   for _, token in ipairs(redis.call("ZRANGEBYSCORE", key .. ":leases", ms(last_contact_us), "+inf")) do
     extend(key .. ":leases", token, ms(now_us) + lease_ms)
