@@ -12,8 +12,8 @@ from spigot.jobs.job.queue import Priority
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.job_types import InvalidPayload
-from spigot.webapp.http.admin_change import FORMS
 from spigot.webapp.http.description import NO_FORM, Answer, described
+from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.same_origin import is_foreign_change
 from spigot.webapp.routes.jobs import submit
@@ -135,8 +135,7 @@ def fetch_of(url: str, body: Any) -> str:
 )
 def send() -> ResponseReturnValue:
     """Take one job in, for the forms of the documentation."""
-    if request.mimetype not in FORMS:
-        abort(415, "this is for forms: POST /jobs")
+    require_form("POST /jobs")
     if is_foreign_change(request):
         abort(403, "a page of another site may not send jobs here")
     priority = request.form.get("priority", "default")

@@ -5,10 +5,10 @@ import hmac
 from flask import abort, current_app, request
 
 from .admin import admin_proof, require_admin
+from .forms import is_form
 from .problem_types import ProblemType
 from .problems import problem
 
-FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 TOKEN_FIELD = "form_token"
 
 
@@ -25,7 +25,7 @@ def require_admin_change() -> None:
     if is_readonly():
         told = "nothing is changed here: this Spigot is read-only (SPIGOT_READONLY=1)"
         abort(problem(403, told, type=ProblemType.READ_ONLY))
-    if request.mimetype in FORMS and not _token_fits():
+    if is_form() and not _token_fits():
         abort(403, "this form was made for another session: load the page again")
 
 

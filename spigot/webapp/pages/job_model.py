@@ -15,6 +15,7 @@ from spigot.jobs.store.stored_values import stored_text, unless_spoilt
 from spigot.jobs.store.times import utc_text
 
 from .cards import Texts
+from .moments import server_us
 
 RESULT_CHARACTERS = 20_000
 STATES = {
@@ -57,18 +58,13 @@ class JobPictures:
             redis.RedisError: The server did not answer.
         """
         view = next(iter(self._buckets.read([job.bucket])), None)
-        now_us = view.now_us if view else _server_us(self._redis)
+        now_us = view.now_us if view else server_us(self._redis)
         attempts = self._attempts(job.id)
         return JobPicture(_texts(job, view, now_us), _steps(job, attempts, now_us))
 
     def _attempts(self, job_id: str) -> list[dict[bytes, bytes]]:
         found = unless_spoilt(lambda: self._redis.xrevrange(keys.results(job_id), count=10), [])
         return [fields for _, fields in reversed(found)]
-
-
-def _server_us(redis: Redis) -> int:
-    seconds, micros = redis.time()
-    return int(seconds) * 1_000_000 + int(micros)
 
 
 def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:

@@ -14,8 +14,9 @@ from spigot.jobs.budgets.budget_change import BudgetChangeError
 from spigot.jobs.types.job_types import wrong_fields
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import admin_in_words
-from spigot.webapp.http.admin_change import FORMS, require_admin_change
+from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import NO_FORM, Answer, described
+from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import InvalidBody, read_model
@@ -107,8 +108,7 @@ def purge(name: str) -> ResponseReturnValue:
 def press(name: str) -> ResponseReturnValue:
     """Do what a button says, for forms, which know no PATCH."""
     require_admin_change()
-    if request.mimetype not in FORMS:
-        abort(415, "this is for forms: PATCH /buckets/NAME, or POST /buckets/NAME/purge")
+    require_form("PATCH /buckets/NAME, or POST /buckets/NAME/purge")
     action = request.form.get("action", "")
     if action == "purge":
         if request.form.get("sure") != name:

@@ -16,8 +16,9 @@ from spigot.webapp.door.rate_limits import bans
 from spigot.webapp.door.rate_limits.refused_clients import most_refused
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import admin_in_words, require_admin
-from spigot.webapp.http.admin_change import FORMS, require_admin_change
+from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import NO_FORM, Answer, described
+from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.request_body import read_model
 
 MOST = 1000
@@ -127,8 +128,7 @@ def unban(client: str) -> ResponseReturnValue:
 def press() -> ResponseReturnValue:
     """Ban or unban, for forms, which know no PUT."""
     require_admin_change()
-    if request.mimetype not in FORMS:
-        abort(415, "this is for forms: PUT or DELETE /clients/CLIENT/ban")
+    require_form("PUT or DELETE /clients/CLIENT/ban")
     client = _name(request.form.get("client", ""))
     if request.form.get("action") == "unban":
         _unban(client)

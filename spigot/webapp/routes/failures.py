@@ -11,8 +11,9 @@ from spigot.jobs.job.failure_members import FailureMembers
 from spigot.jobs.job.failures import FailureGroup, FailureIndex
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import require_admin
-from spigot.webapp.http.admin_change import FORMS, require_admin_change
+from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.forms import is_form
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import read_model
@@ -79,7 +80,7 @@ def requeue(failure_id: str) -> ResponseReturnValue:
         detail = f"there is no group {failure_id!r}: its failures are no longer kept"
         abort(problem(404, detail, type=ProblemType.NO_SUCH_FAILURE))
     done = FailureMembers(redis).requeue(group, _chosen())
-    if request.mimetype in FORMS:
+    if is_form():
         return redirect(url_for("failures.index", requeued=done.requeued), 303)
     refused = None
     if done.refused:
@@ -88,6 +89,6 @@ def requeue(failure_id: str) -> ResponseReturnValue:
 
 
 def _chosen() -> list[str] | None:
-    if request.mimetype in FORMS:
+    if is_form():
         return request.form.getlist("job") or None
     return read_model(Chosen).jobs if request.get_data() else None

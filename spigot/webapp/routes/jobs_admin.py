@@ -14,8 +14,9 @@ from spigot.jobs.job.search import Found, JobSearch, Wanted
 from spigot.jobs.job.state import JobState, Status
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import require_admin
-from spigot.webapp.http.admin_change import FORMS, require_admin_change
+from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import RETRY_AFTER, Answer, Value, described, problem_answer
+from spigot.webapp.http.forms import is_form
 from spigot.webapp.http.full_bucket import bucket_full_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
@@ -23,6 +24,10 @@ from spigot.webapp.http.problems import problem
 from .jobs import submit
 
 MOST_ON_PAGE = 200
+MAY_NOT_WAIT: dict[int, Answer | str] = {
+    404: "There is no such job.",
+    503: problem_answer("Its bucket is full, or the server is away.", [RETRY_AFTER]),
+}
 
 blueprint = Blueprint("jobs_admin", __name__, url_prefix="/jobs")
 
@@ -120,9 +125,8 @@ def index() -> ResponseReturnValue:
 @described(
     {
         200: Answer("The job, which waits again.", JobState),
-        404: "There is no such job.",
         409: "It has not failed, or belongs to no bucket.",
-        503: problem_answer("Its bucket is full, or the server is away.", [RETRY_AFTER]),
+        **MAY_NOT_WAIT,
     },
     for_admin=True,
 )
@@ -148,9 +152,8 @@ def requeue(job_id: str) -> ResponseReturnValue:
 @described(
     {
         202: Answer("The new job.", JobState),
-        404: "There is no such job.",
         409: "It is a job of plain RQ.",
-        503: problem_answer("Its bucket is full, or the server is away.", [RETRY_AFTER]),
+        **MAY_NOT_WAIT,
     },
     for_admin=True,
 )
@@ -163,14 +166,14 @@ def rerun(job_id: str) -> ResponseReturnValue:
     if not order.type:
         return problem(409, "a job of plain RQ has no type to run again: use RQ's tools")
     answer = submit(order.type, order.payload, order.priority)
-    if request.mimetype in FORMS and answer.status_code == 202:
+    if is_form() and answer.status_code == 202:
         return redirect(answer.location, 303)
     return answer
 
 
 def _seen(job_id: str, told: dict[str, Any]) -> ResponseReturnValue:
     """Lead a form back to the page of the job."""
-    if request.mimetype in FORMS:
+    if is_form():
         return redirect(url_for("job.show", job_id=job_id), 303)
     return told
 

@@ -17,8 +17,8 @@ from spigot.jobs.job.details import JobDetails, JobDetailsReader
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import is_admin
-from spigot.webapp.http.admin_change import FORMS
 from spigot.webapp.http.description import NO_FORM, Answer, Value, described
+from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
@@ -108,8 +108,7 @@ def _for_one_client(response: Response) -> Response:
 )
 def press_cancel(job_id: str) -> ResponseReturnValue:
     """Cancel, for forms, which know no DELETE; whoever has the id may."""
-    if request.mimetype not in FORMS:
-        abort(415, "this is for forms: DELETE /jobs/ID")
+    require_form("DELETE /jobs/ID")
     canceller: JobCanceller = current_app.extensions["job_canceller"]
     if canceller.cancel(job_id) is None:
         abort(_no_such(job_id))
