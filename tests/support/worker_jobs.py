@@ -201,6 +201,13 @@ async def _crash() -> None:
     ctypes.string_at(0)
 
 
+@job_type("compute", timeout=60)
+def compute(folder: str) -> None:
+    """Compute, and let other threads run now and then, as Python does by itself."""
+    while not (Path(folder) / "go").exists():
+        sum(range(10_000))
+
+
 @job_type("keep_lock", timeout=60)
 def keep_lock() -> None:
     """Keep the interpreter's lock for ever."""

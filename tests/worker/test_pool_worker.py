@@ -14,6 +14,9 @@ from tests.support.processes import wait_for
 
 ENDED = {"finished", "failed", "cancelled"}
 
+PATIENT_LEASE = 30
+"""Seconds; a child that a busy machine lets stand still for a third of its lease is killed."""
+
 
 @pytest.fixture
 def read(redis) -> Callable[[str], JobState]:
@@ -53,7 +56,7 @@ def test_jobs_of_both_kinds_run_at_once_and_none_sees_another(
     start_worker, wait_together, read, redis, tmp_path
 ):
     ids = wait_together(20)
-    start_worker(concurrency=20)
+    start_worker(concurrency=20, lease_seconds=PATIENT_LEASE)
     await_here(tmp_path, 20)
     seen = BucketReader(redis).read("default")
     assert (seen.running, seen.workers, seen.concurrency) == (20, 1, 20)
@@ -118,7 +121,7 @@ def test_a_job_that_crashes_is_named_and_abandoned_alone(
     start_worker, wait_together, enqueue, read, redis, tmp_path, type
 ):
     ids = wait_together(12)
-    worker = start_worker(concurrency=20)
+    worker = start_worker(concurrency=20, lease_seconds=PATIENT_LEASE)
     await_here(tmp_path, 12)
     crash = enqueue(type)
     (abandoned,) = await_all(read, [crash])
@@ -148,11 +151,26 @@ def test_who_keeps_the_lock_is_named_and_the_others_run_again(
 
 
 @pytest.mark.slow
+def test_a_job_that_computes_is_named_and_no_other(
+    start_worker, wait_together, enqueue, read, tmp_path
+):
+    ids = wait_together(4)
+    worker = start_worker(concurrency=6, lease_seconds=60)
+    await_here(tmp_path, 4)
+    ids.append(enqueue("compute", folder=str(tmp_path)))
+    wait_for(lambda: f"job {ids[-1]} (compute) computes" in worker.log)
+    (tmp_path / "go").touch()
+    await_all(read, ids)
+
+    assert worker.log.count(" computes, and makes others start ") == 1
+
+
+@pytest.mark.slow
 def test_the_jobs_of_a_killed_child_run_again_and_lose_nothing(
     start_worker, wait_together, read, redis, tmp_path
 ):
     ids = wait_together(12)
-    worker = start_worker(concurrency=20)
+    worker = start_worker(concurrency=20, lease_seconds=PATIENT_LEASE)
     await_here(tmp_path, 12)
     worker.kill_horses()
     wait_for(lambda: all(read(job_id).attempts == 2 for job_id in ids))

@@ -10,7 +10,7 @@ from spigot.worker.running.outcome import Outcome
 from .attempt import Attempt, overdue
 from .job_loop import PATIENCE_SECONDS, JobLoop
 from .job_threads import JobThread, JobThreads
-from .shared_table import BEAT, LEFT_BEHIND, SharedTable
+from .shared_table import BEAT, LEFT_BEHIND, WAKE_LATE_US, SharedTable
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +18,9 @@ LOOK_SECONDS = 0.05
 
 AGAIN_SECONDS = 1.0
 """How often a function that must end is told so."""
+
+LATEST_PART = 0.1
+"""Of the mean lateness; so it is one of the last half second or so."""
 
 HEED_SECONDS = 5.0
 """How long a function may take to end after it was told; then it is left behind."""
@@ -50,9 +53,11 @@ class ChildWatch:
 
     def keep(self) -> None:
         """Keep watch to the end of the process."""
+        due = time.monotonic()
         while True:
             now = time.monotonic()
             self._table.beat(BEAT, now)
+            self._note_lateness(now - due)
             try:
                 for attempt in list(self._attempts.values()):
                     self._look_at(attempt, now)
@@ -61,7 +66,12 @@ class ChildWatch:
                 self._threads.top_up()
             except Exception:
                 log.exception("a look at the running functions failed")
+            due = time.monotonic() + LOOK_SECONDS
             time.sleep(LOOK_SECONDS)
+
+    def _note_lateness(self, seconds: float) -> None:
+        mean_us = self._table[WAKE_LATE_US]
+        self._table[WAKE_LATE_US] = round(mean_us + (seconds * 1_000_000 - mean_us) * LATEST_PART)
 
     def found(self, thread: JobThread, attempt: Attempt) -> None:
         """Note that a function which was left behind has come to an end."""

@@ -11,6 +11,7 @@ from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.running.outcome import Outcome
 
 from .child import PoolPlan
+from .computing_jobs import ComputingJobs
 from .culprit import who_ended
 from .heartbeat import Heartbeat
 from .pool_process import PoolProcess
@@ -54,6 +55,7 @@ class Children:
         self._concurrency = concurrency
         self._renewer = renewer
         self._heartbeat = Heartbeat(lease_seconds, name_of)
+        self._computing_jobs = ComputingJobs(name_of)
         self._main: PoolProcess | None = None
         self._groups: list[PoolProcess] = []
         self._retired: list[PoolProcess] = []
@@ -146,7 +148,9 @@ class Children:
         for child in children:
             if child.has_ended():
                 self._bury(child)
-        self._heartbeat.look([child for child in children if child.wait_status is None])
+        living = [child for child in children if child.wait_status is None]
+        self._heartbeat.look(living)
+        self._computing_jobs.look(living)
         self._renewer.expire()
         self._replace()
 

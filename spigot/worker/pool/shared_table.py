@@ -5,10 +5,10 @@ import mmap
 HEAD = 8
 """Words in front of the places."""
 
-BEAT, LOOP_BEAT, INTERRUPT, EXIT_PLACE, LEFT_BEHIND = range(5)
+BEAT, LOOP_BEAT, INTERRUPT, EXIT_PLACE, LEFT_BEHIND, WAKE_LATE_US = range(6)
 """Words of the head: when the child's watch and its loop last ran, whether the coroutine that keeps
-the loop is to be interrupted, the place that ended the process by itself plus 1, and how many
-functions were left behind."""
+the loop is to be interrupted, the place that ended the process by itself plus 1, how many functions
+were left behind, and how late its watch comes round lately."""
 
 WORDS = 4
 STATE, LATE_US, THREAD_ID = range(3)
