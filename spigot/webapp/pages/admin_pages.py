@@ -21,6 +21,7 @@ from spigot.webapp.http.admin import is_admin, require_admin
 from spigot.webapp.routes.clients import read_clients
 from spigot.webapp.routes.jobs_admin import find_jobs, read_wanted
 
+from .budget_rows import budget_rows
 from .cards import Judged, card_of
 from .change_words import changes_of
 from .failures_page import failures_page
@@ -80,6 +81,7 @@ def bucket_page(name: str) -> Response:
         card=card_of(judged, is_admin=admin, frame=LARGE),
         state=view.state,
         frame=LARGE,
+        budgets=budget_rows(view) if admin else [],
         changes=changes_of([view], view.now_us, most=20) if admin else [],
         did=request.args.get("did", ""),
         now=utc_text(view.now_us, digits="seconds"),

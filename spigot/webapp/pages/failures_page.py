@@ -32,6 +32,7 @@ def failures_page() -> Response:
         opened=opened,
         members={group.id: _members(members, group) for group in groups if group.id == opened},
         requeued=request.args.get("requeued", ""),
+        dismissed=request.args.get("dismissed", ""),
     )
 
 

@@ -15,6 +15,7 @@ from spigot.jobs.overview.words import count_text, span_text, unix_us
 from spigot.jobs.store.times import utc_text
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
+from .budget_rows import budget_rows
 from .cards import Judged, Texts, card_of, judged
 from .change_words import changes_of
 from .tap_picture import LARGE
@@ -110,7 +111,8 @@ class OverviewSource:
         shown = judged(self._reader.read([name]), is_admin=is_admin)
         cards = {one.view.state.name: card_of(one, is_admin=is_admin, frame=LARGE) for one in shown}
         page = {"page_now": utc_text(int(time.time()) * 1_000_000, digits="seconds")}
-        return Overview(page, cards, {})
+        budgets = [row for one in shown for row in budget_rows(one.view)] if is_admin else []
+        return Overview(page, cards, {"budgets": budgets} if is_admin else {})
 
     def _refused(self) -> list[Refused] | None:
         try:

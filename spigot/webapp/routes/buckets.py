@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
-from flask import Blueprint, abort, current_app, jsonify, redirect, request, url_for
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from pydantic import ValidationError
 
@@ -80,7 +80,7 @@ def change(name: str) -> ResponseReturnValue:
     except UnknownBucketError:
         _not_found(name)
     except BudgetChangeError as error:
-        return problem(422, str(error), type=ProblemType.INVALID_BODY)
+        return _wrong_budget(error)
     return _read(name)
 
 
@@ -115,12 +115,12 @@ def press(name: str) -> ResponseReturnValue:
             abort(422, f"nothing was cancelled: type {name} to confirm")
         did = f"purge-{_purge(name)}"
     else:
-        _do(name, action, request.form.get("value", "").strip())
+        _do(name, action, {key: text.strip() for key, text in request.form.items()})
         did = action
     return redirect(url_for("buckets.show", name=name, did=did), 303)
 
 
-def _do(name: str, action: str, value: str) -> None:
+def _do(name: str, action: str, fields: dict[str, str]) -> None:
     control = _control()
     try:
         if action == "reset":
@@ -128,12 +128,15 @@ def _do(name: str, action: str, value: str) -> None:
         elif action == "release":
             control.release(name)
         else:
-            control.set(name, _wanted(action, value))
+            control.set(name, _wanted(action, fields))
     except UnknownBucketError:
         _not_found(name)
+    except BudgetChangeError as error:
+        abort(_wrong_budget(error))
 
 
-def _wanted(action: str, value: str) -> BucketChange:
+def _wanted(action: str, fields: dict[str, str]) -> BucketChange:
+    value, burst = fields.get("value", ""), fields.get("burst") or None
     changes: dict[str, dict[str, Any]] = {
         "pause": {"paused": True},
         "resume": {"paused": False, "draining": False},
@@ -141,6 +144,7 @@ def _wanted(action: str, value: str) -> BucketChange:
         "rate": {"rate": value},
         "capacity": {"capacity": value},
         "max_running": {"max_running": value or None},
+        "budget": {"budgets": {fields.get("budget", ""): {"limit": value, "burst": burst}}},
     }
     if action not in changes:
         abort(422, f"there is no action {action!r}; known: {', '.join([*changes, 'release'])}")
@@ -167,6 +171,10 @@ def _read(name: str) -> dict[str, Any]:
     if bucket is None:
         _not_found(name)
     return bucket.to_json()
+
+
+def _wrong_budget(error: BudgetChangeError) -> Response:
+    return problem(422, str(error), type=ProblemType.INVALID_BODY)
 
 
 def _not_found(name: str) -> NoReturn:

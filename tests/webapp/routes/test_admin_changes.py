@@ -42,6 +42,7 @@ CHANGES = [
     ("POST", f"/jobs/{'a' * 32}/requeue", None),
     ("POST", f"/jobs/{'a' * 32}/rerun", None),
     ("POST", "/failures/0123456789abcdef/requeue", None),
+    ("POST", "/failures/0123456789abcdef/dismiss", None),
     ("PUT", "/clients/192.0.2.1/ban", None),
     ("DELETE", "/clients/192.0.2.1/ban", None),
     ("POST", "/rq/queue/default/empty/all", None),
@@ -216,6 +217,25 @@ class TestFailures:
 
         assert answer.json["requeued"] == 0
         assert is_problem(client.post("/failures/nope/requeue", auth=ADMIN), 404)
+
+    def test_a_dismissed_group_comes_back_with_the_next_failure(self, client, failed, bucket):
+        job_id, group = failed
+        data = {"form_token": token_of(client, "/failures")}
+
+        answer = client.post(f"/failures/{group}/dismiss", data=data, auth=ADMIN)
+
+        assert (answer.status_code, answer.location) == (303, "/failures?dismissed=KeyError")
+        page = client.get(answer.location, auth=ADMIN, headers=HTML).text
+        assert "KeyError is dismissed" in page
+        assert client.get("/failures", auth=ADMIN).json == {"failures": []}
+        assert client.get(f"/jobs/{job_id}").json["status"] == "failed"
+        assert is_problem(client.post(f"/failures/{group}/dismiss", auth=ADMIN), 404)
+
+        bucket.enqueue("c" * 32)
+        bucket.fail(bucket.claim(), error="KeyError: 'total'")
+        [shown] = client.get("/failures", auth=ADMIN).json["failures"]
+        assert (shown["id"], shown["count"]) == (group, 1)
+        assert client.post(f"/failures/{group}/dismiss", auth=ADMIN).status_code == 204
 
     def test_the_page_shows_error_place_and_jobs(self, client, failed):
         page = client.get(f"/failures?group={failed[1]}", auth=ADMIN, headers=HTML)

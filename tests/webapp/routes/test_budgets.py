@@ -1,6 +1,7 @@
 """Budgets over HTTP: what a job costs at the door, what a bucket shows, what the admin changes."""
 
 import json
+import re
 
 import pytest
 
@@ -129,6 +130,49 @@ def test_a_changed_limit_keeps_the_burst(client):
     tokens = answer.json["budgets"]["tokens"]
     assert (answer.status_code, tokens["limit"], tokens["burst"]) == (200, "900/m", 100)
     assert answer.json["sources"]["budgets"] == "operator"
+
+
+def press(client, **fields):
+    page = client.get("/buckets/openai", auth=ADMIN, headers={"Accept": "text/html"}).text
+    token = re.search('name="form_token" value="([0-9a-f]+)"', page)[1]
+    data = {"form_token": token, "action": "budget", **fields}
+    return client.post("/buckets/openai/form", data=data, auth=ADMIN)
+
+
+def test_the_page_shows_budgets_and_a_button_changes_one(client):
+    answer = press(client, budget="tokens", value="900/m", burst="200")
+
+    assert (answer.status_code, answer.location) == (303, "/buckets/openai?did=budget")
+    page = client.get(answer.location, auth=ADMIN, headers={"Accept": "text/html"}).text
+    assert "900/m, burst 200; spent when a job starts" in page
+    assert "0 spent, 0 held, 200 of 200 free" in page
+    assert "is set to a new budget" in page
+    assert "set the budget tokens to 900/m burst 200, was 600/m burst 100" in page
+    assert press(client, budget="tokens", value="800/m", burst="").status_code == 303
+    tokens = client.get("/buckets/openai").json["budgets"]["tokens"]
+    assert (tokens["limit"], tokens["burst"]) == ("800/m", 200)
+
+
+def test_a_stranger_sees_no_budget_on_the_page(client):
+    page = client.get("/buckets/openai", headers={"Accept": "text/html"}).text
+
+    assert "600/m" not in page
+    assert "tokens" not in page
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"budget": "tokens", "value": ""},
+        {"budget": "tokens", "value": "much"},
+        {"budget": "tokens", "value": "9/m", "burst": "0"},
+        {"budget": "other", "value": "9/m"},
+        {"value": "9/m"},
+    ],
+)
+def test_a_form_that_is_no_change_of_a_budget_is_refused(client, fields):
+    assert is_problem(press(client, **fields), 422)
+    assert client.get("/buckets/openai").json["sources"]["budgets"] == "file"
 
 
 @pytest.mark.parametrize(
