@@ -333,10 +333,10 @@ def limits(request, monkeypatch) -> Iterator[None]:
 
 
 def test_the_scripts_do_what_the_model_does(redis, limits):
-    check(lambda: LeakMachine(redis), examples=30, steps=40)
+    check(lambda: LeakMachine(redis), examples=20, steps=40)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_scripts_do_what_the_model_does_for_long(redis, limits):
-    check(lambda: LeakMachine(redis), examples=120, steps=80)
+    check(lambda: LeakMachine(redis), examples=60, steps=80)
