@@ -4,8 +4,10 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -81,6 +83,22 @@ def redis(redis_url: str) -> Iterator[Redis]:
         _empty(connection)
         yield connection
         _empty(connection)
+
+
+@pytest.fixture
+def soon(redis: Redis) -> Iterator[Callable[..., None]]:
+    """Return a function that does something while the test waits for what comes of it."""
+    timers: list[threading.Timer] = []
+
+    def do_soon(
+        call: Callable[..., Any], *arguments: Any, seconds: float = 0.3, **options: Any
+    ) -> None:
+        timers.append(threading.Timer(seconds, partial(call, *arguments, **options)))
+        timers[-1].start()
+
+    yield do_soon
+    for timer in timers:
+        timer.join()  # what it does needs the connection, and may last longer than the test
 
 
 def _empty(connection: Redis) -> None:

@@ -1,4 +1,3 @@
-import threading
 import time
 
 import pytest
@@ -48,9 +47,9 @@ class TestTheJobInTheHand:
         assert job.to_json() == {name: getattr(job, name) for name in job.to_json()}
         assert repr(job) == f"<job {job.id}: add, queued>"
 
-    def test_is_waited_for_until_it_ends(self, redis):
+    def test_is_waited_for_until_it_ends(self, redis, soon):
         job = enqueue("add", {"x": 1})
-        threading.Timer(0.2, end, [redis, job]).start()
+        soon(end, redis, job)
 
         began = time.monotonic()
         assert job.wait(60).ended

@@ -1,5 +1,4 @@
 import json
-import threading
 
 import pytest
 from redis import Redis
@@ -45,13 +44,10 @@ class TestCancel:
 
         assert json.loads(run("cancel", "a", "--json").stdout)["status"] == "cancelled"
 
-    def test_a_running_job_waits_until_it_has_stopped(self, bucket):
+    def test_a_running_job_waits_until_it_has_stopped(self, bucket, soon):
         bucket.enqueue("a")
         claim = bucket.claim()
-        end = threading.Timer(
-            0.3, bucket.leases.complete, (AttemptReport(claim.token, "work", "x"), "cancelled")
-        )
-        end.start()
+        soon(bucket.leases.complete, AttemptReport(claim.token, "work", "x"), "cancelled")
 
         assert run("cancel", "a").stdout == "cancelled\n"
 

@@ -1,10 +1,8 @@
 """``/jobs/ID`` on a real server. The test client keeps its connection, so answers are relayed."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 
@@ -24,20 +22,6 @@ def app(redis, redis_url, settings):
     app = create_app(settings(redis_url=redis_url))
     yield app
     app.extensions["connection_loop"].close()
-
-
-@pytest.fixture
-def soon(redis):
-    """Return a function that does something while the test waits for an answer."""
-    timers = []
-
-    def do_soon(call, *arguments, seconds: float = 0.3, **options) -> None:
-        timers.append(threading.Timer(seconds, partial(call, *arguments, **options)))
-        timers[-1].start()
-
-    yield do_soon
-    for timer in timers:
-        timer.join()  # what it does needs the connection
 
 
 def statuses(response) -> list[str]:
