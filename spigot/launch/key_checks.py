@@ -6,6 +6,7 @@ from typing import Any
 from redis import Redis
 
 from spigot.jobs.store import keys
+from spigot.jobs.store.setting_aside import needed_keys
 from spigot.jobs.store.stored_values import bucket_names, stored_int, stored_text, unless_spoilt
 
 from .finding import Finding
@@ -84,8 +85,7 @@ def _odd_types(redis: Redis) -> Iterator[str]:
 
 def _set_aside(redis: Redis) -> Iterator[str]:
     for name in bucket_names(redis):
-        queues = map(keys.queue, keys.queue_names(name))
-        for key in (keys.bucket(name), keys.leases(name), *queues):
+        for key in needed_keys(name):
             if redis.exists(keys.aside(key)):
                 yield f"{keys.aside(key)} holds what somebody wrote to {key}"
 

@@ -1,8 +1,8 @@
 """Disturbs a worker at each round trip of its jobs' lives; all must be set right afterwards.
 
 The places are found by a proxy between the worker and its server, so the sweep follows the code.
-Each of a life's seven attempts makes the same round trips, so a deed visits one place in two, or
-in four, each deed others. ``EVERY_PLACE=1 pytest -m slow tests/worker/test_crash_sweep.py`` has it
+Each of a life's seven attempts makes the same round trips, so a deed visits one place in four, each
+deed others. ``EVERY_PLACE=1 pytest -m slow tests/worker/test_crash_sweep.py`` has it
 visit all.
 """
 
@@ -45,7 +45,7 @@ Live = Callable[[Place], tuple[JobLife, list[str]]]
 def sweep_workers(
     deed: Deed, fork_server: Any, catalog: Any, folder: Path, *, concurrency: int = 1
 ) -> None:
-    """Do a deed to a worker at half of the places, to a pool at a quarter."""
+    """Do a deed to a worker at a quarter of the places."""
     databases: SimpleQueue[int] = SimpleQueue()
     for database in range(LIVES_AT_ONCE):
         databases.put(database)
@@ -63,7 +63,7 @@ def sweep_workers(
             finally:
                 databases.put(database)
 
-        _sweep(deed, live, LIVES_AT_ONCE, quarters=2 if concurrency == 1 else 1)
+        _sweep(deed, live, LIVES_AT_ONCE)
 
 
 def sweep_servers(fork_server: Any, catalog: Any, folder: Path) -> None:
@@ -77,17 +77,17 @@ def sweep_servers(fork_server: Any, catalog: Any, folder: Path) -> None:
             )
             return life, [f"at {own.name}: {problem}" for problem in life.live()]
 
-    _sweep("restart server", live, SERVERS_AT_ONCE, quarters=1)
+    _sweep("restart server", live, SERVERS_AT_ONCE)
 
 
-def _sweep(deed: Deed, live: Live, at_once: int, *, quarters: int) -> None:
+def _sweep(deed: Deed, live: Live, at_once: int) -> None:
     """Live undisturbed, to count the round trips, and then once for each that the deed visits."""
     places: list[Place] = []
     for moment in QUEUES:
         undisturbed, wrong = live((0, moment))
         assert not wrong
         places += [(number, moment) for number in range(1, undisturbed.round_trips + 1)]
-    places = [place for place in places if _visits(deed, place, quarters)]
+    places = [place for place in places if _visits(deed, place)]
     begun = time.monotonic()
     with ThreadPoolExecutor(at_once) as pool:
         lives = list(pool.map(live, places))
@@ -98,10 +98,10 @@ def _sweep(deed: Deed, live: Live, at_once: int, *, quarters: int) -> None:
     assert done > 0.5 * len(places)  # the first life may have been slow, and polled more often
 
 
-def _visits(deed: Deed, place: Place, quarters: int) -> bool:
+def _visits(deed: Deed, place: Place) -> bool:
     """Choose by no rhythm, which attempts might have as well."""
     quarter = random.Random(repr(place)).randrange(4)
-    return EVERY_PLACE or (quarter + DEEDS.index(deed)) % 4 < quarters
+    return EVERY_PLACE or quarter == DEEDS.index(deed) % 4
 
 
 def _folder_of(place: Place, folder: Path) -> Path:

@@ -9,7 +9,7 @@ from redis import Redis
 
 from spigot.jobs.budgets.state import BudgetState, budget_states
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_int, stored_text
 from spigot.jobs.store.times import Moment, clock_argument, utc_text
 
@@ -108,16 +108,20 @@ class BucketReader:
         """
         if not keys.BUCKET.fullmatch(name):
             return None
-        reply = self.ask(name, self._redis, now_us)
+        reply = self._ask(name, now_us)
         if not reply and name in self._configs:
             with suppress(NewerBucketError):  # another bucket
                 self._publisher.publish(self._configs)
-            reply = self.ask(name, self._redis, now_us)
+            reply = self._ask(name, now_us)
         return parse_bucket(name, reply) if reply else None
 
-    def ask(self, name: str, client: Redis, now_us: int | None = None) -> Any:
-        """Ask for what ``parse_bucket`` reads; a pipeline answers when it is executed."""
-        return self._read(args=[name, clock_argument(now_us)], client=client)
+    def call(self, name: str, now_us: int | None = None) -> Call:
+        """Return the call whose reply ``parse_bucket`` reads."""
+        return self._read, (), (name, clock_argument(now_us))
+
+    def _ask(self, name: str, now_us: int | None) -> Any:
+        (reply,) = call_together(self._redis, [self.call(name, now_us)])
+        return reply
 
 
 def parse_bucket(name: str, reply: list[Any]) -> BucketState:

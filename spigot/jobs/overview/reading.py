@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis import Redis
-from redis.client import Pipeline
 
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import parse_change_record
 from spigot.jobs.bucket.state import BucketReader, BucketState, parse_bucket
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import load_script
-from spigot.jobs.store.setting_aside import execute
+from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.jobs.store.times import clock_argument
 
@@ -109,15 +107,13 @@ class OverviewReader:
         """
         known = [name for name in names if keys.BUCKET.fullmatch(name)]
         clock = clock_argument(now_us)
-
-        def ask_all(pipeline: Pipeline) -> None:
-            for name in known:
-                self._buckets.ask(name, pipeline, now_us)
-                self._read(args=[name, self._keep_seconds, RECENT_SECONDS, clock], client=pipeline)
-
-        replies = execute(self._redis, ask_all) if known else []
+        calls: list[Call] = []
+        for name in known:
+            more = (name, self._keep_seconds, RECENT_SECONDS, clock)
+            calls += [self._buckets.call(name, now_us), (self._read, (), more)]
+        replies = call_together(self._redis, calls)
         asked = zip(known, replies[::2], replies[1::2], strict=True)
-        return [_view(name, state, more) for name, state, more in asked if state]
+        return [_view(name, state, rest) for name, state, rest in asked if state]
 
 
 def stop_of(state: BucketState) -> Stop | None:

@@ -16,9 +16,10 @@ from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from .direct_call import call_directly, takes_direct_calls
+from .stored_values import is_spoilt
 
 Call = tuple[Script, Sequence[Any], Sequence[Any]]
 """A script, its keys and its arguments."""
@@ -59,7 +60,7 @@ class PersistentScript(Script):
             from .setting_aside import set_aside_spoilt  # the door never needs it
 
             redis: Any = client or self.registered_client
-            if "WRONGTYPE" not in str(error) or not set_aside_spoilt(redis, keys or ()):
+            if not is_spoilt(error) or not set_aside_spoilt(redis, keys or ()):
                 raise
             return self._run(keys, args, client)
 
@@ -90,6 +91,8 @@ def load_script(redis: Redis, package: str, filename: str) -> Script:
 def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     """Call scripts in one round trip; each is as atomic as alone, and none undoes another.
 
+    One that the server did not know, or that met what has to be set aside, is called again alone.
+
     Args:
         redis: Connection that they run on.
         calls: Scripts with their keys and arguments, in this order.
@@ -105,7 +108,7 @@ def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
             pipeline.evalsha(script.sha, len(keys), *keys, *args)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
     for number, ((script, keys, args), reply) in enumerate(zip(calls, replies, strict=True)):
-        if isinstance(reply, NoScriptError):
+        if isinstance(reply, NoScriptError) or (isinstance(reply, RedisError) and is_spoilt(reply)):
             replies[number] = script(keys=keys, args=args)
         elif isinstance(reply, Exception):
             raise reply

@@ -10,37 +10,11 @@ from functools import partial
 from typing import Any
 
 from redis import Redis
-from redis.client import Pipeline
-from redis.exceptions import ResponseError
 
 from . import keys
-from .stored_values import bucket_names, is_spoilt, stored_text, unless_spoilt
+from .stored_values import bucket_names, stored_text, unless_spoilt
 
 log = logging.getLogger(__name__)
-
-
-def execute(redis: Redis, fill: Callable[[Pipeline], None]) -> list[Any]:
-    """Send calls of scripts that only read together; again if one met what had to be set aside.
-
-    Args:
-        redis: Connection to the server of the queue side.
-        fill: Adds the calls to a pipeline.
-
-    Raises:
-        redis.RedisError: The server did not answer.
-    """
-    try:
-        return _execute(redis, fill)
-    except ResponseError as error:
-        if not is_spoilt(error) or not set_aside_spoilt(redis):
-            raise
-        return _execute(redis, fill)
-
-
-def _execute(redis: Redis, fill: Callable[[Pipeline], None]) -> list[Any]:
-    with redis.pipeline(transaction=False) as pipeline:
-        fill(pipeline)
-        return pipeline.execute()
 
 
 def set_aside_spoilt(redis: Redis, hashes: Iterable[str] = ()) -> list[str]:
@@ -68,13 +42,19 @@ def set_aside_spoilt(redis: Redis, hashes: Iterable[str] = ()) -> list[str]:
     return spoilt
 
 
+def needed_keys(bucket: str) -> Iterator[str]:
+    """Yield the keys that a bucket cannot do without: its hash, its leases, and its lists."""
+    yield keys.bucket(bucket)
+    yield keys.leases(bucket)
+    yield from map(keys.queue, keys.queue_names(bucket))
+
+
 def _needed(redis: Redis, hashes: Iterable[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield each key that buckets cannot do without, and a command that only its type allows."""
     for name in _buckets(redis, hashes):
-        yield keys.bucket(name), partial(redis.hlen, keys.bucket(name))
-        yield keys.leases(name), partial(redis.zcard, keys.leases(name))
-        for queue in map(keys.queue, keys.queue_names(name)):
-            yield queue, partial(redis.llen, queue)
+        count = {keys.bucket(name): redis.hlen, keys.leases(name): redis.zcard}
+        for key in needed_keys(name):
+            yield key, partial(count.get(key, redis.llen), key)
 
 
 def _buckets(redis: Redis, hashes: Iterable[str]) -> set[str]:

@@ -6,11 +6,14 @@ import pytest
 
 from spigot import create_app
 from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.launch.key_checks import check_keys
 from spigot.runtime.rate import Rate
 from spigot.runtime.settings import load_settings
+from spigot.worker.leases.attempt_report import AttemptReport
+from spigot.worker.leases.lease_store import LeaseBatch
 from tests.support.clocked_bucket import ClockedBucket
 
 NEEDED = [keys.bucket("default"), keys.leases("default"), keys.queue("default")]
@@ -54,6 +57,28 @@ def test_jobs_are_taken_in_and_run(redis, caplog, key):
     assert redis.get(keys.aside(key)) == b"a stranger's"
     assert f"{key} held something else, which is at {keys.aside(key)} now" in caplog.text
     assert caplog.text.count("held something else") == 1
+
+
+@pytest.mark.parametrize("key", NEEDED)
+def test_several_jobs_at_a_time_are_claimed_and_ended(redis, key):
+    bucket = ClockedBucket(redis, "1000/s")
+    for number in range(4):
+        bucket.enqueue(f"job-{number}")
+    first = bucket.bucket.claim_several("worker-1", ["a", "b"], lease_ms=15_000)
+    spoil(redis, key)
+    bucket.enqueue("after")
+
+    batch = LeaseBatch(bucket.leases)
+    for claim in first:
+        batch.complete(AttemptReport(claim.token, "work"), "finished", now_us=bucket.now_us)
+    spoil(redis, key)
+    batch.write()
+    bucket.enqueue("last")
+    spoil(redis, keys.leases("default"))
+    more = bucket.bucket.claim_several("worker-1", ["c", "d"], lease_ms=15_000)
+
+    assert [bucket.status(claim.job_id) for claim in first] == ["finished", "finished"]
+    assert isinstance(more[0], Claim)
 
 
 @pytest.mark.parametrize("key", NEEDED)
