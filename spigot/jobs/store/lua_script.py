@@ -16,10 +16,7 @@ from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError, RedisError, ResponseError
-
-from .direct_call import call_directly, takes_direct_calls
-from .stored_values import is_spoilt
+from redis.exceptions import ResponseError
 
 Call = tuple[Script, Sequence[Any], Sequence[Any]]
 """A script, its keys and its arguments."""
@@ -49,15 +46,18 @@ class PersistentScript(Script):
     """
 
     def __init__(self, redis: Redis, text: str) -> None:
+        from .direct_call import call_directly, takes_direct_calls  # the door loads less
+
         super().__init__(redis, text)
-        self._is_direct = takes_direct_calls(redis)
+        self._directly = call_directly if takes_direct_calls(redis) else None
 
     def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         """Run the script, or add it to a pipeline, which is not tried again."""
         try:
             return self._run(keys, args, client)
         except ResponseError as error:
-            from .setting_aside import set_aside_spoilt  # the door never needs it
+            from .setting_aside import set_aside_spoilt  # likewise
+            from .stored_values import is_spoilt
 
             redis: Any = client or self.registered_client
             if not is_spoilt(error) or not set_aside_spoilt(redis, keys or ()):
@@ -65,8 +65,8 @@ class PersistentScript(Script):
             return self._run(keys, args, client)
 
     def _run(self, keys: Any, args: Any, client: Any) -> Any:
-        if self._is_direct and client is None:
-            return call_directly(self, keys or (), args or ())
+        if self._directly and client is None:
+            return self._directly(self, keys or (), args or ())
         return super().__call__(keys, args, client)
 
 
@@ -91,7 +91,8 @@ def load_script(redis: Redis, package: str, filename: str) -> Script:
 def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     """Call scripts in one round trip; each is as atomic as alone, and none undoes another.
 
-    One that the server did not know, or that met what has to be set aside, is called again alone.
+    One that the server refused is called again alone: it may not have known the script, or the
+    script has met what has to be set aside.
 
     Args:
         redis: Connection that they run on.
@@ -108,7 +109,7 @@ def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
             pipeline.evalsha(script.sha, len(keys), *keys, *args)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
     for number, ((script, keys, args), reply) in enumerate(zip(calls, replies, strict=True)):
-        if isinstance(reply, NoScriptError) or (isinstance(reply, RedisError) and is_spoilt(reply)):
+        if isinstance(reply, ResponseError):
             replies[number] = script(keys=keys, args=args)
         elif isinstance(reply, Exception):
             raise reply

@@ -115,13 +115,13 @@ class TestPage:
         assert (page.status_code, page.mimetype) == (503, "text/html")
         assert "Nothing can be shown now" in page.text
 
-    def test_the_buckets_cost_three_round_trips_whatever_their_number(self, app):
+    def test_the_buckets_cost_two_round_trips_whatever_their_number(self, app):
         source = app.extensions["overview"]
         source.read(is_admin=False)
         with counted_round_trips() as sent:
             source.read(is_admin=False)
 
-        assert len(sent) == 3  # names, whether the scripts are known, all buckets
+        assert len(sent) == 2  # names, all buckets
 
 
 class TestFeed:
