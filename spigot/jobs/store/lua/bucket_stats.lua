@@ -41,8 +41,9 @@ end
 
 local function refused_lately(name, now_us)
   local sum, oldest = 0, period_of(now_us) - REFUSAL_PERIODS + 1
-  for _, text in ipairs(lenient("HVALS", bucket_key(name) .. ":refused") or {}) do
-    local period, times = string.match(text, "^(%d+):(%d+)$")
+  local fields = lenient("HGETALL", bucket_key(name) .. ":refused") or {}
+  for at = 2, #fields, 2 do
+    local period, times = string.match(fields[at], "^(%d+):(%d+)$")
     if period and tonumber(period) >= oldest then sum = sum + times end
   end
   return sum
