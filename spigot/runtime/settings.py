@@ -108,10 +108,12 @@ class Settings(BaseSettings):
 
     wait_replicas: NonNegativeInt = 0
     """Replicas of the server that must have a job before a 202, or the call of `enqueue`, says that
-    it is taken. 0: none, and a failover may lose the last jobs."""
+    it is taken; and the end of an attempt before its worker goes on. 0: none, and a failover may
+    lose the last jobs and ends."""
 
     wait_seconds: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """Seconds that the replicas may take; then it is 503, and the job may run all the same."""
+    """Seconds that the replicas may take; then it is 503, and the job may run all the same. A
+    worker goes on then, with a warning."""
 
     lease_seconds: Annotated[float, Field(ge=1)] = 15
     """Seconds after which the job of a silent worker is given to another."""

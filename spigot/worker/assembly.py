@@ -11,6 +11,7 @@ from rq import Worker
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
 from spigot.jobs.store import keys
 from spigot.jobs.store.primary_watch import PrimaryWatch
+from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
@@ -120,7 +121,9 @@ class Assembly:
             maintain: Does RQ's own maintenance, when it is due.
         """
         connections = self._connections
-        leases, last_leases = self._leases_on(connections.main), self._leases_on(connections.last)
+        wait = wait_from(self._settings)
+        leases = self._leases_on(connections.main, wait)
+        last_leases = self._leases_on(connections.last)  # it must stop in time: no wait
         executor = self._make_executor(runner_class, leases, last_leases)
         presence = Presence(
             connections.main,
@@ -129,6 +132,7 @@ class Assembly:
             self._registration,
             self._availability,
             self._stop,
+            waits=wait is not None,
         )
         claimer = self._make_claimer(presence)
         last_bucket = LeakyBucket(connections.last, self.start.bucket)
@@ -188,8 +192,8 @@ class Assembly:
         self._places = lambda: pool[0].free_places
         return replace(parts, executor=pool[0])
 
-    def _leases_on(self, redis: Redis) -> LeaseStore:
-        return LeaseStore(redis, self.start.bucket, self._worker.name, self._terms)
+    def _leases_on(self, redis: Redis, wait: ReplicaWait | None = None) -> LeaseStore:
+        return LeaseStore(redis, self.start.bucket, self._worker.name, self._terms, wait)
 
     def _lost_jobs_on(self, redis: Redis) -> LostJobs:
         return LostJobs(redis, self._worker.name, self._terms)

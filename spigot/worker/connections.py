@@ -3,7 +3,9 @@
 from redis import Redis
 
 from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
+from spigot.jobs.store.replica_wait import wait_from
 from spigot.runtime.server.redis_connection import sibling
+from spigot.runtime.settings import Settings
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.plain_push_listener import LOOK_SECONDS
 from spigot.worker.process.interruptible_redis import interruptible
@@ -27,7 +29,8 @@ class Connections:
     Args:
         redis: Whose address, database and credentials are taken over.
         stop: Ends the waits of those that a signal interrupts.
-        lease_seconds: How long a lease stands without renewal.
+        settings: How long a lease stands without renewal, and how long an outcome may wait for
+            replicas, while which the server is silent.
 
     Attributes:
         main: For what must be told to the end, such as outcomes, also after a signal.
@@ -42,12 +45,13 @@ class Connections:
         bucket_file: For the thread that publishes changes of the file of buckets.
     """
 
-    def __init__(self, redis: Redis, stop: StopSignals, lease_seconds: float) -> None:
-        self.main = sibling(redis, timeout=MAIN_TIMEOUT)
+    def __init__(self, redis: Redis, stop: StopSignals, settings: Settings) -> None:
+        wait = wait_from(settings)
+        self.main = sibling(redis, timeout=MAIN_TIMEOUT + (wait.seconds if wait else 0))
         self.last = sibling(redis, timeout=LAST_TIMEOUT)
         self.claims = interruptible(redis, stop, timeout=MAIN_TIMEOUT)
         self.wake_ups = interruptible(redis, stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
-        self.renewals = sibling(redis, timeout=min(RENEWAL_TIMEOUT, lease_seconds / 4))
+        self.renewals = sibling(redis, timeout=min(RENEWAL_TIMEOUT, settings.lease_seconds / 4))
         self.pushes = sibling(redis, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
         self.commands = sibling(redis, timeout=MAIN_TIMEOUT)
         self.bucket_file = sibling(redis, timeout=MAIN_TIMEOUT)

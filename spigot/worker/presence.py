@@ -23,6 +23,7 @@ class Presence:
         registration: The worker among those of RQ.
         availability: Waits for the server.
         stop: What signals said.
+        waits: Whether ends wait for replicas, for which the server's user needs a right more.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Presence:
         registration: RqRegistration,
         availability: RedisAvailability,
         stop: StopSignals,
+        waits: bool = False,
     ) -> None:
         self._redis = redis
+        self._check_rights = partial(check_rights, redis, waits=waits)
         self._bucket = bucket
         self._buckets = buckets
         self._registration = registration
@@ -54,7 +57,7 @@ class Presence:
             SystemExit: Another worker has this one's name, or the server's user lacks rights.
         """
         try:
-            for step in (partial(check_rights, self._redis), self.show_up, listen):
+            for step in (self._check_rights, self.show_up, listen):
                 if not self._stop.requested:
                     self._availability.retry_until_answered(
                         step, give_up=lambda: self._stop.requested

@@ -90,7 +90,7 @@ class RateAwareWorker(RqSide):
         self._settings = start.settings
         self._bucket = start.bucket
         self._stop = StopSignals(on_second=self._leave_at_once)
-        connections = Connections(start.connection, self._stop, start.settings.lease_seconds)
+        connections = Connections(start.connection, self._stop, start.settings)
         self._last_connection = connections.last
         rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
         super().__init__(start.queues, name, connection=connections.main, **rq_options)

@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import TimeoutError
 
 from spigot.runtime.settings import Settings
 
 from . import keys
+from .lua_script import Call
 
 KEPT_SECONDS = 60
 
@@ -51,19 +53,42 @@ class ReplicaWait:
         Raises:
             redis.RedisError: It is unknown whether the script ran.
         """
-        redis = script.registered_client
+        redis: Any = script.registered_client
+        (reply,), not_replicated = self.call_together(redis, [(script, keys_, args)])
+        return reply, not_replicated
+
+    def call_together(
+        self, redis: Redis, calls: Sequence[Call]
+    ) -> tuple[list[Any], NotReplicatedError | None]:
+        """Call scripts in one round trip, and wait once for what all of them wrote.
+
+        Args:
+            redis: Connection that they run on.
+            calls: Scripts with their keys and arguments, in this order.
+
+        Returns:
+            Their replies, and the error as ``call`` returns it.
+
+        Raises:
+            redis.RedisError: It is unknown which of them ran.
+        """
         with redis.pipeline(transaction=False) as pipeline:
-            pipeline.evalsha(script.sha, len(keys_), *keys_, *args)
+            for script, keys_, args in calls:
+                pipeline.evalsha(script.sha, len(keys_), *keys_, *args)
             self._wait_in(pipeline)
-            reply, *waited = pipeline.execute(raise_on_error=False)
-            if isinstance(reply, Exception):
-                reply = script(keys=keys_, args=args)  # which knows what can be mended
+            answers = pipeline.execute(raise_on_error=False)
+            replies, waited = answers[: len(calls)], answers[len(calls) :]
+            failed = [at for at, reply in enumerate(replies) if isinstance(reply, Exception)]
+            for at in failed:
+                script, keys_, args = calls[at]
+                replies[at] = script(keys=keys_, args=args)  # which knows what can be mended
+            if failed:
                 self._wait_in(pipeline)
                 waited = pipeline.execute(raise_on_error=False)
         for answer in waited:
             if isinstance(answer, Exception):
                 raise answer
-        return reply, self._verdict(waited[-1])
+        return replies, self._verdict(waited[-1])
 
     def _wait_in(self, pipeline: Any) -> None:
         pipeline.set(keys.replicated(), 1, ex=KEPT_SECONDS)

@@ -118,24 +118,31 @@ class RightsError(OperatorError):
     """The user of the server lacks rights; the message names them in one line."""
 
 
-def check_rights(redis: Redis) -> None:
+def check_rights(redis: Redis, *, waits: bool = False) -> None:
     """Probe what the user of a connection may do.
+
+    Args:
+        redis: Tells how to reach the server.
+        waits: Whether replicas are waited for, which is a right more.
 
     Raises:
         RightsError: Not all that is needed.
         redis.RedisError: The server is away, or lets this user not even connect.
     """
-    missing = find_missing_rights(redis)
+    missing = find_missing_rights(redis, waits=waits)
     if missing:
         raise RightsError(f"the server {missing.fault()}")
 
 
-def find_missing_rights(redis: Redis, *, door_only: bool = False) -> MissingRights:
+def find_missing_rights(
+    redis: Redis, *, door_only: bool = False, waits: bool = False
+) -> MissingRights:
     """Probe what the user of a connection may do, on a connection of its own.
 
     Args:
         redis: Tells how to reach the server.
         door_only: Whether the server keeps nothing but what the door does.
+        waits: Whether replicas are waited for.
 
     Raises:
         redis.RedisError: The server is away, or lets this user not even connect.
@@ -145,6 +152,8 @@ def find_missing_rights(redis: Redis, *, door_only: bool = False) -> MissingRigh
     commands = probe_commands(secrets.token_hex(8))
     if door_only:
         commands = [command for command in commands if _is_of_door(command)]
+    if waits:
+        commands = [*commands, ("WAIT", 0, 1)]  # for none, so it answers at once
     try:
         connection.connect()
         connection.send_packed_command(connection.pack_commands(commands))

@@ -108,6 +108,10 @@ COUNTERS = {
         "brought_back",
         "Jobs that were found in no place, because something failed, and put back.",
     ),
+    "spigot_jobs_not_replicated": (
+        "not_replicated",
+        "Attempts whose end too few replicas had in time; a failover then may run them again.",
+    ),
     "spigot_jobs_cancelled": ("cancelled", "Jobs that were cancelled while they ran."),
 }
 

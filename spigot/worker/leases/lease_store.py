@@ -1,21 +1,28 @@
 """Ends attempts and renews their leases; each call is one script, decided on the server's clock."""
 
 import base64
-from collections.abc import Iterable
+import logging
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from redis import Redis
 from redis.commands.core import Script
+from redis.exceptions import RedisError
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import Call, call_together, load_script
+from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
 from .lease_answers import Ended, Reaped, Renewed
 from .lease_terms import LeaseTerms
+
+log = logging.getLogger(__name__)
 
 
 class LeaseStore:
@@ -26,13 +33,23 @@ class LeaseStore:
         bucket: Name of the bucket.
         worker: Name of the worker that calls.
         terms: Of its leases.
+        wait: For the replicas that are to have the end of an attempt before ``complete`` and
+            ``give_back`` return; None: for none. It delays, and fails nothing.
     """
 
-    def __init__(self, redis: Redis, bucket: str, worker: str, terms: LeaseTerms) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        bucket: str,
+        worker: str,
+        terms: LeaseTerms,
+        wait: ReplicaWait | None = None,
+    ) -> None:
         self.redis = redis
         self._bucket = bucket
         self._worker = worker
         self.terms = terms
+        self._wait = wait
         self._complete = load_script(redis, __package__, "complete.lua")
         self._give_back = load_script(redis, __package__, "give_back.lua")
         self._renew = load_script(redis, __package__, "renew.lua")
@@ -59,7 +76,7 @@ class LeaseStore:
         returned = "" if result in ("", "null") else base64.b64encode(result.encode()).decode()
         return self._end(
             self._complete,
-            report.token,
+            report,
             [
                 report.token,
                 status,
@@ -109,7 +126,7 @@ class LeaseStore:
         """
         return self._end(
             self._give_back,
-            report.token,
+            report,
             [
                 report.token,
                 status,
@@ -132,8 +149,34 @@ class LeaseStore:
             ],
         )
 
-    def _end(self, script: Script, token: str, args: list[Any]) -> Ended | None:
-        return Ended.from_reply(script(keys=[keys.lease(token)], args=args))
+    def _end(self, script: Script, report: AttemptReport, args: list[Any]) -> Ended | None:
+        (ended,) = self._write([(script, [keys.lease(report.token)], args)], [report])
+        return ended
+
+    def _write(self, calls: Sequence[Call], reports: Sequence[AttemptReport]) -> list[Ended | None]:
+        """Call scripts that end attempts, in one round trip, and wait for the replicas."""
+        if self._wait is None:
+            replies = call_together(self.redis, calls)
+            return [Ended.from_reply(reply) for reply in replies]
+        replies, late = self._wait.call_together(self.redis, calls)
+        ended = [Ended.from_reply(reply) for reply in replies]
+        ours = [report for report, end in zip(reports, ended, strict=True) if end is not None]
+        if late is not None and ours:
+            self._tell_not_replicated(ours, late)
+        return ended
+
+    def _tell_not_replicated(
+        self, reports: Sequence[AttemptReport], late: NotReplicatedError
+    ) -> None:
+        """Log and count ends that a failover may undo now; they stand all the same."""
+        log.warning(
+            "the end of %d attempts may be lost by a failover, after which they run again: %s",
+            len(reports),
+            late,
+        )
+        with suppress(RedisError):  # the ends are written: a count must not have them written again
+            for type_name, times in Counter(report.type_name for report in reports).items():
+                self.redis.hincrby(keys.stats(self._bucket), f"not_replicated:{type_name}", times)
 
     def renew(self, tokens: Iterable[str], rq_ttl: int, *, now_us: int | None = None) -> Renewed:
         """Renew the leases of running attempts.
@@ -216,9 +259,11 @@ class LeaseBatch(LeaseStore):
     def __init__(self, leases: LeaseStore) -> None:
         vars(self).update(vars(leases))  # loading its scripts anew would cost more than a call
         self._calls: list[Call] = []
+        self._reports: list[AttemptReport] = []
 
-    def _end(self, script: Script, token: str, args: list[Any]) -> Ended | None:
-        self._calls.append((script, [keys.lease(token)], args))
+    def _end(self, script: Script, report: AttemptReport, args: list[Any]) -> Ended | None:
+        self._calls.append((script, [keys.lease(report.token)], args))
+        self._reports.append(report)
         return None
 
     def write(self) -> list[Ended | None]:
@@ -227,4 +272,4 @@ class LeaseBatch(LeaseStore):
         Raises:
             redis.RedisError: It is unknown which were ended; doing all again is safe.
         """
-        return [Ended.from_reply(reply) for reply in call_together(self.redis, self._calls)]
+        return self._write(self._calls, self._reports)

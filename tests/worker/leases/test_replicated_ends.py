@@ -1,0 +1,111 @@
+"""The end of an attempt waits for the replicas, and stands without them."""
+
+import logging
+
+import pytest
+
+from spigot.jobs.store import keys
+from spigot.jobs.store.replica_wait import ReplicaWait
+from spigot.runtime.server.redis_connection import connect
+from spigot.worker.leases.attempt_report import AttemptReport
+from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
+from tests.support.clocked_bucket import WORKER, ClockedBucket
+from tests.support.consistency import problems, status_of
+from tests.support.failover import pair_of_servers
+from tests.support.processes import wait_for
+from tests.support.round_trips import counted_round_trips
+
+WAIT = ReplicaWait(1, 0.2)
+
+
+@pytest.fixture(scope="module")
+def pair():
+    with pair_of_servers() as pair:
+        yield pair
+
+
+@pytest.fixture
+def bucket(pair):
+    with connect(pair.url, timeout=5) as redis:
+        yield ClockedBucket(redis)
+    pair.hang_new(False)
+    pair.old.flushall()
+
+
+@pytest.fixture
+def leases(bucket):
+    return LeaseStore(bucket.redis, "default", WORKER, bucket.leases.terms, WAIT)
+
+
+def claims(bucket, count):
+    for number in range(count):
+        bucket.enqueue(f"job-{number}")
+    return [bucket.claim() for _ in range(count)]
+
+
+def not_replicated(pair):
+    return int(pair.old.hget(keys.stats("default"), "not_replicated:work") or 0)
+
+
+def test_an_end_is_on_the_replica_and_costs_no_further_round_trip(pair, bucket, leases):
+    one, other = claims(bucket, 2)
+    leases.complete(AttemptReport(one.token, "work"), "finished", now_us=bucket.now_us)
+
+    with counted_round_trips() as sent:
+        leases.complete(AttemptReport(other.token, "work"), "finished", now_us=bucket.now_us)
+
+    assert len(sent) == 1
+    assert status_of(pair.new, "job-1") == "finished"
+    assert not_replicated(pair) == 0
+
+
+def test_without_the_replica_ends_stand_and_are_told_and_counted(pair, bucket, leases, caplog):
+    one, other = claims(bucket, 2)
+    pair.hang_new(True)
+    batch = LeaseBatch(leases)
+    batch.complete(AttemptReport(one.token, "work"), "finished", now_us=bucket.now_us)
+    batch.give_back(AttemptReport(other.token, "work"), "retrying", now_us=bucket.now_us)
+
+    with caplog.at_level(logging.WARNING):
+        ended = batch.write()
+
+    assert all(ended)
+    assert not list(problems(pair.old, "default", ["job-0", "job-1"]))
+    (line,) = caplog.messages
+    assert line == (
+        "the end of 2 attempts may be lost by a failover, after which they run again: "
+        "only 0 of 1 replicas had it after 0.2 s"
+    )
+    assert not_replicated(pair) == 2
+
+
+def test_an_attempt_that_is_not_ours_is_not_counted(pair, bucket, leases, caplog):
+    pair.hang_new(True)
+
+    assert leases.complete(AttemptReport("nobody's", "work"), "finished") is None
+
+    assert not caplog.messages
+    assert not_replicated(pair) == 0
+
+
+def test_a_worker_goes_on_without_the_replica_and_ends_nothing_twice(pair, bucket, start_worker):
+    pair.hang_new(True)
+    ids = [bucket.queue.enqueue("work", {}).id for _ in range(2)]
+
+    worker = start_worker(redis_url=pair.url, wait_replicas=1, wait_seconds=0.2)
+
+    wait_for(lambda: all(status_of(pair.old, job_id) in ("failed", "finished") for job_id in ids))
+    wait_for(lambda: worker.log.count("may be lost by a failover") == 2)
+    assert not list(problems(pair.old, "default", ids))
+    assert [pair.old.xlen(keys.results(job_id)) for job_id in ids] == [1, 1]
+
+
+def test_a_worker_whose_user_may_not_wait_says_so_and_ends(pair, bucket, start_worker):
+    pair.old.acl_setuser(
+        "eve", enabled=True, nopass=True, commands=["+@all", "-wait"], keys=["*"], channels=["*"]
+    )
+
+    worker = start_worker(redis_url=f"{pair.url}?username=eve&password=x", wait_replicas=1)
+
+    assert worker.wait() != 0
+    assert "does not give its user the rights +wait" in worker.log
