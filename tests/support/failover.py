@@ -32,17 +32,25 @@ class Switch:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._open = True
+        self._passes = threading.Event()
+        self._passes.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def cut(self, is_cut: bool) -> None:
+        """Pass nothing on, and close nothing, as if packets were dropped; or go on again."""
+        (self._passes.clear if is_cut else self._passes.set)()
+
     def close(self) -> None:
         """Cut all connections, and take no new ones."""
+        self._passes.set()
         self._open = False
         self._thread.join()
 
     def _run(self) -> None:
         while self._open:
             for key, _ in self._selector.select(0.1):
+                self._passes.wait()
                 if key.data is None:
                     self._accept()
                 elif key.fileobj.fileno() >= 0:  # not closed with its other end just now
@@ -79,6 +87,7 @@ class Pair:
 
     Attributes:
         url: The address, which leads to the primary.
+        direct_url: Of the first primary, past the address.
         old: The first primary.
         new: Its replica, until ``promote``.
     """
@@ -93,6 +102,7 @@ class Pair:
         wait_for(lambda: self.new.info("replication")["master_link_status"] == "up")
         self._switch = Switch(self._ports[0])
         self.url = self._switch.url
+        self.direct_url = f"redis://127.0.0.1:{self._ports[0]}/0"
 
     def demote(self) -> None:
         """Make the old primary a replica of the new, and leave the address as it is."""
@@ -108,6 +118,10 @@ class Pair:
     def hang_new(self, hangs: bool) -> None:
         """Let the replica answer nothing, or go on."""
         self._processes[1].send_signal(signal.SIGSTOP if hangs else signal.SIGCONT)
+
+    def cut_off(self, is_cut: bool) -> None:
+        """Let packets to and from the address vanish, or go on."""
+        self._switch.cut(is_cut)
 
     def isolate_old(self) -> None:
         """Let the old one be a replica of nobody who is there: it hears nothing any more."""
