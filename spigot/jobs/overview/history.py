@@ -44,7 +44,7 @@ class _Written(NamedTuple):
 def read_history(
     stored: bytes, now_us: int, *, waiting: int, interval_us: int, stop: Stop | None
 ) -> list[Cell]:
-    """Return the last ``CELLS`` cells, the present one last.
+    """Return the last ``CELLS`` cells, the present one last; nobody may change the list.
 
     Of a cell that nobody wrote, the waiting jobs lie between those before and after it.
 
@@ -55,11 +55,19 @@ def read_history(
         interval_us: Between two leaks, now.
         stop: Why nothing starts now.
     """
-    last = now_us // (CELL_SECONDS * 1_000_000)
+    return _read(stored, now_us // (CELL_SECONDS * 1_000_000), waiting, interval_us, stop)
+
+
+@lru_cache(maxsize=64)
+def _read(
+    stored: bytes, last: int, waiting: int, interval_us: int, stop: Stop | None
+) -> list[Cell]:
+    """Remember what was read: most buckets look each second as they did the second before."""
     numbers = range(last - CELLS + 1, last + 1)
     written = _in_range(stored, numbers)
     if last not in written:
-        until = now_us // 1_000_000 + 1 if stop == "held" else PAUSED if stop == "paused" else 0
+        ends = (last + 1) * CELL_SECONDS
+        until = ends if stop == "held" else PAUSED if stop == "paused" else 0
         written[last] = _Written(last, 0, waiting, interval_us, until)
     starts = [written[number].starts if number in written else 0 for number in numbers]
     stops = _stops(written, numbers, is_silent=stop == "no worker")

@@ -7,6 +7,7 @@ attributes.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -119,18 +120,25 @@ def _teeth(view: BucketView) -> list[_Tooth]:
     last = view.now_us // (CELL_SECONDS * 1_000_000)
     in_last = last % TOOTH_CELLS + 1
     into = view.now_us / 1_000_000 % (TOOTH_CELLS * CELL_SECONDS)
-    teeth = []
-    for begin in range(CELLS % TOOTH_CELLS or TOOTH_CELLS, CELLS + 1, TOOTH_CELLS):
-        end = begin - (TOOTH_CELLS - in_last)
-        if begin == CELLS:
-            cells, seconds = view.history[-in_last:], max(CELL_SECONDS, into)
-        else:
-            cells = view.history[max(0, end - TOOTH_CELLS) : end] or view.history[:1]
-            seconds = len(cells) * CELL_SECONDS
-        starts = sum(cell.starts for cell in cells)
-        x = NOW_X * (begin - TOOTH_CELLS) / CELLS
-        teeth.append(_Tooth(x, starts / seconds, cells[-1].waiting, cells[-1].rate))
+    present = _tooth(CELLS, view.history[-in_last:], max(CELL_SECONDS, into))
+    return [*_past_teeth(tuple(view.history[:-in_last])), present]
+
+
+@lru_cache(maxsize=64)
+def _past_teeth(history: tuple[Cell, ...]) -> list[_Tooth]:
+    """Return the teeth that are whole: they stay as they are until the next one is."""
+    teeth, behind = [], TOOTH_CELLS - (CELLS - len(history))
+    for begin in range(CELLS % TOOTH_CELLS or TOOTH_CELLS, CELLS, TOOTH_CELLS):
+        end = begin - behind
+        cells = history[max(0, end - TOOTH_CELLS) : end] or history[:1]
+        teeth.append(_tooth(begin, cells, len(cells) * CELL_SECONDS))
     return teeth
+
+
+def _tooth(begin: int, cells: Sequence[Cell], seconds: float) -> _Tooth:
+    starts = sum(cell.starts for cell in cells)
+    x = NOW_X * (begin - TOOTH_CELLS) / CELLS
+    return _Tooth(x, starts / seconds, cells[-1].waiting, cells[-1].rate)
 
 
 def _plan(view: BucketView) -> tuple[float, float]:
