@@ -18,6 +18,8 @@ class AttemptReport:
         late_us: How long after its slot the function was called; None if it was not.
         used: What it said that it used of each budget, as scripts read amounts; "" for nothing.
         noted: What its downstream said of its own limits, likewise.
+        counted_as: The type in metrics: ``rq`` for all that plain RQ enqueued, whose functions
+            anybody may name.
     """
 
     token: str
@@ -28,6 +30,7 @@ class AttemptReport:
     late_us: int | None = None
     used: str = ""
     noted: str = ""
+    counted_as: str = "rq"
 
     @property
     def told(self) -> str:

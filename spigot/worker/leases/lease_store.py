@@ -175,8 +175,8 @@ class LeaseStore:
             late,
         )
         with suppress(RedisError):  # the ends are written: a count must not have them written again
-            for type_name, times in Counter(report.type_name for report in reports).items():
-                self.redis.hincrby(keys.stats(self._bucket), f"not_replicated:{type_name}", times)
+            for type, times in Counter(report.counted_as for report in reports).items():
+                self.redis.hincrby(keys.stats(self._bucket), f"not_replicated:{type}", times)
 
     def renew(self, tokens: Iterable[str], rq_ttl: int, *, now_us: int | None = None) -> Renewed:
         """Renew the leases of running attempts.

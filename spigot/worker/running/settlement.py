@@ -64,6 +64,7 @@ def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:
         late_us=outcome.late_us,
         used=outcome.used,
         noted=outcome.noted,
+        counted_as=job.type_name or "rq",
     )
 
 

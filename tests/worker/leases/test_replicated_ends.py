@@ -44,7 +44,8 @@ def claims(bucket, count):
 
 
 def not_replicated(pair):
-    return int(pair.old.hget(keys.stats("default"), "not_replicated:work") or 0)
+    counts = pair.old.hmget(keys.stats("default"), "not_replicated:work", "not_replicated:rq")
+    return tuple(int(count or 0) for count in counts)
 
 
 def test_an_end_is_on_the_replica_and_costs_no_further_round_trip(pair, bucket, leases):
@@ -56,15 +57,17 @@ def test_an_end_is_on_the_replica_and_costs_no_further_round_trip(pair, bucket, 
 
     assert len(sent) == 1
     assert status_of(pair.new, "job-1") == "finished"
-    assert not_replicated(pair) == 0
+    assert not_replicated(pair) == (0, 0)
 
 
 def test_without_the_replica_ends_stand_and_are_told_and_counted(pair, bucket, leases, caplog):
     one, other = claims(bucket, 2)
     pair.hang_new(True)
     batch = LeaseBatch(leases)
-    batch.complete(AttemptReport(one.token, "work"), "finished", now_us=bucket.now_us)
-    batch.give_back(AttemptReport(other.token, "work"), "retrying", now_us=bucket.now_us)
+    typed = AttemptReport(one.token, "work", counted_as="work")
+    plain = AttemptReport(other.token, "anybodys.function")
+    batch.complete(typed, "finished", now_us=bucket.now_us)
+    batch.give_back(plain, "retrying", now_us=bucket.now_us)
 
     with caplog.at_level(logging.WARNING):
         ended = batch.write()
@@ -76,7 +79,7 @@ def test_without_the_replica_ends_stand_and_are_told_and_counted(pair, bucket, l
         "the end of 2 attempts may be lost by a failover, after which they run again: "
         "only 0 of 1 replicas had it after 0.2 s"
     )
-    assert not_replicated(pair) == 2
+    assert not_replicated(pair) == (1, 1)
 
 
 def test_an_attempt_that_is_not_ours_is_not_counted(pair, bucket, leases, caplog):
@@ -85,7 +88,7 @@ def test_an_attempt_that_is_not_ours_is_not_counted(pair, bucket, leases, caplog
     assert leases.complete(AttemptReport("nobody's", "work"), "finished") is None
 
     assert not caplog.messages
-    assert not_replicated(pair) == 0
+    assert not_replicated(pair) == (0, 0)
 
 
 def test_a_worker_goes_on_without_the_replica_and_ends_nothing_twice(pair, bucket, start_worker):
