@@ -13,6 +13,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.idle.claim_horizon import ClaimHorizon
 from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
 from spigot.worker.idle.plain_job_warning import PlainJobWarning
@@ -97,6 +98,7 @@ class Assembly:
         self._stop = stop
         self._concurrency = 1
         self._hold_news = HoldNews()
+        self._horizon = ClaimHorizon()
         self._places: Callable[[], int] = lambda: 1
         self._terms = LeaseTerms(
             lease_ms=round(start.settings.lease_seconds * 1000),
@@ -228,6 +230,7 @@ class Assembly:
             availability=self._availability,
             stop=stop,
             grace_seconds=grace_seconds,
+            on_start=self._horizon.note_start,
         )
 
     def _runner_tools(self) -> RunnerTools:
@@ -250,6 +253,7 @@ class Assembly:
             result_log=self._result_log,
             restore=presence.show_up,
             on_claim=PlainJobWarning(self.start.bucket, self.start.buckets).look_at,
+            horizon=self._horizon,
             places=lambda: self._places(),
         )
 

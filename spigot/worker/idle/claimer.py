@@ -1,5 +1,6 @@
 """Claims jobs from the bucket, and forgets no claim whose answer was lost."""
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.running.outcome import one_line
+
+from .claim_horizon import ClaimHorizon
 
 MOST_AT_ONCE = 32
 """Jobs that one round trip claims at most."""
@@ -34,6 +37,7 @@ class Claimer:
         result_log: Its lines may be forgotten by the server, which is told with each question.
         restore: Tells a server that was emptied again what workers tell it when they begin.
         on_claim: Is told of each job that was claimed.
+        horizon: How near slots are that may be claimed.
         places: Returns how many jobs may be claimed now. Those whose slots are near are claimed
             together.
     """
@@ -49,6 +53,7 @@ class Claimer:
         result_log: ResultLog,
         restore: Callable[[], None],
         on_claim: Callable[[Claim], None],
+        horizon: ClaimHorizon,
         places: Callable[[], int] = lambda: 1,
     ) -> None:
         self._bucket = bucket
@@ -59,6 +64,8 @@ class Claimer:
         self._result_log = result_log
         self._restore = restore
         self._on_claim = on_claim
+        self._horizon = horizon
+        self._due_at = math.inf
         self._places = places
         self._tokens = [uuid4().hex]
         self._batch = 1
@@ -74,12 +81,19 @@ class Claimer:
             StopRequested: Do not; a job that was perhaps claimed is given back by ``sign_off``.
         """
         if not self._ready:
+            begun_at = min(time.monotonic(), self._due_at)
+            self._due_at = math.inf
             answers = self._ask_for(max(1, min(self._batch, self._places(), MOST_AT_ONCE)))
+            self._horizon.note_claim(time.monotonic() - begun_at)
             self._note(answers)
         answer, answered_at = self._ready.popleft()
-        if isinstance(answer, Wait):
-            return replace(answer, seconds=answer.seconds - (time.monotonic() - answered_at))
-        return answer
+        if isinstance(answer, Claim):
+            return answer
+        now = time.monotonic()
+        left = answer.seconds - (now - answered_at)
+        if answer.exact:
+            self._due_at = now + max(0.0, left)
+        return replace(answer, seconds=left)
 
     def _ask_for(self, count: int) -> list[Claim | Wait]:
         """Ask with the tokens that got no job yet, and as many more as are needed."""
@@ -93,6 +107,7 @@ class Claimer:
                 lease_ms=self._lease_ms,
                 rq_ttl=self._rq_ttl,
                 concurrency=self._concurrency,
+                ahead_us=self._horizon.ahead_us,
                 logged=logged,
             )
         except UnpublishedBucketError:

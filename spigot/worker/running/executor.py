@@ -46,6 +46,7 @@ class Executor:
         availability: Waits for the server.
         stop: What signals said.
         grace_seconds: How long a stopping worker tries to write an outcome.
+        on_start: Is told of each attempt that has ended how late it started.
         running: The present job.
     """
 
@@ -59,6 +60,7 @@ class Executor:
     availability: RedisAvailability
     stop: StopSignals
     grace_seconds: float
+    on_start: Callable[[Claim, int | None], None]
     running: ClaimedJob | None = None
 
     def execute(self, job: ClaimedJob) -> None:
@@ -83,6 +85,8 @@ class Executor:
         Args:
             ended: Jobs that want neither callbacks nor webhooks, with what became of them.
         """
+        for job, outcome in ended:
+            self.on_start(job.claim, outcome.late_us)
         try:
             told = self._until_answered(lambda: self._settle_all(ended))
         finally:
@@ -110,6 +114,7 @@ class Executor:
         return batch.write()
 
     def _finish(self, job: ClaimedJob, outcome: Outcome) -> None:
+        self.on_start(job.claim, outcome.late_us)
         ended = self._end(job, outcome)
         if ended is None:
             _tell_lost(job)
