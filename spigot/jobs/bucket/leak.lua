@@ -194,11 +194,12 @@ local function wait_for_push()
   return wait_until(ms(now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
 end
 
--- The first job waits for a budget, and all others with it: small ones would eat what refills.
+-- The first job waits for a budget, and all others with it: small ones would eat what refills. No
+-- look that may be late goes past the moment when there is enough.
 local function wait_for_budget(ready_us)
   note_look(bucket, now_us, waiting, false)
-  local is_soon = ready_us and ms(ready_us - ahead_us - now_us) < POLL_MS
-  return is_soon and wait_for_slot(ready_us) or wait_for_push()
+  if ready_us then due_ms = math.min(due_ms, ms(ready_us - ahead_us) + 1) end
+  return wait_for_push()
 end
 
 -- Should this worker not come back, another is woken.

@@ -40,6 +40,21 @@ def test_a_job_waits_until_its_cost_has_drained(make):
     assert second.slot_us - first.slot_us == 4_000_000  # 40 of 10 a second
 
 
+@pytest.mark.parametrize("tokens", range(1, 14))
+def test_no_look_that_may_be_late_goes_past_the_moment_when_there_is_enough(make, tokens):
+    bucket = make(AT_START)
+    bucket.enqueue("a", cost=100)
+    bucket.enqueue("b", cost=tokens)  # of 10 a second
+    first = bucket.claim()
+    ready_us = first.slot_us + tokens * 100_000
+
+    answer = bucket.ask()
+
+    assert isinstance(answer, Wait)
+    look_us = bucket.now_us + answer.seconds * 1_000_000
+    assert look_us <= ready_us if answer.exact else look_us + 200_000 < ready_us
+
+
 def test_what_is_counted_at_an_unknown_moment_waits_for_an_end(redis, make):
     bucket = make(UNKNOWN)
     bucket.enqueue("a", cost=70)
