@@ -49,9 +49,21 @@ class BudgetModel:
         else:
             self.held += cost
 
+    def overuse(self, running: "Running", name: str, used: Fraction, now_us: int) -> None:
+        """Charge a running attempt for what it has used beyond what it was charged so far."""
+        over = used - running.charged[name]
+        if over <= 0:
+            return
+        self.drain(now_us)
+        if self.at_start:
+            self.level += over
+        else:
+            self.held += over
+        running.charged[name] = used
+
     def settle(self, running: "Running", name: str, used: Fraction | None, now_us: int) -> None:
         """End an attempt; ``used`` is None for one whose function was never called."""
-        cost, was_held = running.costs[name], running.held[name]
+        cost, was_held = running.charged[name], running.held[name]
         self.drain(now_us)
         if was_held:
             self.held -= cost
@@ -76,6 +88,7 @@ class Running:
     Attributes:
         slot_us: When it started.
         costs: Tokens that it reserved, by budget.
+        charged: The same, and what it reported beyond.
         held: Whether these are held, by budget.
         end_us: When it ended; None while it runs.
         used: What it really used, by budget.
@@ -86,3 +99,7 @@ class Running:
     held: dict[str, bool]
     end_us: int | None = None
     used: dict[str, Fraction] = field(default_factory=dict)
+    charged: dict[str, Fraction] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.charged = dict(self.costs)

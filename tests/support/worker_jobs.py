@@ -51,6 +51,28 @@ def spend(tokens: int) -> None:
     note_response(SimpleNamespace(headers=headers))
 
 
+@job_type("overspend", timeout=60)
+def overspend(folder: str, tokens: int) -> str:
+    """Use more than was reserved, hear that little is left, and go on until the mark ``go``."""
+    report_cost(tokens=tokens)
+    headers = {"x-ratelimit-limit-tokens": "500", "x-ratelimit-remaining-tokens": "3"}
+    note_response(SimpleNamespace(headers=headers))
+    leave_mark(folder, "here")
+    while not (Path(folder) / "go").exists():
+        time.sleep(0.01)
+    try:
+        report_cost(tokens=1, tokns=1)
+    except ValueError as error:
+        return str(error)
+    return "not told"
+
+
+@job_type("overspend_async", timeout=60)
+async def overspend_async(folder: str, tokens: int) -> str:
+    """The same on an event loop."""
+    return await asyncio.to_thread(overspend, folder, tokens)
+
+
 @job_type("note")
 def note() -> str:
     """Talk to the server from within the work horse."""

@@ -37,3 +37,37 @@ def test_what_a_job_reports_is_settled(redis, start_worker, catalog, numbers, op
     details = JobDetailsReader(redis).read(job.id)
     assert details.cost == {"tokens": 80, "jobs": 1}
     assert details.cost_actual == {"tokens": 30}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "type"),
+    [
+        ({}, "overspend"),
+        ({"simple": True}, "overspend"),
+        ({"concurrency": 2}, "overspend"),
+        ({"concurrency": 2}, "overspend_async"),
+    ],
+)
+def test_use_beyond_the_reservation_is_charged_while_the_job_runs(
+    redis, start_worker, catalog, numbers, tmp_path, options, type
+):
+    configs = {"default": BucketConfig.model_validate(numbers)}
+    queue = JobQueue(redis, catalog, configs, keep_seconds=600)
+    payload = {"folder": str(tmp_path), "tokens": 30}
+    job = queue.enqueue(type, payload, cost={"tokens": 5})
+
+    start_worker(**options)
+
+    def tokens():
+        return BucketReader(redis).read("default").budgets["tokens"]
+
+    wait_for(lambda: tokens().held == 30 and tokens().upstream)
+    assert JobReader(redis).read(job.id).status == "started"
+    assert tokens().upstream.limit == 500
+    (tmp_path / "go").touch()
+    wait_for(lambda: JobReader(redis).read(job.id).status == "finished")
+    assert tokens().held == 0
+    assert 25 < tokens().level <= 30
+    result = JobReader(redis).read(job.id).result
+    assert result == "the job's bucket has no budget 'tokns'; known: jobs, tokens"

@@ -1,5 +1,5 @@
 -- requires: times, bucket, clock, attempts, bucket_stats, history, places, polling, job_moves, promotion, turns, reservations
--- rarely: set_clock_back, promote_due, choose_poller, read_lease, drop_blanks, move_head, turns, is_probed, charge_of, charge_text, reserve, note_look, seen_by_rq, utc_us, blanks_in
+-- rarely: set_clock_back, promote_due, choose_poller, read_lease, drop_blanks, move_head, turns, is_probed, charge_of, charge_text, charge_told, reserve, note_look, seen_by_rq, utc_us, blanks_in
 --[[
 Let one job leave the bucket for a worker, in the bucket's next slot.
 
@@ -18,7 +18,8 @@ ARGV[8] concurrency how many jobs the worker runs at once, >= 1; with more than 
 ARGV[9] ahead_us    how long before its slot a job may be claimed, 1 to CLAIM_AHEAD_US
 ARGV[10…] logged    tokens whose lines are now in a result log
 
-Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job},
+Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job, and in
+            a bucket with budgets what `charge_told` in reservations.lua adds to them},
         {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it, or
             because there is more to drop,
         {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
@@ -139,7 +140,10 @@ local function start(bucket, job, slot_us, arrival_ahead_us, waiting, charge)
   local attempt, cell = job.attempts + 1, cell_of(slot_us)
   local starts = starts_in(bucket, cell) + 1
   local hash = enter_attempt(job, slot_us, attempt, charge)
-  if charge then reserve(bucket, charge, slot_us) end
+  if charge then
+    charge_told(hash, bucket, charge, slot_us)
+    reserve(bucket, charge, slot_us)
+  end
   redis.call("HSET", key, "last_slot_us", slot_us, "ahead_us", arrival_ahead_us, "paced_us", bucket.interval_us,
     "clock_us", now_us, "cell", cell, "cell_starts", starts, "cell_waiting", waiting)
   take_first(job.list)
@@ -156,6 +160,11 @@ for i = 10, #ARGV do lenient("HDEL", key .. ":unlogged", ARGV[i]) end
 local answered = is_running(token) and read_lease(token)
 if answered then
   local hash = redis.call("HGETALL", RQ_JOB .. answered.job)
+  if answered.budgets then
+    for _, value in ipairs({ "reserved", answered.budgets, "budgets", try("HGET", key, "budgets") or "" }) do
+      hash[#hash + 1] = value
+    end
+  end
   return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt, hash)
 end
 local READ = { "suspected_us", "probing", "heard_us", "clock_us", "alone_ms", "cell", "cell_starts", "cell_waiting" }

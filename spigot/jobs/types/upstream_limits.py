@@ -40,8 +40,9 @@ def note_response(answer: object) -> None:
 
     What it has left of a limit slows this bucket's budget of the same name (``tokens``,
     ``requests``, ``input``, ``output``, or the name of an IETF policy), so that another program on
-    the same account slows us before it refuses us. It is told when the attempt ends, and forgotten
-    at the reset that was stated. Outside of a job it does nothing.
+    the same account slows us before it refuses us. It is told at once if it tightens what is known,
+    else when the attempt ends, and forgotten at the reset that was stated. Outside of a job it
+    does nothing.
 
     Args:
         answer: A response or an exception, as ``raise_for_rate_limit`` takes it.

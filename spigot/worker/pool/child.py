@@ -34,6 +34,7 @@ from spigot.worker.running.function_call import (
 )
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.usage_writer import UsageWriter
 
 from .attempt import Attempt, current_attempt
 from .child_watch import ChildWatch
@@ -115,6 +116,7 @@ class Child:
         self._attempts: dict[str, Attempt] = {}
         self._outbox: SimpleQueue[bytes] = SimpleQueue()
         self._progress = SharedProgress(self._redis)
+        self._usage = UsageWriter(self._redis)
         self._threads = JobThreads(self._work, tools.places)
         self._loop = JobLoop(self._table, self._names, self._run_on_loop)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
@@ -202,7 +204,7 @@ class Child:
             return _never_begun(attempt)
         attempt.thread = thread
         progress = self._progress.of(attempt.token)
-        run = partial(prepared.run, progress)
+        run = partial(prepared.run, progress, self._usage)
         try:
             ended: Outcome = thread.call(attempt, lambda: self._names.call(attempt.place, run))
         except Interrupted:
@@ -222,7 +224,8 @@ class Child:
         progress = self._progress.of(attempt.token)
         try:
             return await self._names.awaiting(
-                attempt.place, prepared.run_on_loop(progress, attempt.take_timeout, _in_thread)
+                attempt.place,
+                prepared.run_on_loop(progress, self._usage, attempt.take_timeout, _in_thread),
             )
         except (Interrupted, asyncio.CancelledError) as error:
             return attempt.reason or outcomes.failed(error)

@@ -5,7 +5,7 @@ import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn, Protocol, cast
 
@@ -18,6 +18,7 @@ from rq.timeouts import BaseDeathPenalty, JobTimeoutException
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.budgets.report import UsedAmounts, costs_told_to
+from spigot.jobs.budgets.reserved import Reserved
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.function_kinds import innermost
 from spigot.jobs.types.hidden_fields import hidden_values
@@ -29,6 +30,7 @@ from spigot.jobs.types.rate_limited import rate_limit_in
 from . import outcome
 from .outcome import Outcome
 from .progress_writer import ProgressWriter
+from .usage_writer import UsageWriter
 from .written_result import write_result
 
 Hook = Callable[..., object]
@@ -138,40 +140,59 @@ class PreparedCall:
         function: With its payload.
         death_penalty: RQ's way to end a function at its timeout.
         is_async: Whether it is a coroutine function.
+        reserved: What it reserved of its bucket's budgets.
     """
 
     job: ClaimedJob
     function: BoundFunction
     death_penalty: type[BaseDeathPenalty]
     is_async: bool = False
+    reserved: Reserved = field(default_factory=Reserved)
 
-    def run(self, progress: TakesProgress | None = None) -> Outcome:
+    def run(
+        self, progress: TakesProgress | None = None, usage: UsageWriter | None = None
+    ) -> Outcome:
         """Run the function within its timeout, and its callbacks.
 
         Args:
             progress: Takes what it reports; None writes it to the server.
+            usage: Writes what it uses beyond what it reserved; None opens one of its own.
         """
+        if usage is None:
+            usage = UsageWriter(self.job.connection)
+            try:
+                return self.run(progress, usage)
+            finally:
+                usage.close()
         writer = progress or ProgressWriter(self.job.connection, self.job.claim.token)
-        used = UsedAmounts()
+        used = self._used(usage)
         with progress_told_to(writer.report), costs_told_to(used):
             ended = _call_with_callbacks(self.job, self.function.call, self.death_penalty)
         return self._told(ended, writer, used)
 
     async def run_on_loop(
-        self, progress: TakesProgress, is_overdue: Callable[[], bool], in_thread: InThread
+        self,
+        progress: TakesProgress,
+        usage: UsageWriter,
+        is_overdue: Callable[[], bool],
+        in_thread: InThread,
     ) -> Outcome:
         """Await the coroutine function, and run its callbacks in a thread.
 
         Args:
             progress: Takes what it reports.
+            usage: Writes what it uses beyond what it reserved.
             is_overdue: Whether it was interrupted because of its timeout, which the caller
                 watches.
             in_thread: Runs callbacks.
         """
-        used = UsedAmounts()
+        used = self._used(usage)
         with progress_told_to(progress.report), costs_told_to(used):
             ended = await _await_with_callbacks(self, is_overdue, in_thread)
         return self._told(ended, progress, used)
+
+    def _used(self, usage: UsageWriter) -> UsedAmounts:
+        return UsedAmounts(self.reserved, usage.of(self.job.claim.token))
 
     def _told(self, ended: Outcome, progress: TakesProgress, used: UsedAmounts) -> Outcome:
         progress.close()
@@ -186,7 +207,8 @@ def prepare(
 ) -> PreparedCall:
     """Find the job's function and read its arguments, ahead of its slot: that may be an import."""
     function = _function_of(job, catalog)
-    return PreparedCall(job, function, death_penalty, _is_async(job, catalog))
+    reserved = Reserved.of_claim(job.claim.fields)
+    return PreparedCall(job, function, death_penalty, _is_async(job, catalog), reserved)
 
 
 def _is_async(job: ClaimedJob, catalog: JobCatalog) -> bool:

@@ -21,6 +21,7 @@ from spigot.jobs.budgets.amounts import MICRO
 from spigot.jobs.budgets.budget import Budget, from_text
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
+from spigot.worker.running.usage_writer import UsageReport
 from tests.support.budget_model import BudgetModel, Running
 from tests.support.clocked_bucket import SECOND_US, ClockedBucket
 
@@ -58,6 +59,7 @@ class BudgetMachine(RuleBasedStateMachine):
         redis.flushall()
         self.redis, self.steady = redis, steady
         self.bucket = ClockedBucket(redis, "100/s", capacity=1000, budgets=kind)
+        self.usage = UsageReport(redis)
         self.now0 = self.bucket.now_us
         self.models: dict[str, BudgetModel] = {}
         for name, config in self.bucket.configs["default"].budgets.items():
@@ -146,25 +148,45 @@ class BudgetMachine(RuleBasedStateMachine):
     def finish(self, data: st.DataObject, share: Fraction | None) -> None:
         claim, running = self.pop_running(data)
         self.bucket.now_us = max(self.bucket.now_us, running.slot_us)
-        used = {n: cost if share is None else share * cost for n, cost in running.costs.items()}
-        text = " ".join(f"{name}={int(amount * MICRO)}" for name, amount in used.items())
-        self.bucket.finish(claim, used="" if share is None else text)
+        used = self.used_by(running, share)
+        is_told = share is not None or running.charged != running.costs
+        self.bucket.finish(claim, used=as_text(used) if is_told else "")
         self.settle(running, used)
+
+    def used_by(self, running: Running, share: Fraction | None) -> dict[str, Fraction]:
+        """Return what it has used: a share of what it reserved, or all that it reported if more."""
+        used = {n: cost if share is None else share * cost for n, cost in running.costs.items()}
+        if running.charged == running.costs:
+            return used
+        return {n: max(amount, running.charged[n]) for n, amount in used.items()}
+
+    @rule(data=st.data(), share=st.sampled_from([Fraction(n, 2) for n in range(6)]))
+    @precondition(lambda self: self.running)
+    def report(self, data: st.DataObject, share: Fraction) -> None:
+        token = data.draw(st.sampled_from(sorted(self.running)))
+        _, running = self.running[token]
+        self.bucket.now_us = max(self.bucket.now_us, running.slot_us)
+        used = self.used_by(running, share)
+        assert self.usage.write(token, as_text(used), now_us=self.bucket.now_us)
+        for name, model in self.models.items():
+            model.overuse(running, name, used[name], self.bucket.now_us)
 
     @rule(data=st.data(), started=st.booleans())
     @precondition(lambda self: self.running)
     def fail(self, data: st.DataObject, started: bool) -> None:
         claim, running = self.pop_running(data)
+        started = started or running.charged != running.costs  # it has reported
         if started:
             self.bucket.now_us = max(self.bucket.now_us, running.slot_us)
         report = AttemptReport(claim.token, "work", error="E", late_us=0 if started else None)
         self.bucket.leases.complete(report, "failed", now_us=self.bucket.now_us)
-        self.settle(running, dict(running.costs) if started else None)
+        self.settle(running, dict(running.charged) if started else None)
 
     @rule(data=st.data())
-    @precondition(lambda self: self.running)
+    @precondition(lambda self: any(r.charged == r.costs for _, r in self.running.values()))
     def give_back(self, data: st.DataObject) -> None:
-        claim, running = self.pop_running(data)
+        silent = [token for token, (_, r) in self.running.items() if r.charged == r.costs]
+        claim, running = self.running.pop(data.draw(st.sampled_from(sorted(silent))))
         self.bucket.give_back_unstarted(claim)
         queue = self.waiting["high" if claim.queue.endswith("high") else "default"]
         stored = self.redis.lrange(keys.queue(claim.queue), 0, -1)
@@ -181,7 +203,7 @@ class BudgetMachine(RuleBasedStateMachine):
             for token in ended:
                 _, running = self.running.pop(token)
                 now_us, self.bucket.now_us = self.bucket.now_us, self.bucket.now_us - 2 * SECOND_US
-                self.settle(running, dict(running.costs))
+                self.settle(running, dict(running.charged))
                 self.bucket.now_us = now_us
         for priority, queue in (("high", "default-high"), ("default", "default")):
             ids = [id.decode() for id in self.redis.lrange(keys.queue(queue), 0, -1)]
@@ -224,7 +246,7 @@ class BudgetMachine(RuleBasedStateMachine):
     def holds_what_the_living_leases_hold(self) -> None:
         stored = self.redis.hgetall(keys.budgets("default"))
         for name, model in self.models.items():
-            held = sum(r.costs[name] for _, r in self.running.values() if r.held[name])
+            held = sum(r.charged[name] for _, r in self.running.values() if r.held[name])
             assert int(stored.get(f"{name}:held".encode(), 0)) == held * MICRO == model.held * MICRO
 
     @invariant()
@@ -251,11 +273,15 @@ class BudgetMachine(RuleBasedStateMachine):
                 assert sum(amount for _, _, amount, _ in within) <= allowed
 
 
+def as_text(amounts: dict[str, Fraction]) -> str:
+    return " ".join(f"{name}={int(amount * MICRO)}" for name, amount in amounts.items())
+
+
 def span(attempt: Running, name: str, at_start: bool) -> tuple[int, int, Fraction, Fraction]:
     """Return from when to when the downstream may count an attempt, how much, and beyond it."""
     cost = attempt.costs[name]
     running = attempt.end_us is None
-    used = cost if running else attempt.used[name]
+    used = attempt.charged[name] if running else attempt.used[name]
     end_us = attempt.slot_us if at_start else attempt.end_us or 2**62
     return attempt.slot_us, end_us, used, max(Fraction(0), used - cost)
 

@@ -32,6 +32,22 @@ local function charge_text(charge)
   return table.concat(parts, " ")
 end
 
+-- Adds to the answer of a claim what its worker is to know, to tell at once what changes it: what
+-- is reserved, the bucket's budgets, and what the downstream is known to have left of its own limits
+-- after this start: "tokens:500000000:420000000" (limit and rest, in millionths).
+local function charge_told(answer, bucket, charge, slot_us)
+  local left = {}
+  for _, budget in ipairs(charge.budgets) do
+    if is_witnessed(budget, slot_us) then
+      local spent = upstream_level(budget, slot_us) / budget.unit * MICRO + charge.needs[budget.name]
+      left[#left + 1] = string.format("%s:%.0f:%.0f", budget.name, budget.up_limit, math.max(0, budget.up_limit - spent))
+    end
+  end
+  for _, value in ipairs({ "reserved", charge_text(charge), "budgets", bucket.budgets, "upstream_left", table.concat(left, " ") }) do
+    answer[#answer + 1] = value
+  end
+end
+
 -- Reserves it, for a start in this slot. The lease has its text already.
 local function reserve(bucket, charge, slot_us)
   local fields = {}

@@ -59,6 +59,36 @@ local function settle_budgets(lease, ending)
   if is_more_room and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 end
 
+-- A running attempt said that it used more than it reserved: its reservation grows by that now. The
+-- budgets come first: should the script fail half-way, too much is charged rather than too little.
+local function charge_overuse(lease, used, now_us)
+  local reserved, fields = reserved_in(lease), {}
+  local budgets = budgets_in(try("HGET", bucket_key(lease.bucket), "budgets") or "")
+  for _, budget in ipairs(with_state(lease.bucket, budgets, now_us)) do
+    local own = reserved[budget.name]
+    local over = own and (used[budget.name] or 0) - own.micro or 0
+    if over > 0 then
+      drain_to(budget, now_us)
+      if own.how == "held" then
+        budget.held = budget.held + over
+      else
+        budget.level = math.min(MOST_UNITS, budget.level + units_of(over, budget.unit))
+      end
+      own.micro = used[budget.name]
+      for _, field in ipairs({ "level", "held", "at_us" }) do
+        fields[#fields + 1] = state_field(budget.name, field)
+        fields[#fields + 1] = whole(budget[field])
+      end
+    end
+  end
+  if #fields == 0 then return end
+  local text = string.gsub(lease.budgets, "(%l[%w_]*):(%l+):%d+", function(name, how)
+    return name .. ":" .. how .. ":" .. whole(reserved[name].micro)
+  end)
+  redis.call("HSET", budgets_key(lease.bucket), unpack(fields))
+  redis.call("HSET", lease_key(lease.token), "budgets", text)
+end
+
 local TRUE_UP_US = 60 * SECOND_US
 local MOST_LEASES = 2000 -- that one script looks at
 
