@@ -1,6 +1,6 @@
 """What the admin's pages cost: time of the web process, bytes, and both again with many jobs.
 
-    python benchmarks/pages.py          # about a minute
+    python benchmarks/pages.py          # a few minutes
 
 Each page is asked for through the application, without a socket, on a private server. The 20
 buckets of the overview are the dearest to draw: no two of their teeth are alike, half of them are
@@ -29,7 +29,7 @@ from spigot.runtime.settings import load_settings
 CELLS, CELL_SECONDS = 360, 5
 ROUNDS = 60
 BUCKETS = 20
-NUMBERS = (20, 200_000)
+NUMBERS = (50, 200_000)
 ADMIN = ("admin", "secret")
 HTML = {"Accept": "text/html"}
 PAGES = {

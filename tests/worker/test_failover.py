@@ -78,7 +78,7 @@ def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
 
         # what only listens is there as well: the workers' channel of commands, and a stream
         wait_for(lambda: pair.new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, SOON)
-        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == CHANNELS, SOON)
+        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == CHANNELS)
         send_stop_job_command(pair.new, nap)
         stream.settimeout(SOON)
         told = b""
