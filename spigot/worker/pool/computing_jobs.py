@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .culprit import place_of
 from .named_places import places_in
 from .pool_process import PoolProcess
 from .shared_table import WAKE_LATE_US
@@ -102,8 +103,7 @@ class ComputingJobs:
         if thread == child.pid:  # the loop, which has many
             place = next(iter(places_in(child.stack_of(thread))), None)
         else:
-            places = range(child.places)
-            place = next((one for one in places if child.table.thread_id(one) == thread), None)
+            place = place_of(child, thread)
         return "" if place is None else self._name_of(child, place)
 
 

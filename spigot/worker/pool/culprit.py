@@ -52,11 +52,16 @@ def who_keeps_loop(child: PoolProcess) -> Culprit:
     return _runs_in(child, child.pid)
 
 
+def place_of(child: PoolProcess, thread: int) -> int | None:
+    """Return the place whose plain function one of its threads runs; None for none."""
+    places = range(child.places)
+    return next((place for place in places if child.table.thread_id(place) == thread), None)
+
+
 def _runs_in(child: PoolProcess, thread: int) -> Culprit:
     stack = child.stack_of(thread)
-    noted = (place for place in range(child.places) if child.table.thread_id(place) == thread)
-    named = places_in(stack) or ([] if thread == child.pid else list(noted))
-    return Culprit(next(iter(named), None), stack)
+    noted = None if thread == child.pid else place_of(child, thread)  # the loop has many
+    return Culprit(next(iter(places_in(stack)), noted), stack)
 
 
 def _busiest_thread(pid: int, before: dict[int, int]) -> int | None:
