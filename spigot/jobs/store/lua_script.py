@@ -8,13 +8,14 @@ need, are made when they are called, because Redis makes all functions of a text
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from redis import Redis
+from redis.client import Pipeline
 from redis.commands.core import Script
 from redis.exceptions import ResponseError
 
@@ -105,15 +106,35 @@ def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
         ((script, keys, args),) = calls
         return [script(keys=keys, args=args)]
     with redis.pipeline(transaction=False) as pipeline:
-        for script, keys, args in calls:
-            pipeline.evalsha(script.sha, len(keys), *keys, *args)
+        add_calls(pipeline, calls)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
+    call_refused_again(calls, replies)
+    return replies
+
+
+def add_calls(pipeline: Pipeline, calls: Iterable[Call]) -> None:
+    """Add calls to a pipeline, whose replies ``call_refused_again`` is to see."""
+    for script, keys, args in calls:
+        pipeline.evalsha(script.sha, len(keys), *keys, *args)
+
+
+def call_refused_again(calls: Iterable[Call], replies: list[Any]) -> bool:
+    """Call alone what the server refused, and put what it replies in place of the refusals.
+
+    Returns:
+        Whether there was any.
+
+    Raises:
+        redis.RedisError: It is unknown which of the calls ran.
+    """
+    was_refused = False
     for number, ((script, keys, args), reply) in enumerate(zip(calls, replies, strict=True)):
         if isinstance(reply, ResponseError):
             replies[number] = script(keys=keys, args=args)
+            was_refused = True
         elif isinstance(reply, Exception):
             raise reply
-    return replies
+    return was_refused
 
 
 @cache

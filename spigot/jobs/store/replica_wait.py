@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError
 from spigot.runtime.settings import Settings
 
 from . import keys
-from .lua_script import Call
+from .lua_script import Call, add_calls, call_refused_again
 
 KEPT_SECONDS = 60
 
@@ -73,16 +73,11 @@ class ReplicaWait:
             redis.RedisError: It is unknown which of them ran.
         """
         with redis.pipeline(transaction=False) as pipeline:
-            for script, keys_, args in calls:
-                pipeline.evalsha(script.sha, len(keys_), *keys_, *args)
+            add_calls(pipeline, calls)
             self._wait_in(pipeline)
             answers = pipeline.execute(raise_on_error=False)
             replies, waited = answers[: len(calls)], answers[len(calls) :]
-            failed = [at for at, reply in enumerate(replies) if isinstance(reply, Exception)]
-            for at in failed:
-                script, keys_, args = calls[at]
-                replies[at] = script(keys=keys_, args=args)  # which knows what can be mended
-            if failed:
+            if call_refused_again(calls, replies):
                 self._wait_in(pipeline)
                 waited = pipeline.execute(raise_on_error=False)
         for answer in waited:
