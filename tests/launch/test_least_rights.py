@@ -207,8 +207,9 @@ def work_through_rq(fleet, web):
             "tests.support.outcome_app.echo", "child", depends_on=parent, result_ttl=60
         )
         wait_for(lambda: child.get_status() == "finished")
-        nap = queue.enqueue("tests.support.outcome_app.nap", 60)
-        wait_for(lambda: nap.get_status() == "started")
+        nap = queue.enqueue("tests.support.outcome_app.nap", 60, "stopped")
+        wait_for((fleet.folder / "stopped.note").exists)
+        assert nap.get_status() == "started"
         send_stop_job_command(redis, nap.id)
         wait_for(lambda: nap.get_status() in ("stopped", "canceled"))
 
