@@ -139,8 +139,7 @@ def test_a_browser_sees_all_pages(ask, place, tmp_path):
         browser.wait_for_text("live,")
         browser.wait_for_text("default", "#cards")
         for selector in ("a.brand", "nav a"):
-            for element in browser.all(selector):
-                assert element.get_property("pathname").startswith(f"{prefix}/")
+            assert all(path.startswith(f"{prefix}/") for path in browser.paths(selector))
 
         browser.open(f"{prefix}/docs")
         browser.wait_for_text("The API", "h1")
@@ -148,11 +147,9 @@ def test_a_browser_sees_all_pages(ask, place, tmp_path):
         browser.wait_for_text("default", "#queues")
         browser.open(f"{prefix}/rq/0/view/jobs/default/queued/8/asc/1")
         browser.wait_for_text(job_id, "#jobs")
-        assert (
-            browser.find("#jobs a").get_property("pathname") == f"{prefix}/rq/0/view/job/{job_id}"
-        )
-        browser.find("[data-role=delete-job-btn]").click()
-        browser.find("#confirmation-modal.show #confirmation-modal-yes").click()
+        assert f"{prefix}/rq/0/view/job/{job_id}" in browser.paths("#jobs a")
+        browser.click("[data-role=delete-job-btn]")
+        browser.click("#confirmation-modal.show #confirmation-modal-yes")
         browser.wait_for_text("No jobs.", "#jobs")
 
         assert browser.complaints() == []

@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
 if TYPE_CHECKING:  # the fast tests are collected without it
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
+
+Answer = TypeVar("Answer")
 
 DEADLINE_SECONDS = 60
 ADMIN = "admin:secret@"
@@ -43,10 +45,54 @@ class Browser:
     def all(self, selector: str) -> "list[WebElement]":
         return self.driver.find_elements("css selector", selector)
 
-    def find(self, selector: str) -> "WebElement":
-        """Wait for an element that is seen."""
-        self.wait_for(lambda: any(found.is_displayed() for found in self.all(selector)), selector)
-        return next(found for found in self.all(selector) if found.is_displayed())
+    def on(self, selector: str, act: "Callable[[WebElement], Answer]", text: str = "") -> Answer:
+        """Do something with the first element that is seen and has a text.
+
+        The page may replace or cover it at any time: nothing was done to it then, and it is
+        looked for again.
+        """
+        from selenium.common.exceptions import (
+            ElementClickInterceptedException,
+            ElementNotInteractableException,
+            StaleElementReferenceException,
+        )
+
+        answers: list[Answer] = []
+
+        def acted() -> bool:
+            try:
+                for found in self.all(selector):
+                    if found.is_displayed() and text in found.text:
+                        answers.append(act(found))
+                        return True
+            except (
+                ElementClickInterceptedException,
+                ElementNotInteractableException,
+                StaleElementReferenceException,
+            ):
+                return False
+            return False
+
+        self.wait_for(acted, f"{selector} {text}".rstrip())
+        return answers[0]
+
+    def wait_for_sight(self, selector: str) -> None:
+        self.on(selector, lambda found: None)
+
+    def click(self, selector: str, text: str = "") -> None:
+        self.on(selector, lambda found: found.click(), text)
+
+    def press(self, selector: str, key: str) -> None:
+        """Press a key while an element has the focus."""
+        self.on(selector, lambda found: found.send_keys(key))
+
+    def attribute(self, selector: str, name: str) -> str:
+        return self.on(selector, lambda found: found.get_attribute(name) or "")
+
+    def paths(self, selector: str) -> list[str]:
+        """Return where links lead, all read in one step."""
+        links = "[...document.querySelectorAll(arguments[0])]"
+        return self.run(f"return {links}.map(link => link.pathname)", selector)
 
     def text(self, selector: str = "body") -> str:
         """Return the text of an element, read in one step: the page may replace it meanwhile."""

@@ -67,8 +67,8 @@ def press(browser, selector):
     """Press a button and agree that it is meant."""
     # while it fades in, Bootstrap ignores that it is to be hidden
     browser.run("document.querySelector('#confirmation-modal').classList.remove('fade')")
-    browser.find(selector).click()
-    browser.find("#confirmation-modal.show #confirmation-modal-yes").click()
+    browser.click(selector)
+    browser.click("#confirmation-modal.show #confirmation-modal-yes")
     browser.wait_for(lambda: not browser.all("#confirmation-modal.show, .modal-backdrop"), "modal")
 
 
@@ -99,7 +99,7 @@ def test_running_and_finished_jobs_are_shown(browser, web, fleet):
         wait_for(lambda: status(web, running) == "started", DEADLINE_SECONDS)
         browser.open("/rq/0/view/workers")
         browser.wait_for_text("nap", "#workers")
-        assert browser.find("#workers a").get_attribute("href").endswith(running)
+        assert browser.attribute("#workers a", "href").endswith(running)
         browser.open("/rq/0/view/jobs/default/started/8/asc/1")
         browser.wait_for_text(running, "#jobs")
 
@@ -155,9 +155,9 @@ def test_the_pages_are_turned(browser, web, redis):
 
     browser.open("/rq/0/view/jobs/default/queued/8/asc/1")
     browser.wait_for(lambda: job_ids(browser) == ids[:8], "the first page")
-    browser.find(".pagination li:nth-last-child(2) a").click()  # the next one
+    browser.click(".pagination li:nth-last-child(2) a")  # the next one
     browser.wait_for(lambda: job_ids(browser) == ids[8:16], "the second page")
-    browser.find(".pagination li:last-child a").click()
+    browser.click(".pagination li:last-child a")
     browser.wait_for(lambda: job_ids(browser) == ids[16:], "the last page")
 
 
@@ -169,7 +169,7 @@ def test_failed_jobs_are_requeued_one_by_one_and_together(browser, web, fleet, r
         )
 
     browser.open("/rq/0/view/jobs/default/failed/8/asc/1")
-    browser.find("[data-role=requeue-job-btn]").click()
+    browser.click("[data-role=requeue-job-btn]")
     wait_for(lambda: redis.llen(keys.queue("default")) == 1, DEADLINE_SECONDS)
     press(browser, "#requeue-all-btn")
 

@@ -18,7 +18,7 @@ def test_the_button_of_the_link_logs_in_and_another_logs_out(redis_url, tmp_path
         with chromium(url, tmp_path / "profile") as browser:
             browser.open(f"/open/{link}")
             browser.wait_for_text("You are about to be the admin")
-            browser.find("main button").click()
+            browser.click("main button")
             browser.wait_for_text("Log out")
             assert browser.driver.current_url == f"{url}/"
             (cookie,) = browser.driver.get_cookies()
@@ -30,7 +30,7 @@ def test_the_button_of_the_link_logs_in_and_another_logs_out(redis_url, tmp_path
             browser.complaints()
 
             browser.open("/")
-            browser.find("form[action='/logout'] button").click()
+            browser.click("form[action='/logout'] button")
             browser.wait_for_text("Log in")
             assert browser.driver.get_cookies() == []
             assert browser.complaints() == []

@@ -156,8 +156,8 @@ def test_it_is_whole_without_javascript(web, tmp_path):
     with chromium(f"http://{web.host}:{web.port}", tmp_path) as browser:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         browser.open("/")
-        assert browser.find(f"{CARD} .tap path").get_attribute("d")
-        assert "Load again" in browser.find("noscript a").text
+        assert browser.attribute(f"{CARD} .tap path", "d")
+        assert "Load again" in browser.text("noscript a")
 
 
 def test_a_server_that_is_away_is_said_until_it_is_back(tmp_path):

@@ -55,12 +55,9 @@ def status(web, job_id):
 
 def press(browser, scope, label, button):
     """Press a button, read its sentence, and press the second one."""
-    summary = next(
-        one for one in browser.all(f"{scope} summary") if label in one.text and one.is_displayed()
-    )
-    summary.click()
-    browser.find(f"{scope} details[open] form p")
-    browser.find(f"{scope} details[open] {button}").click()
+    browser.click(f"{scope} summary", label)
+    browser.wait_for_sight(f"{scope} details[open] form p")
+    browser.click(f"{scope} details[open] {button}")
 
 
 def test_a_bucket_is_paused_and_resumed_on_its_page(browser, web):
@@ -97,7 +94,7 @@ def test_a_job_counts_down_to_its_start_and_shows_its_end(browser, web, fleet, r
         browser.wait_for_text("starts in", ".clock-label")
         browser.wait_for_text("running", "h1 + .state")
         browser.wait_for_text("finished", "h1 + .state")
-        assert browser.find("#result")
+        browser.wait_for_sight("#result")
     assert "Cancel" not in browser.text(".title")
 
 
@@ -112,7 +109,7 @@ def test_failures_are_requeued_from_their_group(browser, web, fleet):
     with fleet.workers():
         wait_for(lambda: status(web, failed) == "failed", DEADLINE_SECONDS)
     browser.open("/failures")
-    browser.find("a.button").click()
+    browser.click("a.button")
     browser.wait_for_text(failed[:8], "table")
     press(browser, "article", "Requeue all", "button")
     browser.wait_for_text("1 job waits again", ".news.ok")
@@ -124,15 +121,14 @@ def test_a_job_is_cancelled_with_the_keyboard_alone(browser, web):
 
     job_id = submit(web)
     browser.open(f"/jobs/{job_id}")
-    summary = browser.find(".title summary")
-    summary.send_keys(Keys.ENTER)
-    browser.find("details[open]")
-    summary.send_keys(Keys.ESCAPE)
+    browser.press(".title summary", Keys.ENTER)
+    browser.wait_for_sight("details[open]")
+    browser.press(".title summary", Keys.ESCAPE)
     browser.wait_for(lambda: not browser.all("details[open]"), "closed form")
     assert browser.run("return document.activeElement.tagName") == "SUMMARY"
 
-    summary.send_keys(Keys.ENTER)
-    browser.find("details[open] button").send_keys(Keys.ENTER)
+    browser.press(".title summary", Keys.ENTER)
+    browser.press("details[open] button", Keys.ENTER)
     browser.wait_for_text("cancelled", "h1 + .state")
 
 
@@ -158,7 +154,7 @@ def test_every_page_is_accessible_and_fits_a_phone(browser, web, scheme):
         )
         for path in paths:
             browser.open(path)
-            browser.find("main")
+            browser.wait_for_sight("main")
             assert browser.run("return document.documentElement.scrollWidth") <= width, path
             axe = Axe(browser.driver)
             browser.driver.execute_cdp_cmd("Page.setBypassCSP", {"enabled": True})
@@ -174,10 +170,9 @@ def test_every_page_is_accessible_and_fits_a_phone(browser, web, scheme):
 
 def test_a_job_is_sent_by_its_form_and_leads_to_its_page(browser, web):
     browser.open("/docs#try-echo")
-    form = browser.find("#try-echo form")
-    text = form.find_element("css selector", 'input[name="field.text"]')
-    text.clear()
-    text.send_keys(ATTACK)
-    form.find_element("css selector", "button").click()
+    field = '#try-echo form input[name="field.text"]'
+    browser.on(field, lambda found: found.clear())
+    browser.press(field, ATTACK)
+    browser.click("#try-echo form button")
     browser.wait_for_text("position 1", ".place")
     browser.wait_for_text("echo", "h1")
