@@ -33,6 +33,7 @@ from spigot.worker.pool.suspicion import most_alone
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.executor import Executor
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.horse_runner import HorseRunner
@@ -86,6 +87,10 @@ class Assembly:
         start: What the worker was told.
         connections: To the server.
         stop: What signals said.
+
+    Attributes:
+        start: As given.
+        early_stops: Commands that come before their job is in hand.
     """
 
     def __init__(
@@ -98,6 +103,7 @@ class Assembly:
         self._stop = stop
         self._concurrency = 1
         self._hold_news = HoldNews()
+        self.early_stops = EarlyStops()
         self._horizon = ClaimHorizon()
         self._places: Callable[[], int] = lambda: 1
         self._terms = LeaseTerms(
@@ -189,6 +195,7 @@ class Assembly:
                 self._stop,
                 self._settings.grace_seconds,
                 concurrency,
+                self.early_stops,
             )
         )
         self._places = lambda: pool[0].free_places
@@ -241,6 +248,7 @@ class Assembly:
             grace_seconds=self._settings.grace_seconds,
             death_penalty=self._worker.death_penalty_class,
             hold_news=self._hold_news,
+            early_stops=self.early_stops,
         )
 
     def _make_claimer(self, presence: Presence) -> Claimer:
@@ -255,6 +263,7 @@ class Assembly:
             on_claim=PlainJobWarning(self.start.bucket, self.start.buckets).look_at,
             horizon=self._horizon,
             places=lambda: self._places(),
+            early_stops=self.early_stops,
         )
 
     def _make_idle_time(self, leases: LeaseStore, maintain: Callable[[], None]) -> IdleTime:

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from rq.command import handle_command, parse_payload
-
 from spigot.worker.pool.pool_executor import PoolExecutor
 
 from .assembly import Assembly, Parts
@@ -45,14 +43,6 @@ class RateAwarePoolWorker(RateAwareWorker):
 
     def _wait_for_place(self) -> None:
         self._pool.wait_for_place()
-
-    def handle_payload(self, message: dict[str, Any]) -> None:
-        """Obey a command of RQ, which knows of one job for each worker."""
-        payload = parse_payload(message)
-        if payload["command"] == "stop-job":
-            self._pool.cancel(payload["job_id"])
-        else:
-            handle_command(self, payload)
 
     def teardown(self) -> None:
         """Let what runs come to its end, and then leave as the others do."""

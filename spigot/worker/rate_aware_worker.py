@@ -98,6 +98,7 @@ class RateAwareWorker(RqSide):
         self._parts = self._make_parts(assembly)
         self.executor = self._parts.executor
         self.commands = self._parts.commands
+        self.early_stops = assembly.early_stops
 
     def _make_parts(self, assembly: Assembly) -> Parts:
         return assembly.parts(self.runner_class, self.maintain)
@@ -200,6 +201,7 @@ class RateAwareWorker(RqSide):
         try:
             job = ClaimedJob.of(claim, self.connection)
         except Exception as error:
+            self.early_stops.take(claim.job_id)
             self._parts.executor.refuse(claim, error)
             return None
         job.exception_handlers = self._exc_handlers

@@ -90,6 +90,14 @@ def stumble() -> str:
     return "up again"
 
 
+@job_type("fail_first")
+def fail_first() -> str:
+    """Fail at the first attempt, without a retry."""
+    if get_current_job().claim.attempt == 1:
+        raise ValueError("failed")
+    return "done"
+
+
 @job_type("refused")
 def refused() -> str:
     """Be refused by the downstream at the first attempt."""

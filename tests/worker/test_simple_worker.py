@@ -19,6 +19,7 @@ from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.in_process_runner import InProcessRunner
@@ -144,6 +145,7 @@ class TestStop:
         stop = StopSignals(on_second=lambda: None)
         tools = RunnerTools(
             hold_news=HoldNews(),
+            early_stops=EarlyStops(),
             catalog=JobCatalog.load(["tests.support.worker_jobs"]),
             renewer=Mock(),
             stop=stop,

@@ -14,6 +14,7 @@ from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.outcome import one_line
 
 from .claim_horizon import ClaimHorizon
@@ -40,6 +41,7 @@ class Claimer:
         horizon: How near slots are that may be claimed.
         places: Returns how many jobs may be claimed now. Those whose slots are near are claimed
             together.
+        early_stops: Is told what is asked for and what was claimed.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Claimer:
         restore: Callable[[], None],
         on_claim: Callable[[Claim], None],
         horizon: ClaimHorizon,
+        early_stops: EarlyStops,
         places: Callable[[], int] = lambda: 1,
     ) -> None:
         self._bucket = bucket
@@ -65,6 +68,7 @@ class Claimer:
         self._restore = restore
         self._on_claim = on_claim
         self._horizon = horizon
+        self._early_stops = early_stops
         self._due_at = math.inf
         self._places = places
         self._tokens = [uuid4().hex]
@@ -100,6 +104,7 @@ class Claimer:
         self._tokens += [uuid4().hex for _ in range(count - len(self._tokens))]
         logged = self._result_log.written()
         self._unanswered = True
+        self._early_stops.note_question()
         try:
             answers = self._bucket.claim_several(
                 self._worker,
@@ -126,6 +131,7 @@ class Claimer:
         """Keep the jobs, and the first answer that there is none; learn how many to ask for."""
         now = time.monotonic()
         claims = [answer for answer in answers if isinstance(answer, Claim)]
+        self._early_stops.note_answer(claim.job_id for claim in claims)
         for claim in claims:
             self._on_claim(claim)
         waits = [answer for answer in answers if isinstance(answer, Wait)]

@@ -11,6 +11,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.running import outcome as outcomes
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.executor import Executor
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.outcome import Outcome
@@ -74,6 +75,7 @@ class PoolExecutor:
         stop: What signals said.
         grace_seconds: How long functions may run on after a signal.
         concurrency: How many run at once.
+        early_stops: Commands that came before their job was in hand.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class PoolExecutor:
         stop: StopSignals,
         grace_seconds: float,
         concurrency: int,
+        early_stops: EarlyStops,
     ) -> None:
         self._executor = executor
         self._children = children
@@ -93,6 +96,7 @@ class PoolExecutor:
         self._stop = stop
         self._grace_seconds = grace_seconds
         self._concurrency = concurrency
+        self._early_stops = early_stops
         self._flights: dict[str, Flight] = {}
         self._ending = 0
         self._changed = threading.Condition()
@@ -129,7 +133,7 @@ class PoolExecutor:
     def execute(self, job: ClaimedJob) -> None:
         """Have a claimed job run in its slot; returns at once."""
         if self._stop.requested:
-            self._end_soon(job, Outcome("not_started"))
+            self._give_up(job)
         elif suspicion_of(job) >= ALONE:
             self._run_alone(job)
         else:
@@ -186,8 +190,11 @@ class PoolExecutor:
         child.table.enter(place)
         self._renewer.keep(token, partial(flight.tell, "lose"), partial(flight.tell, "cancel"))
         child.taken += 1
-        if not child.send("run", place, _plain(job.claim)) and self._leave(token):
-            self._end_soon(job, Outcome("not_started"))
+        is_sent = child.send("run", place, _plain(job.claim))
+        if self._early_stops.take(job.id):
+            flight.tell("cancel")
+        if not is_sent and self._leave(token):
+            self._end_soon(job, self._unfinished(flight))
 
     def _run_alone(self, job: ClaimedJob) -> None:
         with self._changed:
@@ -198,8 +205,12 @@ class PoolExecutor:
 
     def _find_no_place(self, job: ClaimedJob) -> None:
         """Give a job back: a suspect later, so that it stops no other."""
-        seconds = PASS_OVER_SECONDS if suspicion_of(job) else 0
-        self._end_soon(job, Outcome("not_started", retry_after=seconds))
+        self._give_up(job, PASS_OVER_SECONDS if suspicion_of(job) else 0)
+
+    def _give_up(self, job: ClaimedJob, seconds: float = 0) -> None:
+        is_stopped = self._early_stops.take(job.id)
+        unbegun = Outcome("not_started", retry_after=seconds)
+        self._end_soon(job, outcomes.cancelled() if is_stopped else unbegun)
 
     # What became of it
 
@@ -227,14 +238,11 @@ class PoolExecutor:
             if self._leave(flight.job.claim.token):
                 self._end_soon(flight.job, self._death_of(flight, suspects))
 
-    @staticmethod
-    def _death_of(flight: Flight, suspects: dict[int, int]) -> Outcome:
+    def _death_of(self, flight: Flight, suspects: dict[int, int]) -> Outcome:
         child = flight.child
         assert child is not None
-        if flight.is_cancelled:
-            return outcomes.cancelled()
-        if not flight.has_begun:
-            return Outcome("not_started")
+        if flight.is_cancelled or not flight.has_begun:
+            return self._unfinished(flight)
         return Outcome(
             "pool_died",
             error=f"Killed: its pool process {child.end}",

@@ -1,18 +1,23 @@
 """What RQ, its commands and its dashboard ask of a worker, or would do to its jobs."""
 
+import logging
 import signal
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from redis import Redis
 from redis.client import Pipeline
 from rq import Worker, worker_registration
+from rq.command import handle_command, parse_payload
 from rq.worker import WorkerStatus
 
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.runner import Runner
 
 from .command_channel import CommandChannel
+
+log = logging.getLogger(__name__)
 
 
 class RunsJobs(Protocol):
@@ -36,10 +41,12 @@ class RqSide(Worker):
     Attributes:
         executor: Runs the jobs.
         commands: Of RQ to this worker.
+        early_stops: Those of them that came before their job was in hand.
     """
 
     executor: RunsJobs
     commands: CommandChannel
+    early_stops: EarlyStops
 
     def _set_ip_address(self, connection: Redis) -> None:
         """RQ would ask the server, which may be away while a worker is built."""
@@ -59,13 +66,24 @@ class RqSide(Worker):
         running = self.executor.running
         return running.id if running else None
 
+    def handle_payload(self, message: dict[str, Any]) -> None:
+        """Obey a command of RQ; called from the thread that hears it.
+
+        RQ's own would stop the job that the worker shows, of which a pool has more, and drop the
+        command for one that was claimed just now.
+        """
+        payload = parse_payload(message)
+        if payload["command"] != "stop-job":
+            handle_command(self, payload)
+            return
+        job_id = payload["job_id"]
+        if self.early_stops.note_stop(job_id):
+            log.info("job %s is stopped when it begins, if it was claimed here", job_id)
+        self.executor.runner.cancel(job_id)
+
     def kill_horse(self, sig: signal.Signals = signal.SIGKILL) -> None:
-        """End the running attempt, as RQ's commands ask for; called from their thread."""
-        stopped_job_id, self._stopped_job_id = self._stopped_job_id, None
-        if stopped_job_id is None:
-            self.executor.runner.kill()
-        else:
-            self.executor.runner.cancel(stopped_job_id)
+        """End the running attempt, as RQ's command asks for; called from its thread."""
+        self.executor.runner.kill()
 
     @property
     def horse_pid(self) -> int:

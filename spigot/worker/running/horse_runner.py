@@ -28,19 +28,19 @@ class HorseRunner:
         self._stop = tools.stop
         self._horse: WorkHorse | None = None
         self._job_id = ""
-        self._cancelled_id = ""
+        self._is_cancelled = False
 
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
         if self._stop.requested:
-            return Outcome("not_started")
+            return self._tools.not_begun(job)
         try:
             held = partial(self._tools.hold_news.came_after, job.claim)
             horse = WorkHorse(lambda: self._prepare(job), job.start_at, held)
         except OSError as error:
             log.error("job %s is given back, no work horse can be forked: %s", job.id, error)
             self._stop.wait(FORK_AGAIN_SECONDS)
-            return Outcome("not_started")
+            return self._tools.not_begun(job)
         return self._follow(horse, job)
 
     def kill(self) -> None:
@@ -50,9 +50,9 @@ class HorseRunner:
             horse.kill()
 
     def cancel(self, job_id: str) -> None:
-        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
-        self._cancelled_id = job_id
+        """End the attempt of this job, if it is the present one; safe as ``kill``."""
         if self._job_id == job_id:
+            self._is_cancelled = True
             self.kill()
 
     def _follow(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
@@ -63,9 +63,10 @@ class HorseRunner:
             lost.set()
             horse.kill()
 
+        self._is_cancelled = False
         self._horse, self.pid, self._job_id = horse, horse.pid, job.id
-        if self._cancelled_id == job.id:  # after the claim, before the fork
-            horse.kill()
+        if self._tools.early_stops.take(job.id):
+            self.cancel(job.id)
         self._tools.renewer.keep(job.claim.token, lose, lambda: self.cancel(job.id))
         try:
             seen = self._watch(horse, job)
@@ -73,8 +74,7 @@ class HorseRunner:
             self._tools.renewer.release(job.claim.token)
             horse.reap()
             self._horse, self.pid, self._job_id = None, 0, ""
-        if self._cancelled_id == job.id:
-            self._cancelled_id = ""
+        if self._is_cancelled:
             seen = outcome.cancelled()
         told = self._judge(horse, job, outcome.lost() if lost.is_set() else seen)
         return replace(told, late_us=horse.late_us)

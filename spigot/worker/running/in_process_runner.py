@@ -60,7 +60,6 @@ class InProcessRunner:
         self._tools = tools
         self._stop = tools.stop
         self._attempt: _Attempt | None = None
-        self._cancelled_id = ""
         # re-entrant: a signal handler may call `kill` while the main thread holds it
         self._changing = threading.Condition(threading.RLock())
         self._watch: threading.Thread | None = None
@@ -71,7 +70,7 @@ class InProcessRunner:
         function = function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
         if self._stop.requested or self._tools.hold_news.came_after(job.claim):
-            return Outcome("not_started")
+            return self._tools.not_begun(job)
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)
         self._tools.renewer.keep(
@@ -83,8 +82,6 @@ class InProcessRunner:
             reported = self._call(function.run, attempt)
         finally:
             self._tools.renewer.release(job.claim.token)
-            if self._cancelled_id == job.id:
-                self._cancelled_id = ""
         if attempt.reason is None or (reported is not None and reported.status == "finished"):
             assert reported is not None
             return replace(reported, late_us=attempt.late_us)
@@ -98,9 +95,8 @@ class InProcessRunner:
             self._interrupt(attempt, Outcome("died", error="Killed: it was told to stop"))
 
     def cancel(self, job_id: str) -> None:
-        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
+        """End the attempt of this job, if it is the present one; safe as ``kill``."""
         with self._changing:
-            self._cancelled_id = job_id
             attempt = self._attempt
             if attempt is not None and attempt.job_id == job_id:
                 self._interrupt(attempt, outcome.cancelled())
@@ -118,7 +114,7 @@ class InProcessRunner:
 
     def _begin(self, attempt: _Attempt) -> bool:
         with self._changing:
-            if self._cancelled_id == attempt.job_id:  # after the claim
+            if self._tools.early_stops.take(attempt.job_id):
                 attempt.reason = outcome.cancelled()
                 return False
             self._attempt = attempt

@@ -9,9 +9,10 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 
+from .early_stops import EarlyStops
 from .function_call import ClaimedJob
 from .hold_news import HoldNews
-from .outcome import Outcome
+from .outcome import Outcome, cancelled
 
 LOOK_SECONDS = 0.25
 """How often a running horse's deadlines are looked at; its end and signals are seen at once."""
@@ -31,6 +32,7 @@ class RunnerTools:
         grace_seconds: How long a function may run on after a signal.
         death_penalty: RQ's way to end a function at its timeout.
         hold_news: Whether the bucket was held since a job was claimed.
+        early_stops: Whether a job was to be stopped since it was claimed.
     """
 
     catalog: JobCatalog
@@ -39,6 +41,11 @@ class RunnerTools:
     grace_seconds: float
     death_penalty: type[BaseDeathPenalty]
     hold_news: HoldNews
+    early_stops: EarlyStops
+
+    def not_begun(self, job: ClaimedJob) -> Outcome:
+        """Return what became of a claimed job that is not to begin."""
+        return cancelled() if self.early_stops.take(job.id) else Outcome("not_started")
 
 
 class Runner(Protocol):
@@ -58,5 +65,8 @@ class Runner(Protocol):
         ...
 
     def cancel(self, job_id: str) -> None:
-        """End the attempt of this job, if it is the present one or the next; safe as ``kill``."""
+        """End the attempt of this job, if it is the present one; safe as ``kill``.
+
+        Whoever stops a job that may not have begun notes that in the early stops first.
+        """
         ...

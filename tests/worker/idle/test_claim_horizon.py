@@ -15,6 +15,7 @@ from spigot.worker.idle.claim_horizon import (
     ClaimHorizon,
 )
 from spigot.worker.idle.claimer import Claimer
+from spigot.worker.running.early_stops import EarlyStops
 
 MS = 0.001
 QUICK_US = HEADROOM * (1_000 + WAY_US)
@@ -133,6 +134,7 @@ class TestClaimer:
     @pytest.fixture
     def claimer(self, bucket, horizon) -> Claimer:
         told = {"result_log": Mock(), "restore": Mock(), "on_claim": Mock(), "horizon": horizon}
+        told["early_stops"] = EarlyStops()
         return Claimer(bucket, "worker", lease_ms=1, rq_ttl=1, concurrency=1, **told)
 
     def test_counts_from_when_it_was_to_ask_and_heeds_it_at_the_next_question(

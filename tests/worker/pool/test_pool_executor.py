@@ -10,6 +10,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.pool.pool_executor import PoolExecutor
 from spigot.worker.pool.shared_table import SharedTable
+from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.function_call import ClaimedJob
 from tests.support.processes import wait_for
 
@@ -59,12 +60,17 @@ def children() -> Children:
 
 
 @pytest.fixture
-def pool(children, ended) -> PoolExecutor:
+def early_stops() -> EarlyStops:
+    return EarlyStops()
+
+
+@pytest.fixture
+def pool(children, ended, early_stops) -> PoolExecutor:
     def finish_all(told) -> None:
         ended.update({job.id: outcome.status for job, outcome in told})
 
     executor = Mock(finish_all=finish_all)
-    pool = PoolExecutor(executor, children, Mock(), Mock(), StopSignals(), 1.0, PLACES)
+    pool = PoolExecutor(executor, children, Mock(), Mock(), StopSignals(), 1.0, PLACES, early_stops)
     pool.start()
     return pool
 
@@ -80,3 +86,29 @@ def test_a_cancelled_job_does_not_run_again_because_its_process_died(pool, child
     wait_for(lambda: len(ended) == 3)
 
     assert ended == {"job-0": "cancelled", "job-1": "pool_died", "job-2": "not_started"}
+
+
+def test_a_job_that_was_stopped_before_it_was_sent_is_stopped_after_it(pool, children, early_stops):
+    early_stops.note_answer(["job-0", "job-1"])
+    early_stops.note_stop("job-1")
+    for number in range(2):
+        pool.execute(claimed_job(number))
+
+    assert [(message[0], message[-1]) for message in children.sent if message[0] != "run"] == [
+        ("cancel", "token-1")
+    ]
+    assert children.sent[-1] == ("cancel", "token-1")
+    assert not early_stops.take("job-0")
+
+
+def test_a_job_that_was_stopped_and_finds_no_place_is_cancelled(
+    pool, children, early_stops, ended, monkeypatch
+):
+    monkeypatch.setattr(children, "choose", lambda suspicion: None)
+    early_stops.note_answer(["job-0", "job-1"])
+    early_stops.note_stop("job-1")
+    for number in range(2):
+        pool.execute(claimed_job(number))
+    wait_for(lambda: len(ended) == 2)
+
+    assert ended == {"job-0": "not_started", "job-1": "cancelled"}

@@ -21,7 +21,12 @@ from rq import (
     worker_registration,
 )
 from rq.cli.helpers import CliConfig
-from rq.command import PUBSUB_CHANNEL_TEMPLATE, handle_command, send_stop_job_command
+from rq.command import (
+    PUBSUB_CHANNEL_TEMPLATE,
+    handle_command,
+    parse_payload,
+    send_stop_job_command,
+)
 from rq.executions import Execution, ExecutionRegistry
 from rq.group import Group
 from rq.job import Callback, Dependency, Job, _job_stack
@@ -52,10 +57,11 @@ OVERRIDDEN = {
     "subscribe": "work calls it, to listen to RQ's commands",
     "unsubscribe": "teardown calls it",
     "teardown": "RQ's own signs the worker off in RQ's lists",
-    "kill_horse": "RQ's commands kill-horse and stop-job call it, from their thread",
+    "handle_payload": "it is what hears RQ's commands; stop-job is obeyed here",
+    "kill_horse": "RQ's command kill-horse calls it, from its thread",
     "horse_pid": "RQ's command kill-horse does nothing while it is 0",
     "get_state": "RQ's record of the worker shows it",
-    "get_current_job_id": "RQ's command stop-job is heeded only for this job",
+    "get_current_job_id": "RQ's record of the worker shows it",
     "connection_timeout": "RQ raises its connection's time-out to it",
     "_set_ip_address": "RQ calls it while a worker is built, and asks the server",
 }
@@ -76,7 +82,6 @@ ATTRIBUTES_OF_WORKER = {
     "pubsub_channel_name": "RQ's commands are sent there",
     "should_run_maintenance_tasks": "asked between two jobs",
     "_exc_handlers": "handlers that RQ's command was given are called for failed jobs",
-    "_stopped_job_id": "RQ's command stop-job leaves the job there before it calls kill_horse",
 }
 
 ATTRIBUTES_OF_JOB = {
@@ -261,17 +266,19 @@ def test_a_score_of_infinity_is_never_cleaned_up(bucket, redis):
 class TestCommands:
     @pytest.fixture
     def worker(self) -> Mock:
-        worker = Mock(spec=RateAwareWorker, log=Mock(), _stopped_job_id=None)
-        worker.get_current_job_id.return_value = "job"
-        return worker
+        return Mock(spec=RateAwareWorker, log=Mock())
 
-    def test_stop_job_is_for_the_running_job_only(self, worker):
-        handle_command(worker, {"command": "stop-job", "job_id": "another"})
-        assert not worker.kill_horse.called, broke("stop-job asks get_current_job_id")
+    def test_stop_job_names_the_job(self, bucket, redis):
+        bucket.enqueue("job")
+        bucket.claim()
+        listener = redis.pubsub(ignore_subscribe_messages=True)
+        listener.subscribe(PUBSUB_CHANNEL_TEMPLATE % WORKER)
+        listener.get_message(timeout=5)
+        send_stop_job_command(redis, "job", serializer=JSONSerializer)
+        payload = parse_payload(listener.get_message(timeout=5))
 
-        handle_command(worker, {"command": "stop-job", "job_id": "job"})
-        assert worker._stopped_job_id == "job", broke("stop-job leaves the id in _stopped_job_id")
-        assert worker.kill_horse.called, broke("stop-job calls kill_horse")
+        told = (payload["command"], payload["job_id"])
+        assert told == ("stop-job", "job"), broke("stop-job carries the job's id", "handle_payload")
 
     def test_kill_horse_is_for_a_worker_that_has_one(self, worker):
         worker.horse_pid = 0
