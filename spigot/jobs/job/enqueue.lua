@@ -1,5 +1,5 @@
--- requires: times, bucket, clock, bucket_stats, places, room, job_state, budgets
--- rarely: heed_clock, describe, refusal, wake
+-- requires: times, bucket, clock, delayed, bucket_stats, places, room, job_state, budgets
+-- rarely: heed_clock, delayed_score, describe, refusal, wake
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
@@ -101,7 +101,8 @@ local status, place_field, first_place, due_us = "queued", "spigot_place", nil, 
 if delay_us > 0 then
   heed_clock(name, now_us)
   status, place_field, due_us = "scheduled", "spigot_due_us", now_us + delay_us
-  for i = 1, taken do redis.call("ZADD", delayed, math.ceil(due_us / 1000), new[i].id) end
+  local score = delayed_score(name, due_us)
+  for i = 1, taken do redis.call("ZADD", delayed, score, new[i].id) end
 else
   local ids = {}
   for i = 1, taken do ids[i] = new[i].id end

@@ -1,25 +1,27 @@
--- requires: times, bucket
+-- requires: times, bucket, delayed
 --[[
 Functions that heed that the server's clock may be set back, by a failover or by hand: all that waits
 for a time would wait longer by as much.
 
 `clock_us` of a bucket's hash is the last time that a worker looked at the bucket, or that something
 was to wait. If it lies ahead, the bucket's times go back by as much as the clock did, before another
-one is written. Nothing tells a clock that was set forward from a server that was away.
+one is written; those of delayed jobs, of which there may be many, in slices (delayed.lua). Nothing
+tells a clock that was set forward from a server that was away.
 ]]
 local SET_BACK_US = SECOND_US -- by less than this it does no harm
-local MOVED_AT_ONCE = 1000
 local LATEST_CHANGES = 100
 
 local function was_set_back(clock_us, now_us) return (clock_us or 0) - now_us > SET_BACK_US end
 
+local MOST_IN_A_COMMAND = 1000
+
 -- Of a sorted set that is scored by ms. Rounded so that nothing comes too early.
-local function move_scores(set, back_us)
-  local entries, moved, back_ms = lenient("ZRANGE", set, 0, -1, "WITHSCORES") or {}, {}, ms(back_us)
+local function move_scores(set, back_ms)
+  local entries, moved = lenient("ZRANGE", set, 0, -1, "WITHSCORES") or {}, {}
   for i = 1, #entries, 2 do
     moved[#moved + 1] = tonumber(entries[i + 1]) - back_ms
     moved[#moved + 1] = entries[i]
-    if #moved == 2 * MOVED_AT_ONCE or i + 1 == #entries then
+    if #moved == 2 * MOST_IN_A_COMMAND or i + 1 == #entries then
       redis.call("ZADD", set, "XX", unpack(moved))
       moved = {}
     end
@@ -45,7 +47,8 @@ local MOVED = { held_until_us = true, heard_us = true }
 local function set_clock_back(name, clock_us, now_us)
   local key, back_us = bucket_key(name), clock_us - now_us
   redis.call("HSET", key, "clock_us", now_us)
-  for _, set in ipairs({ ":leases", ":delayed", ":workers" }) do move_scores(key .. set, back_us) end
+  begin_move(name, ms(back_us))
+  for _, set in ipairs({ ":leases", ":workers" }) do move_scores(key .. set, ms(back_us)) end
   move_fields(key, back_us, now_us, function(field) return MOVED[field] end)
   move_fields(key .. ":budgets", back_us, now_us, function(field) return string.find(field, "_us$") end)
   redis.call("HDEL", key, "cell", "alone_ms")

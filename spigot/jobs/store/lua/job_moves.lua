@@ -1,4 +1,4 @@
--- requires: bucket, places
+-- requires: bucket, delayed, places
 --[[
 Functions that move a job to where it waits: to the end or the head of its queue, or to a time.
 `attempts` takes it out of its attempt, `job_end` to its end.
@@ -75,7 +75,8 @@ end
 
 -- The job waits for a time. RQ calls that scheduled.
 local function to_delayed(id, queue, due_us)
-  redis.call("ZADD", bucket_key(bucket_of(queue)) .. ":delayed", math.ceil(due_us / 1000), id)
+  local name = bucket_of(queue)
+  redis.call("ZADD", bucket_key(name) .. ":delayed", delayed_score(name, due_us), id)
   redis.call("HSET", RQ_JOB .. id, "status", "scheduled", "origin", queue, "spigot_due_us", due_us)
   job_changed(id)
 end

@@ -1,4 +1,4 @@
--- requires: times, bucket, places, workers, estimates
+-- requires: times, bucket, delayed, places, workers, estimates
 --[[
 Functions that say where a job is: `describe` gives what clients are told of it.
 ]]
@@ -39,8 +39,9 @@ end
 local function due_of(job_id, job)
   local due_us = number(job.spigot_due_us)
   if due_us then
-    local due_ms = number(lenient("ZSCORE", bucket_key(bucket_of(job.origin)) .. ":delayed", job_id))
-    return due_ms and math.min(due_us, due_ms * 1000) or due_us
+    local name = bucket_of(job.origin)
+    local score = number(lenient("ZSCORE", bucket_key(name) .. ":delayed", job_id))
+    return score and math.min(due_us, due_ms_of(name, score) * 1000) or due_us
   end
   local due_s = lenient("ZSCORE", "rq:scheduled:" .. job.origin, job_id)
   return due_s and math.floor(tonumber(due_s) * SECOND_US)

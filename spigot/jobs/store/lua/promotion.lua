@@ -1,9 +1,10 @@
--- requires: times, bucket, job_moves
+-- requires: times, bucket, delayed, job_moves
 --[[
 Functions that let jobs whose time has come join the end of their queue: ours (retries), and
 those that plain RQ scheduled.
 ]]
 local PROMOTED_AT_ONCE = 100
+local NEXT_SLICE_MS = 10 -- others are served between two slices
 
 local function due_in(set, score)
   return lenient("ZRANGEBYSCORE", set, "-inf", score, "LIMIT", 0, PROMOTED_AT_ONCE) or {}
@@ -72,13 +73,16 @@ local function next_due_ms(name)
 end
 
 local function promote_due(name, now_us)
+  local is_moving = move_delayed(name)
   local due_ms = next_due_ms(name)
-  if due_ms > ms(now_us) then return due_ms end
-  promote_delayed(name, now_us)
-  for _, list in ipairs(queue_keys(name)) do
-    promote_scheduled(queue_name(list), now_us)
+  if due_ms <= ms(now_us) then
+    promote_delayed(name, now_us)
+    for _, list in ipairs(queue_keys(name)) do
+      promote_scheduled(queue_name(list), now_us)
+    end
+    due_ms = next_due_ms(name)
   end
-  return next_due_ms(name)
+  return is_moving and math.min(due_ms, ms(now_us) + NEXT_SLICE_MS) or due_ms
 end
 
 -- Returns when the next job is due, in ms; math.huge if none waits for a time.
