@@ -9,6 +9,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from spigot.jobs.store import keys
 from spigot.jobs.store.primary_watch import ask_for_writes
+from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.jobs.store.server_rights import find_missing_rights
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.runtime.errors import OperatorError
@@ -39,9 +40,12 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
         url = find_server_url(settings)
     except OperatorError as error:
         return [*findings, Finding("server", False, str(error), "run `spigot up`")]
-    found, info = _ask("server", url)
+    wait = wait_from(settings)
+    found, info = _ask("server", url, waits=wait is not None)
     findings += [*found, *check_server_state(info)]
     if all(finding.ok for finding in found):
+        if wait:
+            findings.append(check_replicas(url, wait))
         with connect(url, timeout=ANSWER_SECONDS) as redis:
             findings += check_keys(redis)
             findings.append(check_lost_jobs(redis))
@@ -50,13 +54,13 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
 
 
 def _ask(
-    check: str, url: str, *, door_only: bool = False
+    check: str, url: str, *, door_only: bool = False, waits: bool = False
 ) -> tuple[list[Finding], Mapping[str, Any]]:
     """Return what is to be said of a server, and what it says of itself."""
     shown = without_password(url)
     try:
         with connect(url, timeout=ANSWER_SECONDS) as redis:
-            missing = find_missing_rights(redis, door_only=door_only)
+            missing = find_missing_rights(redis, door_only=door_only, waits=waits)
             info = _info(redis)
             if not missing and not info:
                 ask_for_writes(redis)
@@ -112,6 +116,24 @@ def check_server_state(info: Mapping[str, Any]) -> list[Finding]:
         ),
     ]
     return [Finding("server", False, detail, mend) for is_wrong, detail, mend in wrong if is_wrong]
+
+
+def check_replicas(url: str, wait: ReplicaWait) -> Finding:
+    """Write, and wait for the replicas as each accepted job does.
+
+    Args:
+        url: Of the server of the queue side.
+        wait: What the settings ask for.
+    """
+    try:
+        with connect(url, timeout=ANSWER_SECONDS + wait.seconds) as redis:
+            error: RedisError | None = wait.try_once(redis)
+    except RedisError as fault:
+        error = fault
+    if error is None:
+        return Finding("replicas", True, f"{wait.replicas} or more have what is written in time")
+    mend = "start or mend replicas, or lower SPIGOT_WAIT_REPLICAS: until then, no job is accepted"
+    return Finding("replicas", False, str(error), mend)
 
 
 def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:

@@ -182,7 +182,7 @@ def _free_address(settings: Settings) -> tuple[str, int]:
 def _supervised_server(settings: Settings) -> Iterator[tuple[Supervisor, _Server]]:
     if settings.redis_url:
         url = find_server_url(settings)
-        check_server(url)
+        check_server(url, waits=settings.wait_replicas > 0)
         with Supervisor() as supervisor:
             yield supervisor, _Server(url, without_password(settings.redis_url), {})
     else:

@@ -75,7 +75,7 @@ def worker(
     )
     _check_known(buckets, configs)
     url = find_server_url(settings)
-    check_server(url)  # it may come and go later
+    check_server(url, waits=settings.wait_replicas > 0)  # it may come and go later
     redis = connect(url, timeout=MAIN_TIMEOUT)
     plan = [
         name

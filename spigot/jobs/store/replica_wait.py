@@ -85,6 +85,17 @@ class ReplicaWait:
                 raise answer
         return replies, self._verdict(waited[-1])
 
+    def try_once(self, redis: Redis) -> NotReplicatedError | None:
+        """Write a key of our own, and wait for it.
+
+        Returns:
+            The error that an enqueued job would raise now; None if enough replicas follow.
+
+        Raises:
+            redis.RedisError: The server is away, or lets its user not wait.
+        """
+        return self.call_together(redis, [])[1]
+
     def _wait_in(self, pipeline: Any) -> None:
         pipeline.set(keys.replicated(), 1, ex=KEPT_SECONDS)
         pipeline.wait(self.replicas, max(1, round(self.seconds * 1000)))

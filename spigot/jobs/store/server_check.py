@@ -20,7 +20,9 @@ class ServerUnreachableError(OperatorError):
     """The server does not serve; the message has its URL without the password, and the reason."""
 
 
-def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False) -> None:
+def check_server(
+    url: str, *, may_be_away: bool = False, door_only: bool = False, waits: bool = False
+) -> None:
     """Ask the server at ``url`` whether it serves, and its user whether it may do all it has to.
 
     A server that is full or cannot write its files passes: workers help it.
@@ -29,6 +31,7 @@ def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False
         url: Of the server.
         may_be_away: Whether one passes that may serve later.
         door_only: Whether the server keeps nothing but what the door does.
+        waits: Whether replicas are waited for, which is a right more.
 
     Raises:
         ServerUnreachableError: It does not serve, or not all that is needed; the message is one
@@ -37,7 +40,7 @@ def check_server(url: str, *, may_be_away: bool = False, door_only: bool = False
     shown = without_password(url)
     try:
         with connect(url, timeout=CHECK_SECONDS) as redis:
-            missing = find_missing_rights(redis, door_only=door_only)
+            missing = find_missing_rights(redis, door_only=door_only, waits=waits)
             if missing:
                 raise ServerUnreachableError(f"the server {shown} {missing.fault()}")
             ask_for_writes(redis)

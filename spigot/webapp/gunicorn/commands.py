@@ -31,7 +31,8 @@ def web(host: str | None, port: int | None, under_up: bool) -> None:
     set_up_logging(settings.log_format)
     if not under_up:
         tell_missing_files(settings)
-    check_server(find_server_url(settings), may_be_away=True)
+    waits = settings.wait_replicas > 0
+    check_server(find_server_url(settings), may_be_away=True, waits=waits)
     if settings.limits_redis_url:
         check_server(settings.limits_redis_url, may_be_away=True, door_only=True)
     listener = listen(settings.host, settings.port)
