@@ -48,6 +48,7 @@ SET_ASIDE = {keys.queue(QUEUE), keys.leases(QUEUE)}
 
 NUMBERS = ["interval_us", "burst", "capacity", "max_running", "held_until_us", "last_slot_us"]
 NUMBERS += ["ahead_us", "paced_us", "mean_run_us", "heard_us", "reaped_us", "alone_ms"]
+NUMBERS += ["delayed_back_ms", "delayed_from_ms"]
 NUMBERS += [f"head:{QUEUE}"]
 NO_NUMBERS = ["abc", "nan", "1e30", "inf", "0", "-5", "", "1.5"]
 

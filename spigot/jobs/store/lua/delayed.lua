@@ -11,7 +11,7 @@ still to go back.
 local MOVED_AT_ONCE = 500
 
 local function read_move(name)
-  local move = redis.call("HMGET", bucket_key(name), "delayed_back_ms", "delayed_from_ms")
+  local move = lenient("HMGET", bucket_key(name), "delayed_back_ms", "delayed_from_ms") or {}
   return number(move[1]) or 0, number(move[2]) or 0
 end
 
