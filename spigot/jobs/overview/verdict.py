@@ -132,8 +132,8 @@ def _badges(view: BucketView) -> Iterator[Badge]:
         )  # fmt: skip
     if state.waiting >= state.capacity:
         public = f"Full: {count_text(state.capacity, 'job')} may wait, so new ones are refused."
-        so_far = f" {view.refused:,} were in the last hour." if view.refused else ""
-        yield Badge(2, "full", "full", "bad", public + so_far, public)
+        so_far = f": {count_text(view.refused, 'job')} in the last hour." if view.refused else "."
+        yield Badge(2, "full", "full", "bad", public.removesuffix(".") + so_far, public)
     if view.failed_recently >= max(FEWEST_FAILURES, view.finished_recently):
         ended = view.failed_recently + view.finished_recently
         sentence = f"{view.failed_recently:,} of the last {ended:,} jobs failed."

@@ -3,6 +3,7 @@
 The API's views call these where a browser asks (``http/accepted.py``).
 """
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from flask import Flask, Response, current_app, request
@@ -83,7 +84,9 @@ def bucket_page(name: str) -> Response:
         frame=LARGE,
         budgets=budget_rows(view) if admin else [],
         changes=changes_of([view], view.now_us, most=20) if admin else [],
+        blank=defaultdict(str),
         did=request.args.get("did", ""),
+        wanted=request.args.get("do", ""),
         now=utc_text(view.now_us, digits="seconds"),
     )
 

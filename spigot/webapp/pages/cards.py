@@ -99,7 +99,9 @@ def _admin_facts(view: BucketView) -> Texts:
 def _valve(view: BucketView) -> Texts:
     """Return what closes the spout, or a drop below an open one."""
     state = view.state
-    is_dry = not state.workers and state.waiting
-    shut = "shut bad" if is_dry else "shut" if state.paused or state.held_until else ""
-    flows = bool(view.history[-1].starts or view.history[-2].starts)
-    return {"shut": shut, "drop": "1" if flows and not shut else ""}
+    if not state.workers and state.waiting:
+        return {"valve": "#dry"}
+    if state.paused or state.held_until:
+        return {"valve": "#shut"}
+    flows = view.history[-1].starts or view.history[-2].starts
+    return {"valve": "#flows" if flows else "#open"}

@@ -2,7 +2,8 @@
 
 Left of *now* is what happened, right of it what is planned: 5 px are 15 s on both sides, on the
 same axis for all buckets. Everything is a path or a text, so a page is updated by setting
-attributes.
+attributes; coordinates are whole px, relative where that is shorter, because the pictures are most
+of a page's weight.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,8 @@ from typing import NamedTuple
 
 from spigot.jobs.overview.history import CELL_SECONDS, CELLS, Cell, Stop
 from spigot.jobs.overview.reading import BucketView, stop_of
-from spigot.jobs.overview.verdict import hold_left, pace_of, places_of
-from spigot.jobs.overview.words import clock_text, number_text, rate_text, unit_of
+from spigot.jobs.overview.verdict import hold_left, places_of
+from spigot.jobs.overview.words import clock_text, count_text
 
 TOOTH_CELLS = 3
 PX_PER_SECOND = 5 / (TOOTH_CELLS * CELL_SECONDS)
@@ -32,16 +33,18 @@ class Frame:
         base: Of the comb.
         brim: Where the waiting jobs reach the bucket's capacity.
         floor: Where none waits.
+        depth_teeth: After how many teeth the edge of the waiting jobs has a corner.
     """
 
-    top: float
-    base: float
-    brim: float
-    floor: float
+    top: int
+    base: int
+    brim: int
+    floor: int
+    depth_teeth: int
 
 
-SMALL = Frame(14.5, 48, 53, 72)
-LARGE = Frame(26.5, 116, 132, 182)
+SMALL = Frame(14, 48, 53, 72, depth_teeth=2)
+LARGE = Frame(26, 116, 132, 182, depth_teeth=1)
 
 
 def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
@@ -54,18 +57,19 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
     per_rate = (frame.base - frame.top) / highest
     per_job = (frame.floor - frame.brim) / full
 
-    def rate_y(rate: float) -> float:
-        return round(2 * (frame.base - per_rate * rate)) / 2
+    def rate_y(rate: float) -> int:
+        return round(frame.base - per_rate * rate)
 
-    def depth_y(waiting: float) -> float:
-        return round(2 * (frame.floor - per_job * min(full, waiting))) / 2
+    def depth_y(waiting: float) -> int:
+        return round(frame.floor - per_job * min(full, waiting))
 
     begin, end = _plan(view)
     planned = 1 / view.state.interval if begin < end else 0
     if view.state.running and places_of(view) and view.mean_run:
         planned = min(planned, places_of(view) / view.mean_run)
     bands = list(_bands(view))
-    depths = [(tooth.x + 5, depth_y(tooth.waiting)) for tooth in teeth]
+    corners = teeth[::-1][:: frame.depth_teeth][::-1]
+    depths = [(tooth.x + 5, depth_y(tooth.waiting)) for tooth in corners]
     return {
         "teeth": _steps([(t.x, rate_y(t.starts)) for t in teeth], frame.base),
         "planned": _box(begin, end, rate_y(planned), frame.base) if planned else "",
@@ -73,10 +77,10 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
         "rate_y": _px(max(9, rate_y(rates[-1][1]) - 4)),
         "rate_text": _rate_words(view),
         "depth": _area(depths, frame.floor),
-        "depth_plan": f"M{NOW_X} {depths[-1][1]:g}H{_px(begin)}L{_px(end)} {depth_y(0):g}"
+        "depth_plan": f"M{NOW_X} {depths[-1][1]}H{_px(begin)}L{_px(end)} {depth_y(0)}"
         if view.state.waiting and planned
         else "",
-        "capacity": f"M0 {frame.brim + 0.5:g}H{END_X}" if full == view.state.capacity else "",
+        "capacity": f"M0 {frame.brim + 0.5}H{END_X}" if full == view.state.capacity else "",
         "warn_bands": "".join(b.path(frame.base) for b in bands if b.stop != "no worker"),
         "bad_bands": "".join(b.path(frame.base) for b in bands if b.stop == "no worker"),
         **_labels(view, bands),
@@ -86,10 +90,10 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
 
 def level_picture(waiting: int, capacity: int) -> dict[str, str]:
     """Return where the water of a bucket stands, in a wall of 48 px."""
-    height = 48 * min(1.0, waiting / max(1, capacity))
-    height = max(2.0, height) if waiting else 0.0
-    y = _px(52 - height)
-    return {"pool_y": y, "pool_height": _px(height), "brim": f"M8 {y}H56" if waiting else ""}
+    if not waiting:
+        return {"pool": ""}
+    y = 52 - max(2, round(48 * min(1.0, waiting / max(1, capacity))))
+    return {"pool": f"M0 {y}H64V70H0z"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +106,7 @@ class _Band:
     is_now: bool
 
     def path(self, height: float) -> str:
-        width = _px(self.end - self.begin)
-        return f"M{_px(self.begin)} 0h{width}v{height:g}h-{width}z"
+        return f"M{_px(self.begin)} 0H{_px(self.end)}V{height:g}H{_px(self.begin)}z"
 
 
 class _Tooth(NamedTuple):
@@ -175,7 +178,7 @@ def _stop_of_cell(cell: Cell) -> Stop | None:
 def _labels(view: BucketView, bands: Sequence[_Band]) -> dict[str, str]:
     """Return words for the present band, and for the widest one before it."""
     labels = {name: "" for name in ("stop_text", "stop_x", "past_stop_text", "past_stop_x")}
-    labels |= {"stop_class": "band-text", "past_stop_class": "band-text"}
+    labels |= {"stop_class": "band", "past_stop_class": "band"}
     present = [band for band in bands if band.is_now]
     if present:
         begin, end = present[0].begin, present[-1].end
@@ -190,12 +193,12 @@ def _labels(view: BucketView, bands: Sequence[_Band]) -> dict[str, str]:
         seconds = (widest.end - widest.begin) / PX_PER_SECOND
         labels["past_stop_text"] = f"{widest.stop} {clock_text(seconds)}"
         labels["past_stop_x"] = _px(widest.end - 6)
-        labels["past_stop_class"] = _class(widest.stop)
+        labels["past_stop_class"] = f"past {_class(widest.stop)}"
     return labels
 
 
 def _class(stop: Stop) -> str:
-    return "band-text bad" if stop == "no worker" else "band-text warn"
+    return "band bad" if stop == "no worker" else "band warn"
 
 
 def _rate_words(view: BucketView) -> str:
@@ -203,49 +206,44 @@ def _rate_words(view: BucketView) -> str:
 
 
 def _in_words(view: BucketView) -> str:
-    starts = sum(cell.starts for cell in view.history)
-    unit = unit_of(view.state.rate)
-    return (
-        f"Starts in the last 30 minutes: {number_text(starts)}; in the last minute "
-        f"{rate_text(pace_of(view), unit)} of {_rate_words(view)}. "
-        f"{view.state.waiting:,} of {view.state.capacity:,} wait."
-    )
+    """Return what the picture shows and no other text of the card says."""
+    starts = count_text(sum(cell.starts for cell in view.history), "start")
+    deepest = max(cell.waiting for cell in view.history)
+    return f"{starts} in 30 minutes; {deepest:,} waited at most."
 
 
 def _cell_x(index: int) -> float:
     return NOW_X * index / CELLS
 
 
-def _box(begin: float, end: float, top: float, base: float) -> str:
-    return f"M{_px(begin)} {base:g}V{top:g}H{_px(end)}V{base:g}z"
+def _box(begin: float, end: float, top: int, base: int) -> str:
+    return f"M{_px(begin)} {base}V{top}H{_px(end)}V{base}z"
 
 
-def _steps(points: list[tuple[float, float]], base: float | None) -> str:
+def _steps(points: list[tuple[float, int]], base: int | None) -> str:
     """Return a path of steps, to *now* and down to a base line, or as a line to the end."""
-    first_x, y = points[0]
-    parts = [f"M{_px(first_x)} {y:g}" if base is None else f"M{_px(first_x)} {base:g}V{y:g}"]
-    at = first_x
+    at, y = points[0]
+    parts = [f"M{_px(at)} {y}" if base is None else f"M{_px(at)} {base}V{y}"]
     for x, next_y in points[1:]:
         if next_y != y:
-            parts.append(f"h{_px(x - at)}v{next_y - y:g}")
+            parts.append(f"h{_px(x - at)}v{next_y - y}")
             at, y = x, next_y
-    end = f"H{END_X}" if base is None else f"H{NOW_X}V{base:g}z"
+    end = f"H{END_X}" if base is None else f"H{NOW_X}V{base}z"
     return "".join(parts) + end
 
 
-def _area(points: list[tuple[float, float]], floor: float) -> str:
+def _area(points: list[tuple[float, int]], floor: int) -> str:
     """Return a path of an area whose other edges lie outside of what is shown."""
-    y = points[0][1]
-    parts, run = [f"M-9 {floor + 9:g}V{y:g}H{_px(points[0][0])}"], 0.0
-    at = points[0][0]
+    at, y = points[0]
+    lines: list[tuple[float, int]] = []
     for x, next_y in points[1:]:
-        if next_y == y:
-            run += x - at
+        if next_y == y and lines and lines[-1][1] == 0:
+            lines[-1] = (lines[-1][0] + x - at, 0)
         else:
-            parts.append((f"h{_px(run)}" if run else "") + f"l{_px(x - at)} {next_y - y:g}")
-            run = 0.0
+            lines.append((x - at, next_y - y))
         at, y = x, next_y
-    return "".join(parts) + f"H{NOW_X + 9}V{floor + 9:g}z"
+    drawn = " ".join(f"{_px(dx)}{'' if dy < 0 else ' '}{dy}" for dx, dy in lines)
+    return f"M-9 {floor + 9}V{points[0][1]}H{_px(points[0][0])}l{drawn}H{NOW_X + 9}V{floor + 9}z"
 
 
 def _px(value: float) -> str:

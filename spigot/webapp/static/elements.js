@@ -3,10 +3,9 @@
 
 export const byId = (id) => document.getElementById(id);
 
-function put(element, values) {
-  const key = element.dataset.text;
-  if (key in values && element.textContent !== values[key]) element.textContent = values[key];
-  for (const pair of (element.dataset.set ?? "").split(" ").filter(Boolean)) {
+function put(element, { text, set }, values) {
+  if (text in values && element.textContent !== values[text]) element.textContent = values[text];
+  for (const pair of (set ?? "").split(" ").filter(Boolean)) {
     const [name, from] = pair.split(":");
     if (!(from in values)) continue;
     if (name === "hidden") element.toggleAttribute("hidden", !values[from]);
@@ -14,9 +13,31 @@ function put(element, values) {
   }
 }
 
+const BOUND = "[data-text], [data-set]";
+
 export function fill(root, values) {
-  if (root !== document) put(root, values);
-  for (const element of root.querySelectorAll("[data-text], [data-set]")) put(element, values);
+  if (root !== document) put(root, root.dataset, values);
+  for (const element of root.querySelectorAll(BOUND)) put(element, element.dataset, values);
+}
+
+// A copy does not say which text is whose: its template does, at the same place.
+const templates = new Map();
+
+function templateOf(name) {
+  if (!templates.has(name)) {
+    const template = document.querySelector(`template[data-for="${name}"]`)?.content.firstElementChild;
+    const all = template ? [...template.querySelectorAll("*")] : [];
+    const bound = [...all.entries()].filter(([, element]) => element.matches(BOUND));
+    templates.set(name, { template, bound });
+  }
+  return templates.get(name);
+}
+
+export function fillCopy(name, copy, values) {
+  const { template, bound } = templateOf(name);
+  if (!template) return fill(copy, values);
+  const all = copy.getElementsByTagName("*");
+  for (const [place, element] of bound) put(all[place], element.dataset, values);
 }
 
 export function fillRows(name, rows) {
@@ -27,10 +48,10 @@ export function fillRows(name, rows) {
     let row = known.get(values.key);
     known.delete(values.key);
     if (!row) {
-      row = document.querySelector(`template[data-for="${name}"]`).content.firstElementChild.cloneNode(true);
+      row = templateOf(name).template.cloneNode(true);
       row.dataset.row = values.key;
     }
-    fill(row, values);
+    fillCopy(name, row, values);
     if (list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
   }
   for (const row of known.values()) row.remove();

@@ -1,6 +1,6 @@
 // Keeps the overview and a bucket's page up to date by one stream of events.
 
-import { byId, fill, fillRows, localise } from "./elements.js";
+import { byId, fill, fillCopy, fillRows, localise } from "./elements.js";
 
 const SAY_EVERY_MS = 5000;
 const MOVE_AFTER_MS = 10000;
@@ -17,7 +17,7 @@ function reorder() {
     wantedSince = performance.now();
     return;
   }
-  const busy = list.matches(":hover, :focus-within") || list.querySelector("details[open]");
+  const busy = list.matches(":hover, :focus-within") || document.querySelector("details.do[open], dialog[open]");
   if (busy || performance.now() - wantedSince < MOVE_AFTER_MS) return;
   for (const name of wanted) {
     const card = list.querySelector(`[data-card="${name}"]`);
@@ -45,8 +45,8 @@ function show(news) {
       location.reload(); // a bucket that is new
       return;
     }
-    const word = card.querySelector('[data-text="word"]').textContent;
-    fill(card, values);
+    const word = card.querySelector(".state span").textContent;
+    fillCopy("cards", card, values);
     if (values.word && values.word !== word) {
       toSay.set(name, `${name}: ${values.word}, ${card.querySelector(".why").textContent}`);
     }
@@ -83,6 +83,17 @@ function listen() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, AWAY_AFTER_MS);
   });
 }
+
+// The buttons of a card lead to the forms of its bucket's page; here the form opens above the cards.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("[data-card] .acts a");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  const dialog = byId(`do-${new URL(link.href).searchParams.get("do")}`);
+  dialog.querySelector("form").action = `${link.pathname}/form`;
+  for (const of of dialog.querySelectorAll(".of")) of.textContent = link.closest("[data-card]").dataset.card;
+  dialog.showModal();
+});
 
 if (byId("cards")) {
   localise();

@@ -68,7 +68,7 @@ PAUSED_BY_ADA = {
         (view(waiting=214, workers=0, capacity=1000), ["no worker"], 1,
          "214 jobs wait, and no worker is alive. Start one: spigot worker openai"),
         (view(waiting=50, starts=5), ["full"], 2, "Full: 50 jobs may wait"),
-        (view(waiting=50, starts=5, refused=36), ["full"], 2, "refused. 36 were in the last hour."),
+        (view(waiting=50, starts=5, refused=36), ["full"], 2, "refused: 36 jobs in the last hour."),
         (view(waiting=50, **HELD), ["held", "full"], 2, "held 4:12 more: the downstream asked"),
         (view(failed=9, finished=3), ["failing"], 3, "9 of the last 12 jobs failed."),
         (view(waiting=3, **HELD), ["held"], 4,

@@ -79,9 +79,39 @@ def test_a_hold_is_released_from_the_overview(browser, web, fleet):
         submit(web, "refused", name="held once", times=1, seconds=600)
         wait_for(lambda: web.ask("GET", "/buckets/default")[1]["held_until"], DEADLINE_SECONDS)
         browser.open("/")
-        press(browser, '[data-card="default"]', "Release", "button")
+        browser.wait_for_text("live,", "#live")
+        browser.click('[data-card="default"] .acts a', "Release")
+        browser.wait_for_text("Release default", "dialog[open] h2")
+        browser.click("dialog[open] button.main")
         browser.wait_for_text("released", ".news.ok")
         wait_for(lambda: not web.ask("GET", "/buckets/default")[1]["held_until"], 30)
+
+
+def test_a_form_that_was_opened_by_mistake_is_left_with_the_keyboard(browser, web):
+    from selenium.webdriver.common.keys import Keys
+
+    submit(web)
+    browser.open("/")
+    browser.wait_for_text("live,", "#live")
+    browser.press('[data-card="default"] .acts a:not([hidden])', Keys.ENTER)
+    browser.wait_for_text("Pause default", "dialog[open] h2")
+    browser.press("dialog[open] button.main", Keys.ESCAPE)
+    browser.wait_for(lambda: not browser.all("dialog[open]"), "closed form")
+    focus = "return document.activeElement.textContent"
+    browser.wait_for(lambda: browser.run(focus) == "Pause…", "focus where it was")
+    assert web.ask("GET", "/buckets/default")[1]["paused"] is False
+
+
+def test_a_bucket_is_paused_from_the_overview_without_javascript(browser, web):
+    submit(web)
+    browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.open("/")
+        browser.click('[data-card="default"] .acts a', "Pause")
+        browser.click("details[open] button", "Pause default")
+        browser.wait_for(lambda: web.ask("GET", "/buckets/default")[1]["paused"], "pause")
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
 def test_a_job_counts_down_to_its_start_and_shows_its_end(browser, web, fleet, redis):
