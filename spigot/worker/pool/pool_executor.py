@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
+from operator import attrgetter
 from queue import SimpleQueue
 
 from spigot.jobs.bucket.leaky_bucket import Claim
@@ -34,6 +35,8 @@ ENDED_AT_ONCE = 32
 """Outcomes that one round trip writes at most."""
 
 STEP_SECONDS = 0.05
+
+values_of = attrgetter(*(field.name for field in fields(Claim)))
 
 
 @dataclass(slots=True, eq=False)
@@ -187,11 +190,14 @@ class PoolExecutor:
             taken = {f.place for f in self._flights.values() if f.child is child}
             place = next(number for number in range(child.places) if number not in taken)
             flight = self._flights[token] = Flight(job, child, place)
+        if self._early_stops.take(job.id) and self._leave(token):
+            self._end_soon(job, outcomes.cancelled())
+            return
         child.table.enter(place)
         self._renewer.keep(token, partial(flight.tell, "lose"), partial(flight.tell, "cancel"))
         child.taken += 1
-        is_sent = child.send("run", place, _plain(job.claim))
-        if self._early_stops.take(job.id):
+        is_sent = child.send("run", place, values_of(job.claim))
+        if flight.is_cancelled:  # since the look above: the child may not have known the job
             flight.tell("cancel")
         if not is_sent and self._leave(token):
             self._end_soon(job, self._unfinished(flight))
@@ -341,17 +347,3 @@ class _PoolRunner:
     def cancel(self, job_id: str) -> None:
         """End the attempt of this job."""
         self._executor.cancel(job_id)
-
-
-def _plain(claim: Claim) -> tuple[object, ...]:
-    return (
-        claim.job_id,
-        claim.queue,
-        claim.token,
-        claim.slot_us,
-        claim.wait_us,
-        claim.start_at,
-        claim.attempt,
-        claim.fields,
-        claim.asked_at,
-    )

@@ -32,15 +32,24 @@ class HorseRunner:
 
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
-        if self._stop.requested:
-            return self._tools.not_begun(job)
+        self._is_cancelled, self._job_id = False, job.id
+        try:
+            if self._stop.requested:
+                return self._tools.not_begun(job)
+            if self._tools.early_stops.take(job.id):
+                return outcome.cancelled()
+            return self._run(job)
+        finally:
+            self._job_id = ""
+
+    def _run(self, job: ClaimedJob) -> Outcome:
         try:
             held = partial(self._tools.hold_news.came_after, job.claim)
             horse = WorkHorse(lambda: self._prepare(job), job.start_at, held)
         except OSError as error:
             log.error("job %s is given back, no work horse can be forked: %s", job.id, error)
             self._stop.wait(FORK_AGAIN_SECONDS)
-            return self._tools.not_begun(job)
+            return outcome.cancelled() if self._is_cancelled else Outcome("not_started")
         return self._follow(horse, job)
 
     def kill(self) -> None:
@@ -63,17 +72,16 @@ class HorseRunner:
             lost.set()
             horse.kill()
 
-        self._is_cancelled = False
-        self._horse, self.pid, self._job_id = horse, horse.pid, job.id
-        if self._tools.early_stops.take(job.id):
-            self.cancel(job.id)
+        self._horse, self.pid = horse, horse.pid
+        if self._is_cancelled:  # while it was forked
+            horse.kill()
         self._tools.renewer.keep(job.claim.token, lose, lambda: self.cancel(job.id))
         try:
             seen = self._watch(horse, job)
         finally:
             self._tools.renewer.release(job.claim.token)
             horse.reap()
-            self._horse, self.pid, self._job_id = None, 0, ""
+            self._horse, self.pid = None, 0
         if self._is_cancelled:
             seen = outcome.cancelled()
         told = self._judge(horse, job, outcome.lost() if lost.is_set() else seen)

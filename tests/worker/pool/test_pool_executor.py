@@ -23,7 +23,7 @@ class Children:
     def __init__(self) -> None:
         self.sent: list[tuple[object, ...]] = []
         self.main_pid = 1
-        self._child = SimpleNamespace(
+        self.child = SimpleNamespace(
             pid=1, places=PLACES, table=SharedTable(PLACES), taken=0, end="was killed",
             send=lambda *message: self.sent.append(message) or True,
         )  # fmt: skip
@@ -32,13 +32,13 @@ class Children:
         self._on_death = on_death
 
     def choose(self, suspicion: int) -> SimpleNamespace:
-        return self._child
+        return self.child
 
     def begin(self, place: int) -> None:
-        self._child.table.begin(place, 0, 1)
+        self.child.table.begin(place, 0, 1)
 
     def die(self) -> None:
-        self._on_death(self._child, None)
+        self._on_death(self.child, None)
 
 
 def claimed_job(number: int) -> ClaimedJob:
@@ -88,17 +88,31 @@ def test_a_cancelled_job_does_not_run_again_because_its_process_died(pool, child
     assert ended == {"job-0": "cancelled", "job-1": "pool_died", "job-2": "not_started"}
 
 
-def test_a_job_that_was_stopped_before_it_was_sent_is_stopped_after_it(pool, children, early_stops):
+def test_a_job_that_was_stopped_before_it_is_sent_never_is(pool, children, early_stops, ended):
     early_stops.note_answer(["job-0", "job-1"])
     early_stops.note_stop("job-1")
     for number in range(2):
         pool.execute(claimed_job(number))
+    wait_for(lambda: ended)
 
-    assert [(message[0], message[-1]) for message in children.sent if message[0] != "run"] == [
-        ("cancel", "token-1")
-    ]
-    assert children.sent[-1] == ("cancel", "token-1")
-    assert not early_stops.take("job-0")
+    assert ended == {"job-1": "cancelled"}
+    assert [message[0] for message in children.sent] == ["run"]
+    assert not early_stops.note_stop("job-0")
+
+
+def test_a_job_that_is_stopped_while_it_is_sent_is_stopped_after_that(pool, children):
+    job = claimed_job(0)
+    send = children.child.send
+
+    def be_overtaken(*message: object) -> bool:
+        if message[0] == "run":
+            pool.cancel(job.id)
+        return send(*message)
+
+    children.child.send = be_overtaken
+    pool.execute(job)
+
+    assert [message[0] for message in children.sent] == ["cancel", "run", "cancel"]
 
 
 def test_a_job_that_was_stopped_and_finds_no_place_is_cancelled(
