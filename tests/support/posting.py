@@ -1,0 +1,55 @@
+"""Jobs that are posted all the time, whatever becomes of the server meanwhile."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from .fleet import Web
+
+PAUSE_SECONDS = 0.03
+
+
+@dataclass
+class Poster:
+    """Posts jobs all the time, from a thread of its own.
+
+    Attributes:
+        accepted: Id by the time of its 202, by ``time.monotonic()``.
+        refused: Times of the other answers.
+    """
+
+    web: Web
+    accepted: dict[str, float] = field(default_factory=dict)
+    refused: list[float] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self) -> None:
+        while not self.ended.wait(PAUSE_SECONDS):
+            body = {"type": "echo", "payload": {"text": "a"}}
+            status, answer = self.web.ask("POST", "/jobs", body)
+            if status == 202:
+                self.accepted[answer["id"]] = time.monotonic()
+            else:
+                assert status == 503, answer
+                self.refused.append(time.monotonic())
+
+    def accepted_after(self, moment: float) -> list[str]:
+        return [one for one, at in list(self.accepted.items()) if at > moment]
+
+    def refused_after(self, moment: float) -> int:
+        return sum(at > moment for at in list(self.refused))
+
+
+@contextmanager
+def posting(web: Web) -> Iterator[Poster]:
+    """Post until the end of the block."""
+    poster = Poster(web)
+    thread = threading.Thread(target=poster.run)
+    thread.start()
+    try:
+        yield poster
+    finally:
+        poster.ended.set()
+        thread.join()
