@@ -48,12 +48,14 @@ def test_what_is_never_served_delays_the_others_by_three_holds_and_fails(redis, 
 
     found = lines(40 + refusals, max_refusals=refusals)
 
-    begun = min(line["slot_at"] for line in found)
+    slots = sorted(line["slot_at"] for line in found)
     served = [line["id"] for line in found if line["status"] == "finished"]
     last = max(line["slot_at"] for line in found if line["status"] == "finished")
     of_culprit = [line["status"] for line in found if line["id"] == culprit.id]
+    holds = [line["slot_at"] for line in found if line["id"] == culprit.id][:3]
     assert served == others
-    assert last - begun < 3 * hold + 45 * INTERVAL + LATE
+    assert sum(line["slot_at"] < last for line in found) == 3 + len(others) - 1
+    assert all(slots[slots.index(slot) + 1] - slot < hold + INTERVAL + LATE for slot in holds)
     assert of_culprit == ["rate_limited"] * (refusals - 1) + ["refused"]
     assert status_of(redis, culprit.id) == "failed"
 
