@@ -10,11 +10,9 @@ from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.reading import BucketView, OverviewReader
 from spigot.jobs.overview.verdict import judge
 from spigot.jobs.overview.words import clock_text, count_text, span_text, unix_us
-from spigot.jobs.store import keys
-from spigot.jobs.store.stored_values import stored_text, unless_spoilt
-from spigot.jobs.store.times import utc_text
 
 from .cards import Texts
+from .job_steps import read_past, steps_of
 from .moments import server_us
 
 RESULT_CHARACTERS = 20_000
@@ -26,9 +24,6 @@ STATES = {
     "failed": ("failed", "#cross", "state bad big"),
     "cancelled": ("cancelled", "#slash", "state soft big"),
 }
-ENDS = {b"1": ("finished", "run"), b"2": ("failed", "fail"), b"3": ("stopped", "fail"),
-        b"4": ("failed, to be retried", "fail")}  # fmt: skip
-"""What became of an attempt, by ``rq.results.Result.Type``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +54,8 @@ class JobPictures:
         """
         view = next(iter(self._buckets.read([job.bucket])), None)
         now_us = view.now_us if view else server_us(self._redis)
-        attempts = self._attempts(job.id)
-        return JobPicture(_texts(job, view, now_us), _steps(job, attempts, now_us))
-
-    def _attempts(self, job_id: str) -> list[dict[bytes, bytes]]:
-        found = unless_spoilt(lambda: self._redis.xrevrange(keys.results(job_id), count=10), [])
-        return [fields for _, fields in reversed(found)]
+        steps = steps_of(job, read_past(self._redis, job.id), view, now_us)
+        return JobPicture(_texts(job, view, now_us), steps)
 
 
 def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
@@ -179,56 +170,6 @@ def _result(job: JobState) -> str:
         return ""
     text = json.dumps(job.result, indent=2, ensure_ascii=False)
     return text if len(text) <= RESULT_CHARACTERS else text[:RESULT_CHARACTERS] + "\n…"
-
-
-def _steps(job: JobState, attempts: list[dict[bytes, bytes]], now_us: int) -> list[Texts]:
-    """Return waits and attempts in their order, each with its bar on one common axis."""
-    begin = unix_us(job.enqueued_at) if job.enqueued_at else now_us
-    end = unix_us(job.ended_at) if job.ended_at else now_us
-    spans: list[tuple[str, str, int, int, str]] = []
-    at = begin
-    for number, fields in enumerate(attempts, 1):
-        started, ended = _us(fields, b"execution_started_at"), _us(fields, b"execution_ended_at")
-        word, kind = ENDS.get(fields.get(b"type", b""), ("ended", "run"))
-        if started > at:
-            spans.append(("waited", "wait", at, started, ""))
-        if started and ended:
-            spans.append((f"attempt {number} {word}", kind, started, ended, ""))
-            at = ended
-    started = unix_us(job.started_at) if job.started_at else 0
-    if job.status == "started" and started:
-        if started > at:
-            spans.append(("waited", "wait", at, started, ""))
-        spans.append(("running", "run", started, now_us, ""))
-    elif not job.ended:
-        spans.append((STATES[job.status][0], "wait", at, now_us, job.error or ""))
-    elif end > at and not attempts:
-        spans.append(("waited", "wait", at, end, ""))
-    length = max(1, end - begin, now_us - begin if not job.ended else 0)
-    return [
-        {
-            "key": f"{index}",
-            "time": _moment(span[2]),
-            "what": span[0],
-            "bar": f"{span[1]}-bar",
-            "x": f"{1000 * max(0, span[2] - begin) / length:.0f}",
-            "width": f"{max(2, 1000 * (span[3] - span[2]) / length):.0f}",
-            "lasted": span_text(max(0, span[3] - span[2]) / 1_000_000),
-            "said": span[4],
-        }
-        for index, span in enumerate(spans)
-    ]
-
-
-def _us(fields: dict[bytes, bytes], name: bytes) -> int:
-    try:
-        return int(float(stored_text(fields.get(name, b"0"))) * 1_000_000)
-    except ValueError:  # nothing that RQ would have written
-        return 0
-
-
-def _moment(us: int) -> str:
-    return utc_text(us, digits="seconds")
 
 
 def read_or_none(pictures: JobPictures, job: JobState) -> JobPicture | None:

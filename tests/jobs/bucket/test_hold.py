@@ -29,6 +29,21 @@ def test_nothing_leaves_before_the_hold_is_over(bucket):
     assert slots == [until_us, until_us + 100_000, until_us + 200_000]
 
 
+def test_the_job_remembers_its_last_refused_starts(bucket):
+    bucket.enqueue("held")
+    expected = []
+    for seconds in range(1, 11):
+        claim = bucket.claim()
+        bucket.sleep(0.25)
+        bucket.hold(claim, seconds)
+        expected.append([claim.slot_us, bucket.now_us, bucket.now_us + seconds * SECOND_US])
+
+    remembered = bucket.redis.hget(keys.job("held"), "spigot_refused_starts").decode()
+
+    lines = [[int(number) for number in line.split()] for line in remembered.splitlines()]
+    assert lines == expected[-8:]
+
+
 def test_the_job_goes_first_again(bucket):
     bucket.enqueue("held")
     claim = bucket.claim()

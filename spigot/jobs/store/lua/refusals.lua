@@ -14,6 +14,8 @@ local SUSPECTED = 3
 local LONGEST_US = { wait = 300 * SECOND_US, quota = 3600 * SECOND_US } -- where none was stated
 
 local REFUSALS = { "spigot_refusals", "spigot_refused_us", "spigot_set_back", "spigot_first_slot_us" }
+local JUDGED = { REFUSALS[1], REFUSALS[2], REFUSALS[3], REFUSALS[4], "spigot_refused_starts" }
+local START_BYTES, SHOWN_STARTS = 51, 8
 
 -- Takes the fields REFUSALS of a job.
 local function read_refusals(job)
@@ -62,7 +64,8 @@ local function level_of(bucket, lease, kind, was_suspect)
 end
 
 -- A shorter hold never ends a longer one, and none is shorter than an interval. A downstream that
--- does not say how long is asked with one job at a time, later and later.
+-- does not say how long is asked with one job at a time, later and later. Returns until when the
+-- bucket is held.
 local function hold(bucket, lease, refusal, now_us, was_suspect)
   local key, level = bucket_key(bucket.name), level_of(bucket, lease, refusal.kind, was_suspect)
   local wait_us = refusal.wait_us
@@ -80,6 +83,7 @@ local function hold(bucket, lease, refusal, now_us, was_suspect)
   redis.call("HDEL", key, "probe_token")
   redis.call("HSET", key, "refused_us", now_us, "refused_job", lease.job,
     "refusing_slot_us", math.max(bucket.refusing_slot_us, lease.slot_us))
+  return math.max(until_us, bucket.held_until_us)
 end
 
 -- Of a job that was cancelled or deleted meanwhile: what the downstream said counts all the same.
@@ -90,6 +94,13 @@ local function hold_for(lease, refusal, now_us)
   hold(bucket, lease, refusal, now_us, false)
 end
 
+-- For the job's page: its last refused starts, of which each has the same length: when it started
+-- and ended, and until when its bucket was held then.
+local function with_start(starts, lease, now_us, held_until_us)
+  local latest = string.format("%16d %16d %16d\n", lease.slot_us, now_us, held_until_us)
+  return string.sub(starts or "", (1 - SHOWN_STARTS) * START_BYTES) .. latest
+end
+
 -- Decides what becomes of the job, which is in `follows`: "again", "set_back" or "refused". Holds
 -- the bucket, and writes nothing else, so that it may be done again. `refusal` has kind, wait_us,
 -- stated, reason, and max, which is how often a guilty job may be refused.
@@ -97,19 +108,21 @@ local function judge_refusal(lease, refusal, now_us)
   local bucket = read_bucket(lease.bucket)
   if not bucket then return { follows = "again" } end -- the server was emptied
   forget_the_future(bucket, now_us)
-  local before = read_refusals(redis.call("HMGET", RQ_JOB .. lease.job, unpack(REFUSALS)))
+  local job = redis.call("HMGET", RQ_JOB .. lease.job, unpack(JUDGED))
+  local before = read_refusals(job)
   before.last_us = math.min(before.last_us, now_us)
   local others_pass = before.count > 0 and bucket.passed_slot_us > before.last_us
-  local count, set_back = before.count + 1, before.set_back
+  local count, set_back, held_until_us = before.count + 1, before.set_back, 0
   if others_pass and count >= SUSPECTED then
     set_back = "1"
   else
-    hold(bucket, lease, refusal, now_us, before.count >= SUSPECTED)
+    held_until_us = hold(bucket, lease, refusal, now_us, before.count >= SUSPECTED)
     if verdict_on(before, bucket) == "innocent" then set_back = nil end
     if not set_back then count = math.min(count, SUSPECTED) end -- nobody spoke against it
   end
   if set_back and count >= refusal.max then return { follows = "refused" } end
   return { follows = set_back and "set_back" or "again", count = count,
+    starts = with_start(job[5], lease, now_us, held_until_us),
     first_slot_us = not set_back and (before.first_slot_us or lease.slot_us) or nil }
 end
 
@@ -118,11 +131,12 @@ local function count_refusal(lease, judged, now_us)
   if not judged.count then return end
   local job = RQ_JOB .. lease.job
   if judged.follows == "set_back" then
-    try("HSET", job, "spigot_refusals", judged.count, "spigot_refused_us", now_us, "spigot_set_back", 1)
+    try("HSET", job, "spigot_refusals", judged.count, "spigot_refused_us", now_us,
+      "spigot_refused_starts", judged.starts, "spigot_set_back", 1)
     try("HDEL", job, "spigot_first_slot_us", "spigot_returned_us")
   else
     try("HSET", job, "spigot_refusals", judged.count, "spigot_refused_us", now_us,
-      "spigot_first_slot_us", judged.first_slot_us)
+      "spigot_refused_starts", judged.starts, "spigot_first_slot_us", judged.first_slot_us)
     try("HDEL", job, "spigot_set_back")
   end
   if judged.count >= SUSPECTED then try("HSET", bucket_key(lease.bucket), "suspected_us", now_us) end
