@@ -269,6 +269,7 @@ class Assembly:
     def _make_idle_time(self, leases: LeaseStore, maintain: Callable[[], None]) -> IdleTime:
         return IdleTime(
             bucket=self._bucket,
+            worker=self._worker.name,
             leases=self._leases_on(self._connections.claims),
             lost_jobs=self._lost_jobs_on(self._connections.claims),
             wake_up=WakeUpTokens(self._connections.wake_ups, self.start.bucket, self._stop),

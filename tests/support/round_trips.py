@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from unittest.mock import patch
 
 from redis import Redis
@@ -25,6 +26,22 @@ def counted_round_trips() -> Iterator[list[bytes]]:
 
     with patch.object(AbstractConnection, "send_packed_command", counted):
         yield sent
+
+
+def commands_sent_within(redis: Redis, seconds: float) -> int:
+    """Return how many commands clients send to the server meanwhile; those in scripts are none."""
+    over = ["over"]
+    redis.ping()
+    with redis.monitor() as monitor:  # type: ignore[no-untyped-call]
+        redis.echo("connected")
+        while monitor.next_command()["command"] != "ECHO connected":
+            pass
+        timer = threading.Timer(seconds, redis.echo, over)
+        timer.start()
+        sent = takewhile(lambda each: each["command"] != "ECHO over", monitor.listen())
+        count = sum(each["client_type"] != "lua" for each in sent)
+        timer.join()
+    return count
 
 
 def commands_done(redis: Redis) -> int:

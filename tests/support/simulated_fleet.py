@@ -6,8 +6,9 @@ hours of a fleet take a second, and each call is counted.
 
 from dataclasses import dataclass, field
 
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.store import keys
+from spigot.worker.idle.idle_time import REAPED_MS
 from spigot.worker.idle.wake_up_tokens import LATE_SECONDS
 
 from .clocked_bucket import SECOND_US, START_US, ClockedBucket
@@ -24,6 +25,7 @@ class Worker:
         since_us: When it began to wait; the server serves who waits longest.
         until_us: When it looks again by itself.
         deaf_from_us: From when on no token wakes it.
+        asks_at_us: When it asks the bucket, which till then it only looks at.
         claim: The job that it runs.
     """
 
@@ -31,6 +33,7 @@ class Worker:
     since_us: int = 0
     until_us: int = 0
     deaf_from_us: int = 0
+    asks_at_us: int = 0
     tokens: tuple[str, ...] = ()
     claim: Claim | None = None
     dead: bool = False
@@ -42,7 +45,7 @@ class SimulatedFleet:
 
     Attributes:
         run_seconds: How long each job runs.
-        looks: Time and worker of each call of the leak script.
+        looks: Time and worker of each call of the leak script, and of each look of a poller.
         starts: Time, worker and claim of each job.
         own_commands: How many commands the simulation itself sent.
     """
@@ -68,7 +71,10 @@ class SimulatedFleet:
             if worker.until_us > end_us:
                 break
             self.bucket.now_us = max(self.bucket.now_us, worker.until_us)
-            self._look(worker)
+            if worker.until_us < worker.asks_at_us:
+                self._watch(worker)
+            else:
+                self._look(worker)
             self._wake_sleepers()
         self.bucket.now_us = end_us
 
@@ -101,11 +107,26 @@ class SimulatedFleet:
         else:
             self._wait(worker, answer)
 
+    def _watch(self, worker: Worker) -> None:
+        now_us = self.bucket.now_us
+        self.looks.append((now_us, worker.name))
+        look = self.bucket.bucket.look(worker.name, polling=True, now_us=now_us)
+        if look.must_reap:
+            self.bucket.leases.reap(fresh_ms=REAPED_MS, now_us=now_us)
+        if look.seconds is None:
+            self._look(worker)
+        else:
+            worker.until_us = min(now_us + round(look.seconds * SECOND_US), worker.asks_at_us)
+
     def _wait(self, worker: Worker, answer: Wait) -> None:
         wait_us = round(answer.seconds * SECOND_US)
-        worker.until_us = worker.since_us + wait_us + (0 if answer.exact else SERVER_LATE_US)
+        watches = answer.polling and not answer.exact and not answer.waiting
+        late_us = 0 if answer.exact or watches else SERVER_LATE_US
+        worker.until_us = worker.since_us + wait_us + late_us
+        spell_us = round(SLEEP_SECONDS * SECOND_US) + SERVER_LATE_US
+        worker.asks_at_us = worker.since_us + spell_us if watches else 0
         deaf_us = round(LATE_SECONDS * SECOND_US) if answer.exact else 0
-        worker.deaf_from_us = worker.until_us - deaf_us
+        worker.deaf_from_us = (worker.asks_at_us or worker.until_us) - deaf_us
         wake_up, standby = keys.wake_up("default"), keys.standby_wake_up("default")
         worker.tokens = (wake_up,) if answer.polling else (wake_up, standby)
 

@@ -13,11 +13,13 @@ from spigot.worker.leases.lease_renewer import IDLE_SECONDS, LeaseRenewer
 from spigot.worker.process.redis_availability import RedisAvailability
 from tests.support.consistency import read_lines
 from tests.support.processes import wait_for
-from tests.support.round_trips import commands_done
+from tests.support.round_trips import commands_done, commands_sent_within
 
 JOBS = 40
 RUNS = 2
 """A machine that others keep busy makes workers late, and late ones ask once more."""
+
+IDLE, WATCHED_SECONDS = 6, 16
 
 
 @pytest.fixture
@@ -54,6 +56,27 @@ def test_does_not_grow_with_idle_workers(commands_per_job):
     few, many = commands_per_job(2 + 2), commands_per_job(64 + 2)
 
     assert many == pytest.approx(few, rel=0.1)
+
+
+@pytest.fixture
+def idle_workers(redis, start_worker):
+    """Six, of which two look at the bucket."""
+    for _ in range(IDLE):
+        start_worker(simple=True, lease_seconds=15)
+
+    def are_idle() -> bool:
+        waiting = [client["cmd"] for client in redis.client_list() if "b" in client["flags"]]
+        return waiting.count("blpop") == IDLE and redis.zcard(keys.pollers("default")) == 2
+
+    wait_for(are_idle, 60)
+
+
+@pytest.mark.slow
+@pytest.mark.alone
+def test_idle_workers_ask_once_a_second_and_each_of_them_every_five(redis, idle_workers):
+    sent = commands_sent_within(redis, WATCHED_SECONDS)
+
+    assert 0 < sent <= WATCHED_SECONDS * (1 + IDLE / 5)
 
 
 class CountedLeases:

@@ -71,6 +71,21 @@ class Wait:
     exact: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a worker finds that waits for a wake-up.
+
+    Attributes:
+        seconds: When to look again; None if the bucket is to be asked now.
+        rq_state: What RQ's record of the worker says of it; empty if the record is gone.
+        must_reap: Whether leases are to be looked through.
+    """
+
+    seconds: float | None
+    rq_state: str
+    must_reap: bool
+
+
 class LeakyBucket:
     """One bucket, as a worker sees it. The arithmetic is in ``bucket.lua`` and ``leak.lua``.
 
@@ -85,7 +100,7 @@ class LeakyBucket:
         self.queues = queues or keys.queue_names(name)
         self._redis = redis
         self._leak = load_script(redis, __package__, "leak.lua")
-        self._count_pollers = load_script(redis, __package__, "count_pollers.lua")
+        self._look = load_script(redis, __package__, "look.lua")
         self._leave = load_script(redis, __package__, "leave.lua")
 
     def claim(
@@ -194,17 +209,24 @@ class LeakyBucket:
                 return Wait(SLEEP_SECONDS, waiting, polling=False)
         raise UnpublishedBucketError(self.name)
 
-    def is_polled(self, now_us: int | None = None) -> bool:
-        """Return whether some poller is alive; cheaper than to claim.
+    def look(self, worker: str, *, polling: bool, now_us: int | None = None) -> Look:
+        """Look whether the bucket is to be asked; cheaper than to claim.
 
         Args:
+            worker: Name of the worker that waits for a wake-up.
+            polling: Whether the bucket relies on it to look.
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Raises:
-            redis.RedisError: It is unknown.
+            redis.RedisError: Ask the bucket, as soon as it answers.
         """
-        clock = clock_argument(now_us)
-        return bool(self._count_pollers(keys=[keys.pollers(self.name)], args=[clock]))
+        reply = self._look(
+            keys=[keys.queue(name) for name in self.queues],
+            args=[self.name, worker, int(polling), clock_argument(now_us)],
+        )
+        wait_us, state, must_reap = reply
+        seconds = SLEEP_SECONDS if wait_us < 0 else wait_us / 1_000_000
+        return Look(seconds or None, stored_text(state), bool(must_reap))
 
     def leave(self, worker: str, logged: Sequence[str] = ()) -> None:
         """Stop counting as a worker of this bucket, and wake another if jobs wait.

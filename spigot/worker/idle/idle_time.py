@@ -1,11 +1,12 @@
 """What a worker does between two jobs: it waits for a wake-up and looks around."""
 
+import math
 import time
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from spigot.jobs.bucket.leaky_bucket import LeakyBucket, Wait
+from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, LeakyBucket, Wait
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lease_store import LeaseStore
@@ -30,6 +31,7 @@ class IdleTime:
 
     Args:
         bucket: On a connection that a signal interrupts.
+        worker: Name of the worker.
         leases: Of that bucket and connection.
         lost_jobs: Looked for from time to time, on that connection.
         wake_up: Wakes this worker.
@@ -46,6 +48,7 @@ class IdleTime:
         self,
         *,
         bucket: LeakyBucket,
+        worker: str,
         leases: LeaseStore,
         lost_jobs: LostJobs,
         wake_up: WakeUpTokens,
@@ -58,6 +61,7 @@ class IdleTime:
         maintain: Callable[[], None],
     ) -> None:
         self._bucket = bucket
+        self._worker = worker
         self._leases = leases
         self._lost_jobs = lost_jobs
         self._wake_up = wake_up
@@ -81,43 +85,78 @@ class IdleTime:
         Raises:
             StopRequested: The worker is to stop.
         """
-        seconds = min(answer.seconds, STEP_SECONDS) if briefly else answer.seconds
-        until = time.monotonic() + seconds
         try:
             if answer.polling and not answer.waiting:
                 self._plain_pushes.listen()
-            while (left := until - time.monotonic()) > 0:
-                self._look_around(answer)
-                if self._more:
-                    return  # the next question tells the server what was done
-                if not answer.polling:
-                    left = min(left, self._leases.terms.sleep_seconds)
-                if self._wake_up.came_within(left, answer):
-                    return
-                if not answer.polling and not self._bucket.is_polled():
-                    return
+            if briefly or answer.exact or (answer.polling and answer.waiting):
+                self._wait(min(answer.seconds, STEP_SECONDS) if briefly else answer.seconds, answer)
+            else:
+                self._watch(answer)
         except RedisError as error:
             self._availability.note_error(error)
             self._stop.wait(0.1)
         finally:
+            self._wake_up.end()
             self._plain_pushes.stop_listening()
 
+    def _wait(self, seconds: float, answer: Wait) -> None:
+        """Wait until the bucket is to be asked again: jobs wait in it, or the worker soon ends."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._look_around(answer)
+            if self._more:
+                return  # the next question tells the server what was done
+            if self._wake_up.came_within(left, answer):
+                return
+
+    def _watch(self, answer: Wait) -> None:
+        """Wait for a wake-up until the worker must give a sign of life; look once in a while.
+
+        What a look finds is asked for at once. The wait for the wake-up goes on meanwhile: to begin
+        it anew after each look would double what an idle bucket costs.
+        """
+        pause = self._leases.terms.sleep_seconds
+        looks = 0 if answer.polling else SLEEP_SECONDS // pause
+        ends_at = time.monotonic() + (looks * pause or SLEEP_SECONDS)
+        look_at = time.monotonic() + (answer.seconds if answer.polling else pause)
+        self._do_what_is_due(answer)
+        self._wake_up.begin(ends_at - time.monotonic(), answer)
+        while not self._wake_up.is_over_within(self._step_to(look_at)):
+            self._do_what_is_due(answer)
+            if time.monotonic() < look_at:
+                continue
+            look = self._bucket.look(self._worker, polling=answer.polling)
+            self._registration.mend(look.rq_state)
+            if look.must_reap:
+                self._reap()
+            if look.seconds is None or self._more:
+                return
+            look_at = time.monotonic() + (look.seconds if answer.polling else pause)
+            if look_at >= ends_at and not answer.polling:
+                look_at = math.inf
+
+    def _step_to(self, look_at: float) -> float:
+        return max(0.0, min(look_at - time.monotonic(), STEP_SECONDS))
+
     def _look_around(self, answer: Wait) -> None:
-        """Do what is due between two jobs.
+        """Do what a look at the bucket would tell, and what is due.
 
         Raises:
             StopRequested: It was not done; others will.
         """
-        self._result_log.retry()
         try:
             self._registration.stay()
             if answer.polling and self._must_reap():
                 self._reap()
-            if answer.polling and (found := self._lost_jobs.look()):
-                self._on_reaped(found)
-            self._maintain()
+            self._do_what_is_due(answer)
         except RedisError as error:
             self._availability.note_error(error)
+
+    def _do_what_is_due(self, answer: Wait) -> None:
+        self._result_log.retry()
+        if answer.polling and (found := self._lost_jobs.look()):
+            self._on_reaped(found)
+        self._maintain()
 
     def _must_reap(self) -> bool:
         return self._more or time.monotonic() - self._reaped_at >= REAP_SECONDS

@@ -28,10 +28,14 @@ def interruptible(redis: Redis, stop: StopSignals, *, timeout: float) -> Redis:
     class InterruptibleConnection(base):  # type: ignore[misc]
         """Waits for an answer and for signals, whichever comes first."""
 
+        def answers_within(self, seconds: float) -> bool:
+            """Wait until there is something to read."""
+            return self.can_read(0) or stop.wait_readable(self._sock, seconds)
+
         def read_response(self, *args: Any, **options: Any) -> Any:
             """Read the response; as redis-py's."""
             try:
-                if not self.can_read(0) and not stop.wait_readable(self._sock, timeout):
+                if not self.answers_within(timeout):
                     raise TimeoutError("Timeout reading from socket")
             except (StopRequested, TimeoutError):
                 self.disconnect()  # or the answer would be taken for that to the next call

@@ -65,11 +65,22 @@ class RqRegistration:
         """
         if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             birth, state = self._redis.hmget(self._worker.key, "birth", "state")
-            if birth is None:
-                self.write()
-            elif as_text(state or "") != WorkerStatus.BUSY:
-                self._show_running()
+            self.mend("" if birth is None else as_text(state or "unknown"))
             self._looked_at = time.monotonic()
+
+    def mend(self, state: str) -> None:
+        """Write what the record lacks.
+
+        Args:
+            state: What it says of the worker; empty if it is gone.
+
+        Raises:
+            redis.RedisError: Call again later.
+        """
+        if not state:
+            self.write()
+        elif state != WorkerStatus.BUSY:
+            self._show_running()
 
     def _show_running(self) -> None:
         if job_id := self._worker.get_current_job_id():

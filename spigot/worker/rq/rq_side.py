@@ -98,7 +98,9 @@ class RqSide(Worker):
     def clean_registries(self) -> None:
         """Forget dead workers. RQ's clean-up of jobs fails some that run: the reaper does it."""
         for queue in self.queues:
-            worker_registration.clean_worker_registry(queue)
+            # one of all workers does it until the lock runs out: each would look at all others
+            if queue.acquire_maintenance_lock():
+                worker_registration.clean_worker_registry(queue)
         self.last_cleaned_at = datetime.now(UTC)  # type: ignore[assignment]
 
     def subscribe(self) -> None:

@@ -332,6 +332,18 @@ def test_maintenance_is_clean_registries_and_groups(redis, monkeypatch):
     assert groups.called, broke("maintenance cleans up groups")
 
 
+def test_one_worker_forgets_dead_ones_for_all_of_a_queue(redis, monkeypatch):
+    forget = Mock()
+    monkeypatch.setattr(worker_registration, "clean_worker_registry", forget)
+    names = ["default-high", "default"]
+
+    for _ in range(3):
+        RateAwareWorker(names, connection=redis).clean_registries()
+
+    assert [call.args[0].name for call in forget.call_args_list] == names
+    assert 0 < redis.ttl("rq:clean_registries:default") <= 900
+
+
 def test_the_command_connects_to_localhost_when_it_is_told_nothing(monkeypatch):
     monkeypatch.delenv("RQ_REDIS_URL", raising=False)
     options = CliConfig().connection.connection_pool.connection_kwargs

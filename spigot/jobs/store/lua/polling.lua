@@ -13,6 +13,7 @@ sleep of one worker; a list holds one token at most:
 ]]
 local SERVER_LATE_MS = 100 -- a server may end a blocking wait that late
 local POLL_MS = 800 -- how often a bucket is looked at that no job can leave, but for that
+local LOOK_MS = 970 -- the same where the worker itself sees to the time
 local DEAD_MS = 500 -- after its time a poller counts as dead
 
 -- This worker looks at the bucket now, which is what the token asked for.
@@ -68,8 +69,11 @@ local function choose_poller(bucket, worker, now_us, look_ms, slack_ms, standby_
   return look_ms, slack_ms == 0
 end
 
+local function pollers_alive(name, now_us)
+  return try("ZCOUNT", bucket_key(name) .. ":waiters", ms(now_us) - DEAD_MS, "+inf") or 0
+end
+
 -- Wakes a worker if jobs wait and all pollers are dead.
 local function wake_if_unpolled(name, now_us)
-  local alive = try("ZCOUNT", bucket_key(name) .. ":waiters", ms(now_us) - DEAD_MS, "+inf") or 0
-  if alive == 0 and waiting_in(queue_keys(name)) > 0 then wake(name) end
+  if pollers_alive(name, now_us) == 0 and waiting_in(queue_keys(name)) > 0 then wake(name) end
 end
