@@ -1,4 +1,4 @@
--- requires: times, bucket, changed_budgets
+-- requires: times, bucket, changes, changed_budgets
 --[[
 Set some of a bucket's numbers and switches: what the file says, what an operator says.
 
@@ -6,7 +6,6 @@ KEYS[1] bucket   hash; what an operator says is in operator_NAME, what the file 
                  file_NAME, what counts where it is silent in default_NAME; the first of these
                  that is set is in NAME, which is all that other scripts read
 KEYS[2] buckets  set of names
-KEYS[3] changes  list of JSON {at, by, changes}, newest first
 
 ARGV[1] bucket     name
 ARGV[2] by         who changes it, kept in the list of changes; "" keeps nothing there
@@ -20,7 +19,6 @@ Returns alternating name, former and present value of all that changed and count
 published the bucket's numbers before and these are not the file's, which must then come first;
 the schema of a bucket that a newer version wrote, of which nothing was changed
 ]]
-local KEPT_CHANGES = 100
 local bucket, by, now_us = KEYS[1], ARGV[2], clock_us(ARGV[3])
 local changed = {}
 
@@ -77,9 +75,7 @@ local function keep_record()
       changes[changed[i]] = { changed[i + 1], changed[i + 2] }
     end
   end
-  local record = { at = utc_text(now_us), by = by, changes = changes }
-  lenient("LPUSH", KEYS[3], cjson.encode(record))
-  lenient("LTRIM", KEYS[3], 0, KEPT_CHANGES - 1)
+  keep_change(ARGV[1], now_us, by, changes)
 end
 
 local is_new = redis.call("HEXISTS", bucket, "interval_us") == 0

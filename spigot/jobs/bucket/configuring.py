@@ -109,7 +109,7 @@ class BucketConfigurer:
             for part in (f"{source}_{field}", value)
         ]
         reply = self._configure(
-            keys=[keys.bucket(name), keys.buckets(), keys.changes(name)],
+            keys=[keys.bucket(name), keys.buckets()],
             args=[name, by, clock_argument(now_us), *pairs],
         )
         if reply is None:

@@ -1,6 +1,5 @@
 """What an operator can do to a bucket while it runs; fleet-wide, from the next leak on."""
 
-import json
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PositiveInt, field_validator
@@ -10,12 +9,11 @@ from spigot.jobs.budgets.budget_change import BudgetChange, altered
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
-from spigot.jobs.store.times import clock_argument, utc_text
+from spigot.jobs.store.times import clock_argument
 from spigot.runtime.rate import Rate
 
 from .configuring import BucketConfigurer, Change, Fields, UnknownBucketError, rate_fields
 
-KEPT_CHANGES = 100
 PURGED_AT_ONCE = 500
 """Jobs that one script cancels, so that it does not keep the server from the others for long."""
 
@@ -143,7 +141,7 @@ class BucketControl:
             redis.RedisError: It is unknown whether it was done; doing it again is safe.
         """
         reply: bytes | None = self._release(
-            keys=[keys.bucket(name), keys.changes(name)],
+            keys=[keys.bucket(name)],
             args=[name, self._by, clock_argument(now_us)],
         )
         if reply is None:
@@ -167,16 +165,8 @@ class BucketControl:
             raise UnknownBucketError(name)
         count, more = 0, True
         while more:
-            cancelled, more = self._purge(args=[name, keep_seconds, self._by, PURGED_AT_ONCE, ""])
+            cancelled, more = self._purge(
+                args=[name, keep_seconds, self._by, PURGED_AT_ONCE, count, ""]
+            )
             count += int(cancelled)
-        self._note_purge(name, count)
         return count
-
-    def _note_purge(self, name: str, count: int) -> None:
-        seconds, micros = self._redis.time()
-        at = utc_text(seconds * 1_000_000 + micros)
-        record = {"at": at, "by": self._by, "changes": {"purged": ["", str(count)]}}
-        with self._redis.pipeline(transaction=False) as pipeline:
-            pipeline.lpush(keys.changes(name), json.dumps(record))
-            pipeline.ltrim(keys.changes(name), 0, KEPT_CHANGES - 1)
-            pipeline.execute(raise_on_error=False)  # a stranger's key: the jobs are cancelled

@@ -235,6 +235,20 @@ class TestHistory:
         assert BucketHistory(redis).read("default")[0]["by"] == 'x"\n\\é'
 
 
+@pytest.mark.parametrize("change", ["set", "release", "purge"])
+def test_a_list_of_changes_that_cannot_be_written_stops_no_change(bucket, control, redis, change):
+    bucket.enqueue("a")
+    bucket.hold(bucket.claim(), 60)
+    redis.set(keys.changes("default"), "a stranger's")
+
+    if change == "set":
+        assert control.set("default", BucketChange(capacity=5))
+    elif change == "release":
+        assert control.release("default", bucket.now_us)
+    else:
+        assert control.purge("default", keep_seconds=KEEP_SECONDS) == 1
+
+
 class TestPurge:
     def purge(self, control, redis):
         """Return how many were cancelled, and what then waits anywhere."""
@@ -306,6 +320,18 @@ class TestPurge:
             assert self.purge(control, redis)[0] == 35
 
         assert len([command for command in sent if b"EVAL" in command]) == 4
+
+    def test_is_kept_as_one_change_however_many_calls_it_takes(
+        self, bucket, control, redis, monkeypatch
+    ):
+        monkeypatch.setattr("spigot.jobs.bucket.control.PURGED_AT_ONCE", 10)
+        for number in range(35):
+            bucket.enqueue(f"job-{number}")
+
+        self.purge(control, redis)
+
+        (record,) = BucketHistory(redis).read("default")
+        assert (record["by"], record["changes"]) == ("ada@host", {"purged": ["", "35"]})
 
     def test_later_jobs_know_their_position(self, bucket, control, redis):
         for number in range(150):

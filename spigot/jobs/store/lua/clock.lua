@@ -1,4 +1,4 @@
--- requires: times, bucket, delayed
+-- requires: times, bucket, changes, delayed
 --[[
 Functions that heed that the server's clock may be set back, by a failover or by hand: all that waits
 for a time would wait longer by as much.
@@ -9,7 +9,6 @@ one is written; those of delayed jobs, of which there may be many, in slices (de
 tells a clock that was set forward from a server that was away.
 ]]
 local SET_BACK_US = SECOND_US -- by less than this it does no harm
-local LATEST_CHANGES = 100
 
 local function was_set_back(clock_us, now_us) return (clock_us or 0) - now_us > SET_BACK_US end
 
@@ -54,9 +53,7 @@ local function set_clock_back(name, clock_us, now_us)
   redis.call("HDEL", key, "cell", "alone_ms")
   lenient("DEL", key .. ":waiters")
   wake(name)
-  try("LPUSH", key .. ":changes", cjson.encode({ at = utc_text(now_us), by = "the server's clock",
-    changes = { clock = { utc_text(clock_us), utc_text(now_us) } } }))
-  try("LTRIM", key .. ":changes", 0, LATEST_CHANGES - 1)
+  keep_change(name, now_us, "the server's clock", { clock = { utc_text(clock_us), utc_text(now_us) } })
 end
 
 -- Before something is written that is to wait for a time.
