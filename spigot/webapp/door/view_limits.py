@@ -1,7 +1,7 @@
 """Which rules the views of an app ask for by name, for each method of a request."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -41,7 +41,7 @@ class ViewLimits:
             return ()
         known, limits = self._found.get((endpoint, method), (None, ()))
         if known is not view:  # an endpoint may be given another view
-            limits = self._find(view, method)
+            limits = _limits_in(_own_layers(view, self._views()), method)
             self._found[endpoint, method] = view, limits
         return limits
 
@@ -53,9 +53,11 @@ class ViewLimits:
 
     def warn_of_unfit(self, rules: Rules) -> None:
         """Log which views ask for a rule that does not exist, or for more than its whole quota."""
+        views = self._views()
         for endpoint, view in self._app.view_functions.items():
+            functions = _own_layers(view, views)
             methods = map(str.upper, http_method_funcs)
-            asked = chain.from_iterable(self._find(view, method) for method in methods)
+            asked = chain.from_iterable(_limits_in(functions, method) for method in methods)
             for name, cost in dict.fromkeys(asked):
                 rule = rules.by_name.get(name)
                 if rule is None:
@@ -73,14 +75,9 @@ class ViewLimits:
                 place = getattr(function, "__qualname__", function)
                 log.error("rate limit %r on %s does nothing: put it on a view", name, place)
 
-    def _find(self, view: View, method: str) -> NamedLimits:
-        others = set(map(id, self._app.view_functions.values())) - {id(view)}
-        found: dict[str, int | None] = {}
-        for function in reversed([each for each in layers(view) if id(each) not in others]):
-            found |= dict(named_limits(function))
-            for below in _methods_of(function, method):
-                found |= dict(chain.from_iterable(map(named_limits, reversed([*layers(below)]))))
-        return tuple(found.items())
+    def _views(self) -> set[int]:
+        """Return which functions are views, by identity: some cannot be hashed."""
+        return set(map(id, self._app.view_functions.values()))
 
     def _idle_methods(self) -> Iterator[View]:
         """Yield the methods of view classes that answer no request by themselves."""
@@ -89,6 +86,22 @@ class ViewLimits:
             for name, value in vars(view_class).items() if view_class else ():
                 if callable(value) and name not in {*http_method_funcs, "dispatch_request"}:
                     yield value
+
+
+def _own_layers(view: View, views: set[int]) -> list[View]:
+    """Return what a view is made of, the innermost first; another view asks for itself."""
+    functions = [each for each in layers(view) if each is view or id(each) not in views]
+    return functions[::-1]
+
+
+def _limits_in(functions: Sequence[View], method: str) -> NamedLimits:
+    """Return what these functions ask for; the later ones win."""
+    found: dict[str, int | None] = {}
+    for function in functions:
+        found |= dict(named_limits(function))
+        for below in _methods_of(function, method):
+            found |= dict(chain.from_iterable(map(named_limits, reversed([*layers(below)]))))
+    return tuple(found.items())
 
 
 def _methods_of(function: View, method: str) -> Iterator[View]:

@@ -385,6 +385,23 @@ def test_unknown_rules_of_methods_are_told(app, client, caplog):
     ]
 
 
+def test_what_the_rules_are_held_against_is_gathered_once_for_all_views(app, client):
+    class CountedViews(dict):
+        times_gathered = 0
+
+        def values(self):
+            self.times_gathered += 1
+            return super().values()
+
+    for number in range(50):
+        app.add_url_rule(f"/{number}", f"view-{number}", view_func=lambda: "ok")
+    app.view_functions = CountedViews(app.view_functions)
+
+    client.get("/0")
+
+    assert app.view_functions.times_gathered < 10  # not once for each view
+
+
 PREFLIGHT = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST"}
 EVERYTHING = {"default": ONE, "all": {**ONE, "match": "*"}, "few": ONE}
 
