@@ -25,6 +25,7 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.runtime.server.redis_connection import sibling
 from spigot.worker.running import outcome as outcomes
+from spigot.worker.running.attempt_writers import AttemptWriters
 from spigot.worker.running.function_call import (
     ClaimedJob,
     Hook,
@@ -34,7 +35,6 @@ from spigot.worker.running.function_call import (
 )
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.outcome import Outcome
-from spigot.worker.running.usage_writer import UsageWriter
 
 from .attempt import Attempt, current_attempt
 from .child_watch import ChildWatch
@@ -43,7 +43,6 @@ from .job_loop import JobLoop
 from .job_threads import JobThread, JobThreads
 from .messages import MessageReader, frame
 from .named_places import NamedPlaces
-from .shared_progress import SharedProgress
 from .shared_table import EXIT_PLACE, SharedTable
 from .stack_dump import StackDump
 
@@ -115,8 +114,7 @@ class Child:
         self._names = NamedPlaces(tools.places)
         self._attempts: dict[str, Attempt] = {}
         self._outbox: SimpleQueue[bytes] = SimpleQueue()
-        self._progress = SharedProgress(self._redis)
-        self._usage = UsageWriter(self._redis)
+        self._writers = AttemptWriters(self._redis)
         self._threads = JobThreads(self._work, tools.places)
         self._loop = JobLoop(self._table, self._names, self._run_on_loop)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
@@ -203,8 +201,7 @@ class Child:
         if not self._begin(attempt):
             return _never_begun(attempt)
         attempt.thread = thread
-        progress = self._progress.of(attempt.token)
-        run = partial(prepared.run, progress, self._usage)
+        run = partial(prepared.run, self._writers)
         try:
             ended: Outcome = thread.call(attempt, lambda: self._names.call(attempt.place, run))
         except Interrupted:
@@ -221,11 +218,10 @@ class Child:
     async def _await(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
         if not self._begin(attempt):
             return _never_begun(attempt)
-        progress = self._progress.of(attempt.token)
         try:
             return await self._names.awaiting(
                 attempt.place,
-                prepared.run_on_loop(progress, self._usage, attempt.take_timeout, _in_thread),
+                prepared.run_on_loop(self._writers, attempt.take_timeout, _in_thread),
             )
         except (Interrupted, asyncio.CancelledError) as error:
             return attempt.reason or outcomes.failed(error)

@@ -5,9 +5,10 @@ import inspect
 import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn, cast
 
 from redis import Redis
 from rq import Queue
@@ -28,9 +29,9 @@ from spigot.jobs.types.progress import progress_told_to
 from spigot.jobs.types.rate_limited import rate_limit_in
 
 from . import outcome
+from .attempt_writers import AttemptWriters
 from .outcome import Outcome
-from .progress_writer import ProgressWriter
-from .usage_writer import UsageWriter
+from .progress_writer import AttemptProgress
 from .written_result import write_result
 
 Hook = Callable[..., object]
@@ -109,24 +110,6 @@ class ClaimedJob(Job):
             return "unreadable"
 
 
-class TakesProgress(Protocol):
-    """Takes what a function reports of its progress.
-
-    Attributes:
-        last: JSON of what was reported last; "" if nothing was.
-    """
-
-    last: str
-
-    def report(self, progress: str) -> None:
-        """Have a value written soon; does not wait."""
-        ...
-
-    def close(self) -> None:
-        """Write no more."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
     """A job whose function was found and whose arguments were read.
@@ -149,52 +132,44 @@ class PreparedCall:
     is_async: bool = False
     reserved: Reserved = field(default_factory=Reserved)
 
-    def run(
-        self, progress: TakesProgress | None = None, usage: UsageWriter | None = None
-    ) -> Outcome:
+    def run(self, writers: AttemptWriters | None = None) -> Outcome:
         """Run the function within its timeout, and its callbacks.
 
         Args:
-            progress: Takes what it reports; None writes it to the server.
-            usage: Writes what it uses beyond what it reserved; None opens one of its own.
+            writers: Take what it reports; None opens some of its own.
         """
-        if usage is None:
-            usage = UsageWriter(self.job.connection)
-            try:
-                return self.run(progress, usage)
-            finally:
-                usage.close()
-        writer = progress or ProgressWriter(self.job.connection, self.job.claim.token)
-        used = self._used(usage)
-        with progress_told_to(writer.report), costs_told_to(used):
+        if writers is None:
+            with closing(AttemptWriters(self.job.connection)) as own:
+                return self.run(own)
+        progress, used = self._told_to(writers)
+        with progress_told_to(progress.report), costs_told_to(used):
             ended = _call_with_callbacks(self.job, self.function.call, self.death_penalty)
-        return self._told(ended, writer, used)
+        return self._with_told(ended, progress, used)
 
     async def run_on_loop(
         self,
-        progress: TakesProgress,
-        usage: UsageWriter,
+        writers: AttemptWriters,
         is_overdue: Callable[[], bool],
         in_thread: InThread,
     ) -> Outcome:
         """Await the coroutine function, and run its callbacks in a thread.
 
         Args:
-            progress: Takes what it reports.
-            usage: Writes what it uses beyond what it reserved.
+            writers: Take what it reports.
             is_overdue: Whether it was interrupted because of its timeout, which the caller
                 watches.
             in_thread: Runs callbacks.
         """
-        used = self._used(usage)
+        progress, used = self._told_to(writers)
         with progress_told_to(progress.report), costs_told_to(used):
             ended = await _await_with_callbacks(self, is_overdue, in_thread)
-        return self._told(ended, progress, used)
+        return self._with_told(ended, progress, used)
 
-    def _used(self, usage: UsageWriter) -> UsedAmounts:
-        return UsedAmounts(self.reserved, usage.of(self.job.claim.token))
+    def _told_to(self, writers: AttemptWriters) -> tuple[AttemptProgress, UsedAmounts]:
+        token = self.job.claim.token
+        return writers.progress.of(token), UsedAmounts(self.reserved, writers.usage.of(token))
 
-    def _told(self, ended: Outcome, progress: TakesProgress, used: UsedAmounts) -> Outcome:
+    def _with_told(self, ended: Outcome, progress: AttemptProgress, used: UsedAmounts) -> Outcome:
         progress.close()
         hidden = self.function.hidden | self.job.hidden_texts
         return replace(

@@ -1,78 +1,64 @@
-"""Writes an attempt's progress from a thread, so that the job's function never waits for it."""
+"""Writes the progress of attempts, as their functions report it."""
 
-import logging
-import threading
-import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from redis import Redis
-from redis.exceptions import RedisError
 
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
-from spigot.runtime.server.redis_connection import sibling
 
-log = logging.getLogger(__name__)
+from .background_writer import BackgroundWriter
 
 INTERVAL_SECONDS = 0.25
 """Between two writes."""
 
-REPLY_SECONDS = 2.0
 
+@dataclass(slots=True)
+class AttemptProgress:
+    """What one attempt reports.
 
-class ProgressWriter:
-    """Writes the last value that was reported, at once and then a few times a second.
-
-    Thread and connection are opened at the first report: most jobs have none.
-
-    Args:
-        redis: Whose server is written to, on a connection of its own.
+    Attributes:
         token: Of the attempt; once that has ended nothing is written any more.
+        writer: Of all attempts of the process.
+        last: JSON of what was reported last; "" if nothing was.
     """
 
-    def __init__(self, redis: Redis, token: str) -> None:
-        self.last = ""
-        self._redis = redis
-        self._token = token
-        self._reported = threading.Condition()
-        self._unwritten: str | None = None
-        self._closed = False
-        self._thread: threading.Thread | None = None
+    token: str
+    writer: BackgroundWriter[str]
+    last: str = ""
 
     def report(self, progress: str) -> None:
         """Have a value written soon; does not wait."""
-        with self._reported:
-            self.last = self._unwritten = progress
-            self._reported.notify()
-            if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
-                self._thread.start()
+        self.last = progress
+        self.writer.write_soon(self.token, progress)
 
     def close(self) -> None:
         """Write no more; ``last`` is for whoever ends the attempt, in the same script."""
-        with self._reported:
-            self._closed = True
-            self._reported.notify()
+        self.writer.forget(self.token)
 
-    def _run(self) -> None:
-        redis = sibling(self._redis, timeout=REPLY_SECONDS)
-        write = load_script(redis, __package__, "write_progress.lua")
-        while (progress := self._next()) is not None:
-            try:
-                write(keys=[keys.lease(self._token)], args=[self._token, progress])
-            except RedisError as error:
-                log.info("progress is not shown, the server does not answer: %s", error)
-                self._write_again(progress)
-            time.sleep(INTERVAL_SECONDS)
-        redis.close()
 
-    def _next(self) -> str | None:
-        """Wait for a value to write; None if there is to be no more."""
-        with self._reported:
-            self._reported.wait_for(lambda: self._unwritten is not None or self._closed)
-            progress, self._unwritten = self._unwritten, None
-            return None if self._closed else progress
+class ProgressWriter:
+    """Writes the last value of each attempt that reported, at once and then a few times a second.
 
-    def _write_again(self, progress: str) -> None:
-        with self._reported:
-            if self._unwritten is None:
-                self._unwritten = progress
+    Args:
+        redis: Whose server is written to, on a connection of its own.
+    """
+
+    def __init__(self, redis: Redis) -> None:
+        self._writer = BackgroundWriter(
+            redis, "progress", _writing_to, pause_seconds=INTERVAL_SECONDS
+        )
+
+    def of(self, token: str) -> AttemptProgress:
+        """Return what takes the reports of one attempt."""
+        return AttemptProgress(token, self._writer)
+
+    def close(self) -> None:
+        """Write no more of any."""
+        self._writer.close()
+
+
+def _writing_to(redis: Redis) -> Callable[[str, str], object]:
+    script = load_script(redis, __package__, "write_progress.lua")
+    return lambda token, progress: script(keys=[keys.lease(token)], args=[token, progress])

@@ -48,23 +48,21 @@ def test_a_value_is_shown_although_the_job_says_nothing_more(fleet, redis):
         wait_for(lambda: JobReader(redis).read(job.id).ended)
 
 
-def test_a_job_that_reports_nothing_opens_no_connection_and_no_thread(redis):
-    writer = ProgressWriter(redis, "token")
-
-    assert writer._thread is None
-    assert writer.last == ""
+def test_a_job_that_reports_nothing_has_nothing_to_tell_at_its_end(redis):
+    assert ProgressWriter(redis).of("token").last == ""
 
 
 def test_an_attempt_that_has_ended_writes_nothing(bucket, redis):
     bucket.enqueue("a")
     claim = bucket.claim()
-    writer = ProgressWriter(redis, claim.token)
-    writer.report(json.dumps({"done": 1, "total": 2, "note": ""}))
+    writer = ProgressWriter(redis)
+    progress = writer.of(claim.token)
+    progress.report(json.dumps({"done": 1, "total": 2, "note": ""}))
     wait_for(lambda: bucket.read("a").progress == {"done": 1, "total": 2, "note": ""})
     bucket.finish(claim)
     before = revision(redis, "a")
 
-    writer.report(json.dumps({"done": 2, "total": 2, "note": ""}))
+    progress.report(json.dumps({"done": 2, "total": 2, "note": ""}))
     time.sleep(INTERVAL_SECONDS + 0.1)
     writer.close()
 
