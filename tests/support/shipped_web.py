@@ -22,7 +22,7 @@ from spigot.webapp.gunicorn.web_server import WebServer
 def create_app():
     app = Flask(__name__)
     app.add_url_rule("/", "hello", lambda: "hello")
-    Door(app, rules=sys.argv[2], redis_url=sys.argv[1], web_processes=2)
+    Door(app, rules=sys.argv[2], redis_url=sys.argv[1], deadline=5, web_processes=2)
     return app
 
 listener = listen("127.0.0.1", 0)

@@ -73,7 +73,8 @@ class Doors:
 
     def client(self, rules, **options):
         app = build_app()
-        options = {"redis_url": self._url, "clock": self.clock, "key_prefix": "", **options}
+        options = {"redis_url": self._url, "deadline": 5, "clock": self.clock, **options}
+        options.setdefault("key_prefix", "")
         self.door = Door(app, rules=rules, **options)
         return app.test_client()
 
