@@ -4,20 +4,21 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 from redis import Redis
 
 from spigot.launch.server_program import find_server_program
 from spigot.webapp.door.rate_limits import refusal_counts
 from tests.support.clocked_bucket import ClockedBucket
+from tests.support.compiled_once import share_route_builders, share_templates
 from tests.support.fleet import Fleet
-from tests.support.route_builders import share_route_builders
 from tests.support.servers import own_server
 
 # The tests start hundreds of interpreters: what one has compiled, the others need not.
@@ -32,7 +33,12 @@ settings.register_profile(
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("repeat")
 
+# Else examples come from the numbers and texts in all of our files too: they would change with each
+# line that is edited, and each test process would read them all.
+providers._get_local_constants = providers.Constants  # type: ignore[assignment]
+
 share_route_builders()
+share_templates()
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -40,14 +46,27 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let each process begin to import elsewhere: what one has compiled, the others need not."""
+    report = yield
+    if isinstance(collector, pytest.Dir) and report.passed:
+        number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        start = len(report.result) // 2 if number & 2 else 0
+        report.result = [*report.result[start:], *report.result[:start]][:: -1 if number & 1 else 1]
+    return report
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let those begin first that may take longest, so that none is left over at the end."""
 
-    def patience(item: pytest.Item) -> float:
+    def patience(item: pytest.Item) -> tuple[float, Path]:
         mark = item.get_closest_marker("timeout")
-        return mark.args[0] if mark else 0
+        return -mark.args[0] if mark else 0, item.path
 
-    items.sort(key=patience, reverse=True)
+    items.sort(key=patience)  # also puts those in order that were collected in another
 
 
 def pytest_collection_finish() -> None:

@@ -1,7 +1,6 @@
 import json
-from functools import cache, partial
+from functools import cache
 
-import fakeredis
 import pytest
 from redis import Redis
 from rq import SimpleWorker
@@ -17,6 +16,9 @@ BUCKETS = {
     "narrow": {"rate": "60/m burst 3", "capacity": 2},
 }
 
+PATIENCE = 5
+"""Seconds that the door waits for the server of the tests, which is never away."""
+
 
 def settings_in(folder, **overrides):
     """Return the settings of the sample application, whose files lie in ``folder``."""
@@ -25,7 +27,6 @@ def settings_in(folder, **overrides):
     rules = folder / "rate_limits.json"
     rules.write_text("{}")
     defaults = {
-        "redis_url": "redis://fake",
         "apps": ("tests.support.minimal_app",),
         "buckets": buckets,
         "rate_limits": rules,
@@ -35,32 +36,19 @@ def settings_in(folder, **overrides):
 
 
 @pytest.fixture
-def settings(tmp_path):
+def settings(tmp_path, redis_url):
     """Return a function that builds the settings of the sample application."""
-    return partial(settings_in, tmp_path)
+
+    def settings(**overrides):
+        is_its_own = {"redis_url", "limits_redis_url"} & overrides.keys()
+        patience = {} if is_its_own else {"door_deadline": PATIENCE}
+        return settings_in(tmp_path, **{"redis_url": redis_url, **patience, **overrides})
+
+    return settings
 
 
 @pytest.fixture(scope="session")
-def imitated_server():
-    return fakeredis.FakeServer()
-
-
-@pytest.fixture
-def server(monkeypatch, imitated_server):
-    """An imitated server, which is enough for views; tests of its faults have a real one."""
-
-    def connect(url, *, timeout, **options):
-        return fakeredis.FakeStrictRedis(server=imitated_server)
-
-    monkeypatch.setattr("spigot.webapp.app.connect", connect)
-    monkeypatch.setattr("spigot.webapp.door.door.connect", connect)
-    connection = fakeredis.FakeStrictRedis(server=imitated_server)
-    yield connection
-    connection.flushall()
-
-
-@pytest.fixture(scope="session")
-def shared_app(tmp_path_factory):
+def shared_app(tmp_path_factory, redis_url):
     """Return a function that returns an app with these settings, built once for the whole run.
 
     For tests that neither change the app nor its files, nor count what it has served.
@@ -69,7 +57,8 @@ def shared_app(tmp_path_factory):
 
     @cache
     def built(**overrides):
-        return create_app(settings_in(folder, **overrides))
+        own = {"redis_url": redis_url, "door_deadline": PATIENCE, **overrides}
+        return create_app(settings_in(folder, **own))
 
     def shared_app(redis, **overrides):
         app = built(**overrides)
@@ -81,12 +70,12 @@ def shared_app(tmp_path_factory):
 
 
 @pytest.fixture
-def app(server, shared_app):
-    return shared_app(server)
+def app(redis, shared_app):
+    return shared_app(redis)
 
 
 @pytest.fixture
-def own_app(server, settings):
+def own_app(redis, settings):
     """An app of the test alone, which may change it."""
     return create_app(settings())
 

@@ -12,8 +12,8 @@ ADD = {"type": "add", "payload": {"x": 1}}
 
 
 @pytest.fixture
-def client(redis, redis_url, settings):
-    numbers = settings(redis_url=redis_url, admin_password="secret")
+def client(redis, settings):
+    numbers = settings(admin_password="secret")
     create_app(numbers)
     redis.hset(keys.bucket("default"), "schema", 2)
     return create_app(numbers).test_client()

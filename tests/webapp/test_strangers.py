@@ -27,10 +27,8 @@ def password(request):
 
 
 @pytest.fixture
-def app(redis, redis_url, settings, password):
-    chosen = settings(
-        redis_url=redis_url, apps=("tests.support.outcome_app",), admin_password=password
-    )
+def app(redis, settings, password):
+    chosen = settings(apps=("tests.support.outcome_app",), admin_password=password)
     app = create_app(chosen)
     yield app
     app.extensions["connection_loop"].close()

@@ -124,8 +124,8 @@ def test_bounds_are_put_into_words():
 
 class TestTryIt:
     @pytest.fixture
-    def app(self, redis, redis_url, settings):
-        return create_app(settings(redis_url=redis_url))
+    def app(self, redis, settings):
+        return create_app(settings())
 
     def test_a_form_sends_a_job_and_leads_to_its_page(self, client):
         assert 'name="json.x" ' in client.get("/docs").text

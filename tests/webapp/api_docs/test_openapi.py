@@ -139,7 +139,7 @@ def test_a_job_is_described_as_it_is_shown(client, document):
     assert "cancelled" in schema["properties"]["status"]["enum"]
 
 
-def test_what_the_admin_is_told_of_a_job_is_described_and_marked(server, settings, document):
+def test_what_the_admin_is_told_of_a_job_is_described_and_marked(redis, settings, document):
     client = create_app(settings(admin_password="s3cret")).test_client()
     job_id = client.post("/jobs", json={"type": "add", "payload": {"x": 1}}).json["id"]
     shown = client.get(f"/jobs/{job_id}").json
@@ -329,7 +329,7 @@ class TestRoutesOfApplications:
         assert "curl -i http://localhost/shelves/SHELF/BOOK -X PUT" in page
 
 
-def test_without_an_application_there_is_no_heading_for_it(server, settings):
+def test_without_an_application_there_is_no_heading_for_it(redis, settings):
     document = create_app(settings(apps=())).test_client().get("/openapi.json").json
 
     assert {"name": "Applications"} not in document["tags"]

@@ -63,8 +63,8 @@ class TestAccess:
         assert is_problem(client.post(path), 401)
 
     @pytest.mark.parametrize("path", PAGES)
-    def test_without_a_password_there_is_none(self, redis, redis_url, settings, path):
-        client = create_app(settings(redis_url=redis_url)).test_client()
+    def test_without_a_password_there_is_none(self, redis, settings, path):
+        client = create_app(settings()).test_client()
 
         assert is_problem(client.get(path, auth=ADMIN), 404)
 

@@ -20,10 +20,10 @@ PLACES = ["queued", "scheduled", "deferred", "started", "finished", "failed", "c
 
 
 @pytest.fixture
-def client(redis, redis_url, settings, tmp_path):
+def client(redis, settings, tmp_path):
     buckets = tmp_path / "many.json"
     buckets.write_text(json.dumps({"default": {"rate": "1000/s", "capacity": MANY}}))
-    app = create_app(settings(redis_url=redis_url, admin_password="secret", buckets=buckets))
+    app = create_app(settings(admin_password="secret", buckets=buckets))
     return app.test_client()
 
 

@@ -13,20 +13,32 @@ from tests.support.problem_check import is_problem
 PASSWORD = "pass:wörd"
 
 
+@pytest.fixture(scope="module")
+def apps():
+    """By admin password; each is built once for all tests."""
+    return {}
+
+
 @pytest.fixture
-def client_with(server, settings):
-    """Return a function that builds a client of an app with that admin password."""
+def client_with(redis, settings, apps):
+    """Return a function that returns a client of an app with that admin password."""
 
     def client_of_app(password):
-        app = create_app(settings(admin_password=password))
-        closed = Blueprint("closed", __name__)
-        closed.before_request(require_admin)
-        closed.add_url_rule("/closed", view_func=lambda: {"done": True})
-        app.register_blueprint(closed)
-        app.add_url_rule("/open", view_func=lambda: {"admin": is_admin(request)})
-        return app.test_client()
+        if password not in apps:
+            apps[password] = app_with(settings(admin_password=password))
+        return apps[password].test_client()
 
     return client_of_app
+
+
+def app_with(settings):
+    app = create_app(settings)
+    closed = Blueprint("closed", __name__)
+    closed.before_request(require_admin)
+    closed.add_url_rule("/closed", view_func=lambda: {"done": True})
+    app.register_blueprint(closed)
+    app.add_url_rule("/open", view_func=lambda: {"admin": is_admin(request)})
+    return app
 
 
 def basic(text, scheme="Basic"):
@@ -90,9 +102,9 @@ class TestWrongPasswords:
     FORGED = basic(b"admin:guess")
 
     @pytest.fixture
-    def get(self, redis, redis_url, settings):
+    def get(self, redis, settings):
         """Return a function that asks for a path as a client of that address."""
-        client = create_app(settings(redis_url=redis_url, admin_password=PASSWORD)).test_client()
+        client = create_app(settings(admin_password=PASSWORD)).test_client()
 
         def get(path, headers, address="192.0.2.1"):
             return client.get(path, headers=headers, environ_base={"REMOTE_ADDR": address})
@@ -132,7 +144,7 @@ class TestWrongPasswords:
 
 class TestLoginOfTheApplication:
     @pytest.fixture
-    def client(self, server, settings):
+    def client(self, redis, settings):
         app = create_app(
             settings(admin_password=PASSWORD),
             is_admin=lambda request: request.headers.get("X-User") == "boss",
@@ -163,22 +175,22 @@ class TestLoginOfTheApplication:
 
         assert is_problem(answer, 403)
 
-    def test_it_has_no_links(self, client, server):
-        link = Sessions(server, PASSWORD).make_link()
+    def test_it_has_no_links(self, client, redis):
+        link = Sessions(redis, PASSWORD).make_link()
 
         assert is_problem(client.get(f"/open/{link}"), 404)
 
-    def test_it_may_come_to_another_answer_later_in_the_request(self, server, settings):
+    def test_it_may_come_to_another_answer_later_in_the_request(self, redis, settings):
         app = create_app(settings(), is_admin=lambda request: "user" in g)
         app.before_request(lambda: setattr(g, "user", "boss"))
 
         assert app.test_client().get("/admin").status_code == 303
 
-    def test_a_fault_of_it_lets_nobody_in(self, server, settings):
+    def test_a_fault_of_it_lets_nobody_in(self, redis, settings):
         app = create_app(settings(), is_admin=lambda request: request.no_such_thing)
 
         assert is_problem(app.test_client().get("/admin"), 500)
 
-    def test_what_cannot_be_called_is_told_at_the_start(self, server, settings):
+    def test_what_cannot_be_called_is_told_at_the_start(self, redis, settings):
         with pytest.raises(TypeError, match="is_admin must be a function"):
             create_app(settings(), is_admin=True)

@@ -27,7 +27,7 @@ READABLE = {
 
 
 @pytest.fixture
-def app(server, settings):
+def app(redis, settings):
     made = settings(cors_origins=f"{APP},http://localhost:3000", max_body_bytes=1000)
     made.rate_limits.write_text(json.dumps(RULES))
     app = create_app(made)
@@ -80,7 +80,7 @@ def test_a_page_may_read_the_answer(client):
         (500, "GET", "/fails", {}),
     ],
 )
-def test_a_page_may_read_every_refusal(server, settings, app, status, method, path, options):
+def test_a_page_may_read_every_refusal(redis, settings, app, status, method, path, options):
     app.extensions["admin"].exists = True
 
     answer = app.test_client().open(path, method=method, headers=ORIGIN, **options)
@@ -164,7 +164,7 @@ def test_requests_without_an_origin_vary_too(client):
     assert "Origin" in answer.vary
 
 
-def test_it_is_off_unless_it_is_set(server, settings):
+def test_it_is_off_unless_it_is_set(redis, settings):
     client = create_app(settings()).test_client()
     answer = client.post("/jobs", json=ADD, headers=ORIGIN)
     asked = preflight(client)
@@ -174,7 +174,7 @@ def test_it_is_off_unless_it_is_set(server, settings):
     assert asked.status_code == 200
 
 
-def test_preflights_are_free_unless_a_rule_names_them(server, settings):
+def test_preflights_are_free_unless_a_rule_names_them(redis, settings):
     made = settings(cors_origins=APP)
     made.rate_limits.write_text(json.dumps({"default": {"limit": 1, "window": 60}}))
     client = create_app(made).test_client()

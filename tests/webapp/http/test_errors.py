@@ -35,7 +35,8 @@ def fail(app, monkeypatch):
         def raise_error(*args, **options):
             raise error
 
-        monkeypatch.setattr(app.extensions["redis"], "execute_command", raise_error)
+        pool = app.extensions["redis"].connection_pool
+        monkeypatch.setattr(pool, "get_connection", raise_error)
 
     return fail_with
 

@@ -21,8 +21,8 @@ ALL = {
 
 
 @pytest.fixture
-def app(server, settings):
-    return create_app(settings(trusted_proxies="127.0.0.1", admin_password="secret"))
+def app(redis, shared_app):
+    return shared_app(redis, trusted_proxies="127.0.0.1", admin_password="secret")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_nobody_else_is(url, peer):
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::ffff:127.0.0.1"])
 @pytest.mark.parametrize("network", ["127.0.0.0/8", "::ffff:127.0.0.0/104"])
-def test_a_proxy_may_be_named_and_seen_as_ipv6(server, settings, peer, network):
+def test_a_proxy_may_be_named_and_seen_as_ipv6(redis, settings, peer, network):
     client = create_app(settings(trusted_proxies=network)).test_client()
 
     answer = client.post("/jobs", json=ADD, headers=ALL, environ_base={"REMOTE_ADDR": peer})
@@ -71,7 +71,7 @@ def test_a_proxy_may_be_named_and_seen_as_ipv6(server, settings, peer, network):
     assert answer.headers["Location"].startswith("/spigot/jobs/")
 
 
-def test_without_trusted_proxies_nobody_is(server, settings):
+def test_without_trusted_proxies_nobody_is(redis, settings):
     app = create_app(settings())
     app.add_url_rule("/url", "url", lambda: request.root_url)
 

@@ -44,7 +44,7 @@ def test_errors_are_named_too(client, path):
     assert answer.headers["X-Request-ID"] == "r1"
 
 
-def test_refusals_are_named_too(settings, server, tmp_path):
+def test_refusals_are_named_too(settings, redis, tmp_path):
     from spigot import create_app
 
     rules = tmp_path / "none.json"
@@ -66,10 +66,10 @@ def test_a_stream_is_named_too(client):
     assert answer.headers["X-Request-ID"] == "r1"
 
 
-def test_a_job_remembers_the_request_that_made_it(client, server):
+def test_a_job_remembers_the_request_that_made_it(client, redis):
     job = add(client, **{"X-Request-ID": "r1"}).json
 
-    assert server.hget(keys.job(job["id"]), "spigot_request_id") == b"r1"
+    assert redis.hget(keys.job(job["id"]), "spigot_request_id") == b"r1"
 
 
 def test_no_request_lends_its_name_to_the_next(client):

@@ -38,12 +38,12 @@ def client(own_app):
 
 
 @pytest.fixture
-def limited(redis, redis_url, settings, tmp_path):
+def limited(redis, settings, tmp_path):
     """A client of the app whose rule lets two requests pass."""
     few, default = {"limit": 2, "window": 60, "match": "/few"}, {"limit": 9, "window": 1}
     rules = tmp_path / "few.json"
     rules.write_text(json.dumps({"few": few, "default": default}))
-    return create_app(settings(redis_url=redis_url, rate_limits=rules)).test_client()
+    return create_app(settings(rate_limits=rules)).test_client()
 
 
 def test_is_text_that_prometheus_reads(client):
@@ -67,8 +67,8 @@ def test_shows_each_bucket(client):
     assert shown["spigot_bucket_workers", "default"] == 0
 
 
-def test_a_bound_that_is_not_set_has_no_sample(client, server):
-    server.hset(keys.bucket("narrow"), "max_running", 2)
+def test_a_bound_that_is_not_set_has_no_sample(client, redis):
+    redis.hset(keys.bucket("narrow"), "max_running", 2)
 
     shown = samples(client)
 
@@ -89,11 +89,11 @@ def test_all_that_may_happen_to_a_job_type_is_shown_from_the_start(client):
     assert ("spigot_jobs_started_total", "narrow", "add") not in shown
 
 
-def test_what_is_counted_in_redis_is_shown(client, server):
+def test_what_is_counted_in_redis_is_shown(client, redis):
     for _ in range(4):
         add(client)
-    server.hincrby(keys.stats("default"), "retrying:gone", 7)  # a type that is no longer there
-    server.hset(
+    redis.hincrby(keys.stats("default"), "retrying:gone", 7)  # a type that is no longer there
+    redis.hset(
         keys.stats("default"),
         mapping={"late::500": 3, "late::inf": 1, "late::sum_us": 9_000_000},
     )
@@ -169,8 +169,8 @@ def test_figures_of_buckets_say_how_to_take_instances_together(client):
         assert ("max without(instance)" in family.documentation) == shared, family.name
 
 
-def test_costs_one_round_trip_a_bucket_whatever_waits(redis, redis_url, settings):
-    client = create_app(settings(redis_url=redis_url)).test_client()
+def test_costs_one_round_trip_a_bucket_whatever_waits(redis, settings):
+    client = create_app(settings()).test_client()
     add(client)
     client.get("/metrics")  # loads the script
 
@@ -217,9 +217,9 @@ def test_a_server_that_hangs_does_not_hang_a_scrape(settings):
         server.go_on()
 
 
-def test_registering_the_metrics_asks_the_server_nothing(redis: Redis, redis_url, settings):
-    create_app(settings(redis_url=redis_url))
+def test_registering_the_metrics_asks_the_server_nothing(redis: Redis, settings):
+    create_app(settings())
     redis.config_resetstat()
-    create_app(settings(redis_url=redis_url))
+    create_app(settings())
 
     assert "cmdstat_smembers" not in redis.info("commandstats")

@@ -13,8 +13,8 @@ HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    return create_app(settings(redis_url=redis_url, admin_password="secret"))
+def app(redis, shared_app):
+    return shared_app(redis, admin_password="secret")
 
 
 @pytest.fixture
@@ -90,11 +90,9 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(client, sessions):
 
 
 def test_behind_https_the_cookie_is_secure_and_below_a_prefix_it_stays_there(
-    redis, redis_url, settings, sessions
+    redis, settings, sessions
 ):
-    app = create_app(
-        settings(redis_url=redis_url, admin_password="secret", trusted_proxies="127.0.0.1/32")
-    )
+    app = create_app(settings(admin_password="secret", trusted_proxies="127.0.0.1/32"))
     headers = {
         "X-Forwarded-For": "192.0.2.1",
         "X-Forwarded-Proto": "https",
@@ -108,8 +106,8 @@ def test_behind_https_the_cookie_is_secure_and_below_a_prefix_it_stays_there(
     assert answer.location == "/spigot/"
 
 
-def test_two_on_one_host_name_do_not_log_each_other_out(app, redis, redis_url, settings, sessions):
-    others = create_app(settings(redis_url=redis_url, admin_password="others"))
+def test_two_on_one_host_name_do_not_log_each_other_out(app, redis, settings, sessions):
+    others = create_app(settings(admin_password="others"))
     browser, ports = app.test_client(), ("http://localhost:8000", "http://localhost:8001")
     log_in(browser, sessions, base_url=ports[0])
     cookies = browser._cookies  # one jar: a browser keeps cookies by host and not by port
@@ -175,16 +173,16 @@ def test_a_session_may_what_the_password_may(client, sessions, headers):
     assert client.get("/rq/").status_code == 200
 
 
-def test_another_password_ends_the_session(client, sessions, redis_url, settings):
+def test_another_password_ends_the_session(client, sessions, settings):
     log_in(client, sessions)
-    other = create_app(settings(redis_url=redis_url, admin_password="another")).test_client()
+    other = create_app(settings(admin_password="another")).test_client()
     other.set_cookie(COOKIE, client.get_cookie(COOKIE).value)
 
     assert is_problem(other.get("/api/activity"), 401)
 
 
-def test_without_a_password_there_are_no_links(redis_url, settings, sessions):
-    client = create_app(settings(redis_url=redis_url)).test_client()
+def test_without_a_password_there_are_no_links(settings, sessions):
+    client = create_app(settings()).test_client()
 
     assert is_problem(client.get(f"/open/{sessions.make_link()}"), 404)
     assert is_problem(log_in(client, sessions), 404)

@@ -74,8 +74,8 @@ class TestPage:
 
         assert attack not in client.get("/", auth=ADMIN).text
 
-    def test_without_a_password_nobody_can_log_in(self, redis, redis_url, settings):
-        client = create_app(settings(redis_url=redis_url)).test_client()
+    def test_without_a_password_nobody_can_log_in(self, redis, settings):
+        client = create_app(settings()).test_client()
 
         assert "/admin" not in client.get("/").text
         assert is_problem(client.get("/admin", auth=ADMIN), 404)
@@ -209,11 +209,9 @@ class TestActivity:
             {"client": "192.0.2.2", "rule": "", "count": 1},
         ]
 
-    def test_is_shown_without_the_server_of_the_door(self, redis, redis_url, settings, tmp_path):
+    def test_is_shown_without_the_server_of_the_door(self, redis, settings, tmp_path):
         away = f"unix://{tmp_path}/nobody.sock"
-        app = create_app(
-            settings(redis_url=redis_url, limits_redis_url=away, admin_password="secret")
-        )
+        app = create_app(settings(limits_redis_url=away, admin_password="secret"))
 
         told = activity(app.test_client())
 

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from spigot import create_app
 from spigot.jobs.store import keys
 from tests.support.problem_check import is_problem
 
@@ -14,8 +13,8 @@ HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    return create_app(settings(redis_url=redis_url, admin_password="secret"))
+def app(redis, shared_app):
+    return shared_app(redis, admin_password="secret")
 
 
 @pytest.fixture
@@ -68,8 +67,8 @@ class TestWhoMayChange:
 
         assert is_problem(answer, 403)
 
-    def test_nobody_where_all_is_read_only(self, settings, redis_url, redis, method, path, body):
-        app = create_app(settings(redis_url=redis_url, admin_password="secret", readonly=True))
+    def test_nobody_where_all_is_read_only(self, shared_app, redis, method, path, body):
+        app = shared_app(redis, admin_password="secret", readonly=True)
 
         answer = app.test_client().open(path, method=method, json=body, auth=ADMIN)
 
@@ -77,8 +76,8 @@ class TestWhoMayChange:
         assert answer.json["type"] == "urn:spigot:problem:read-only"
 
 
-def test_read_only_takes_nothing_from_clients(settings, redis_url, redis):
-    app = create_app(settings(redis_url=redis_url, admin_password="secret", readonly=True))
+def test_read_only_takes_nothing_from_clients(shared_app, redis):
+    app = shared_app(redis, admin_password="secret", readonly=True)
     client = app.test_client()
 
     job_id = add(client)

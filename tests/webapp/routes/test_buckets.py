@@ -50,16 +50,16 @@ def test_a_bucket_shows_the_fields_of_the_interface(client):
 
 
 @pytest.mark.parametrize("name", ["other", "default:leases", "default-high", "%00", "Default"])
-def test_a_bucket_that_does_not_exist_is_404(client, server, name):
-    server.zadd(keys.leases("default"), {"token": 1})
+def test_a_bucket_that_does_not_exist_is_404(client, redis, name):
+    redis.zadd(keys.leases("default"), {"token": 1})
 
     assert is_problem(client.get(f"/buckets/{name}"), 404)
 
 
 class TestChange:
     @pytest.fixture
-    def client(self, server, settings):
-        return create_app(settings(admin_password="s3cret")).test_client()
+    def client(self, redis, shared_app):
+        return shared_app(redis, admin_password="s3cret").test_client()
 
     @pytest.fixture
     def patch(self, client):
@@ -99,10 +99,10 @@ class TestChange:
             "next_leak_at",
         }
 
-    def test_says_who_did_it(self, server, patch):
+    def test_says_who_did_it(self, redis, patch):
         patch("default", capacity=9)
 
-        record = BucketHistory(server).read("default")[0]
+        record = BucketHistory(redis).read("default")[0]
         assert (record["by"], record["changes"]) == ("admin at 127.0.0.1", {"capacity": ["3", "9"]})
 
     @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ class TestChange:
         after = client.get("/buckets/default").json
         assert {**after, "next_leak_at": ""} == {**before, "next_leak_at": ""}
 
-    def test_behind_a_trusted_proxy_names_the_client(self, server, settings):
+    def test_behind_a_trusted_proxy_names_the_client(self, redis, settings):
         client = create_app(
             settings(admin_password="s3cret", trusted_proxies="127.0.0.1")
         ).test_client()
@@ -146,16 +146,16 @@ class TestChange:
             headers={"X-Forwarded-For": "203.0.113.9:5001"},
         )
 
-        assert BucketHistory(server).read("default")[0]["by"] == "admin at 203.0.113.9"
+        assert BucketHistory(redis).read("default")[0]["by"] == "admin at 203.0.113.9"
 
-    def test_ends_a_hold(self, server, patch):
-        server.hset(keys.bucket("default"), mapping={"held_until_us": 2**52, "hold_reason": "wait"})
+    def test_ends_a_hold(self, redis, patch):
+        redis.hset(keys.bucket("default"), mapping={"held_until_us": 2**52, "hold_reason": "wait"})
 
         response = patch("default", held_until=None, capacity=9)
 
         assert response.status_code == 200
         assert (response.json["held_until"], response.json["capacity"]) == (None, 9)
-        records = BucketHistory(server).read("default")
+        records = BucketHistory(redis).read("default")
         assert [list(record["changes"]) for record in records] == [["held_until"], ["capacity"]]
 
     def test_of_a_hold_says_what_can_be_done(self, patch):
@@ -163,16 +163,16 @@ class TestChange:
 
         assert "only null can be said, which ends a hold" in str(error)
 
-    def test_of_no_bucket_is_404(self, server, patch):
+    def test_of_no_bucket_is_404(self, redis, patch):
         assert is_problem(patch("other", capacity=9), 404)
         assert is_problem(patch("other"), 404)
-        assert not server.exists(keys.bucket("other"))
+        assert not redis.exists(keys.bucket("other"))
 
     def test_is_for_the_admin_only(self, client):
         assert is_problem(client.patch("/buckets/default", json={"paused": True}), 401)
         assert client.get("/buckets/default").json["paused"] is False
 
-    def test_is_not_there_without_an_admin(self, server, settings):
+    def test_is_not_there_without_an_admin(self, redis, settings):
         client = create_app(settings()).test_client()
 
         assert is_problem(client.patch("/buckets/default", json={"paused": True}), 404)

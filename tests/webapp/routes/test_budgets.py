@@ -36,7 +36,7 @@ ADMIN = ("admin", "s3cret")
 
 
 @pytest.fixture
-def make_app(server, settings, tmp_path, monkeypatch):
+def make_app(redis, settings, tmp_path, monkeypatch):
     """Return a function that builds an app of these job types and buckets."""
 
     def make(source=APP, buckets=BUCKETS):

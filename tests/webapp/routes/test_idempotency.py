@@ -13,21 +13,21 @@ ADD = {"type": "add", "payload": {"x": 1, "y": 2}}
 KEY = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
 
 
-def test_the_same_request_again_is_answered_with_the_first_job(client, server):
+def test_the_same_request_again_is_answered_with_the_first_job(client, redis):
     first = client.post("/jobs", json=ADD, headers=KEY)
-    before = content(server)
+    before = content(redis)
 
     again = client.post("/jobs", json=ADD, headers=KEY)
 
     assert (first.status_code, again.status_code) == (202, 200)
     assert again.json["id"] == first.json["id"]
     assert again.headers["Location"] == first.headers["Location"]
-    assert content(server) == before
+    assert content(redis) == before
 
 
-def test_it_shows_the_job_as_it_is_now(client, server):
+def test_it_shows_the_job_as_it_is_now(client, redis):
     first = client.post("/jobs", json=ADD, headers=KEY)
-    server.hset(keys.job(first.json["id"]), "status", "finished")
+    redis.hset(keys.job(first.json["id"]), "status", "finished")
 
     assert client.post("/jobs", json=ADD, headers=KEY).json["status"] == "finished"
 
@@ -56,12 +56,12 @@ def test_the_same_request_may_be_written_differently(client, body):
         {**ADD, "priority": "high"},
     ],
 )
-def test_another_request_with_the_key_is_refused(client, server, other):
+def test_another_request_with_the_key_is_refused(client, redis, other):
     client.post("/jobs", json=ADD, headers=KEY)
-    before = content(server)
+    before = content(redis)
 
     assert is_problem(client.post("/jobs", json=other, headers=KEY), 409)
-    assert content(server) == before
+    assert content(redis) == before
 
 
 def test_another_key_makes_another_job(client):
@@ -83,14 +83,14 @@ def test_the_keys_of_another_client_are_others(client):
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "ü", "a\tb", "\x7f"])
-def test_what_is_no_key_is_refused(client, server, key):
-    before = content(server)
+def test_what_is_no_key_is_refused(client, redis, key):
+    before = content(redis)
 
     response = client.post("/jobs", json=ADD, headers={"Idempotency-Key": key})
 
     assert is_problem(response, 400)
     assert "1 to 255 characters" in response.json["detail"]
-    assert content(server) == before
+    assert content(redis) == before
 
 
 @pytest.mark.parametrize("key", ["x" * 255, "!", "a b", "#:/?{}"])
@@ -104,9 +104,9 @@ def test_a_refused_request_does_not_use_up_its_key(client):
     assert client.post("/jobs", json=ADD, headers=KEY).status_code == 202
 
 
-def test_a_job_that_was_deleted_is_done_again(client, server):
+def test_a_job_that_was_deleted_is_done_again(client, redis):
     first = client.post("/jobs", json=ADD, headers=KEY)
-    server.delete(keys.job(first.json["id"]))
+    redis.delete(keys.job(first.json["id"]))
 
     again = client.post("/jobs", json=ADD, headers=KEY)
 
@@ -133,7 +133,7 @@ def test_the_routes_of_applications_heed_it(client):
         ("203.0.113.1, unknown", "203.0.113.2, unknown"),
     ],
 )
-def test_clients_of_one_proxy_share_no_key(server, settings, one, other):
+def test_clients_of_one_proxy_share_no_key(redis, settings, one, other):
     client = create_app(settings(trusted_proxies="127.0.0.1")).test_client()
     answers = [
         client.post("/jobs", json=ADD, headers={**KEY, "X-Forwarded-For": forwarded})
@@ -144,7 +144,7 @@ def test_clients_of_one_proxy_share_no_key(server, settings, one, other):
     assert answers[0].json["id"] == answers[2].json["id"] != answers[1].json["id"]
 
 
-def test_a_client_is_known_again_by_its_next_connection(server, settings):
+def test_a_client_is_known_again_by_its_next_connection(redis, settings):
     client = create_app(settings(trusted_proxies="127.0.0.1")).test_client()
     answers = [
         client.post("/jobs", json=ADD, headers={**KEY, "X-Forwarded-For": forwarded})
@@ -154,8 +154,8 @@ def test_a_client_is_known_again_by_its_next_connection(server, settings):
     assert [answer.status_code for answer in answers] == [202, 200, 200]
 
 
-def test_twenty_equal_requests_at_once_make_one_job(redis, redis_url, settings):
-    app = create_app(settings(redis_url=redis_url))
+def test_twenty_equal_requests_at_once_make_one_job(redis, settings):
+    app = create_app(settings())
     app.test_client().get("/buckets")
     with ThreadPoolExecutor(20) as pool:
         for turn in range(10):
@@ -187,8 +187,8 @@ def test_a_request_that_a_hanging_server_took_is_not_made_twice(settings):
             assert redis.llen(keys.queue("default")) == 2
 
 
-def test_a_job_that_too_few_replicas_have_is_503_and_stands(settings, redis, redis_url):
-    waiting = settings(redis_url=redis_url, wait_replicas=1, wait_seconds=0.05)
+def test_a_job_that_too_few_replicas_have_is_503_and_stands(settings, redis):
+    waiting = settings(wait_replicas=1, wait_seconds=0.05)
     client = create_app(waiting).test_client()
     body = {"type": "add", "payload": {"x": 1}}
 

@@ -13,7 +13,7 @@ def add(number: object) -> dict[str, object]:
     return {"type": "add", "payload": {"x": number}}
 
 
-def test_each_job_is_answered_as_it_would_be_alone(client, server):
+def test_each_job_is_answered_as_it_would_be_alone(client, redis):
     response = client.post(
         "/jobs", json=[add(1), add("many"), {"type": "none"}, 7, add(2), add(3), add(4)]
     )
@@ -27,30 +27,30 @@ def test_each_job_is_answered_as_it_would_be_alone(client, server):
     assert unknown["body"]["type"] == "urn:spigot:problem:unknown-job-type"
     assert int(full["headers"]["Retry-After"]) >= 1
     ids = [answers[index]["body"]["id"].encode() for index in (0, 4, 5)]
-    assert server.lrange(keys.queue("default"), 0, -1) == ids
+    assert redis.lrange(keys.queue("default"), 0, -1) == ids
 
 
-def test_a_list_that_was_cut_off_is_sent_again_with_its_key(client, server):
+def test_a_list_that_was_cut_off_is_sent_again_with_its_key(client, redis):
     first = client.post("/jobs", json=[add(1), add(2)], headers=KEY).json
 
     again = client.post("/jobs", json=[add(1), add(9), add(3)], headers=KEY).json
 
     assert [answer["status"] for answer in again] == [200, 409, 202]
     assert again[0]["body"]["id"] == first[0]["body"]["id"]
-    assert server.llen(keys.queue("default")) == 3
+    assert redis.llen(keys.queue("default")) == 3
 
 
-def test_more_than_a_thousand_are_413(client, server):
+def test_more_than_a_thousand_are_413(client, redis):
     is_problem(client.post("/jobs", json=[add(1)] * 1001), 413)
 
-    assert not server.exists(keys.queue("default"))
+    assert not redis.exists(keys.queue("default"))
 
 
 class TestAtTheDoor:
     @pytest.fixture
-    def client(self, redis, redis_url, settings):
+    def client(self, redis, settings):
         rule = {"limit": 5, "window": 60, "match": "POST /jobs"}
-        given = settings(redis_url=redis_url)
+        given = settings()
         given.rate_limits.write_text(json.dumps({"jobs": rule}))
         return create_app(given).test_client()
 

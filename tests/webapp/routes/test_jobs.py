@@ -61,11 +61,11 @@ class TestSubmitting:
 
 
 class TestAFullBucket:
-    def test_is_answered_with_the_time_until_a_place_is_free(self, client, server):
+    def test_is_answered_with_the_time_until_a_place_is_free(self, client, redis):
         for _ in range(3):
             client.post("/jobs", json=ADD)
-        server.hset(keys.bucket("default"), "held_until_us", (int(server.time()[0]) + 30) * 10**6)
-        before = content(server)
+        redis.hset(keys.bucket("default"), "held_until_us", (int(redis.time()[0]) + 30) * 10**6)
+        before = content(redis)
 
         response = client.post("/jobs", json=ADD)
 
@@ -73,7 +73,7 @@ class TestAFullBucket:
         assert 25 <= int(response.headers["Retry-After"]) <= 30
         assert response.json["bucket"] == "default"
         assert "bucket 'default' is full" in response.json["detail"]
-        assert content(server) == before
+        assert content(redis) == before
 
     def test_is_worth_a_new_try_after_a_second_at_the_earliest(self, client):
         for _ in range(3):
@@ -81,15 +81,15 @@ class TestAFullBucket:
 
         assert client.post("/jobs", json=ADD).headers["Retry-After"] == "1"
 
-    def test_that_is_paused_gives_a_minute(self, client, server):
-        server.hset(keys.bucket("default"), "paused", 1)
+    def test_that_is_paused_gives_a_minute(self, client, redis):
+        redis.hset(keys.bucket("default"), "paused", 1)
         for _ in range(3):
             assert client.post("/jobs", json=ADD).status_code == 202
 
         assert client.post("/jobs", json=ADD).headers["Retry-After"] == "60"
 
-    def test_that_is_drained_takes_none(self, client, server):
-        server.hset(keys.bucket("default"), "draining", 1)
+    def test_that_is_drained_takes_none(self, client, redis):
+        redis.hset(keys.bucket("default"), "draining", 1)
 
         response = client.post("/jobs", json=ADD)
 
@@ -100,10 +100,10 @@ class TestAFullBucket:
 
 class TestBadInput:
     @pytest.fixture(autouse=True)
-    def nothing_changes(self, client, server):
-        before = content(server)
+    def nothing_changes(self, client, redis):
+        before = content(redis)
         yield
-        assert content(server) == before
+        assert content(redis) == before
 
     @pytest.mark.parametrize(
         "body",
@@ -234,9 +234,9 @@ class TestShowing:
         assert is_problem(client.get("/jobs/0123456789abcdef"), 404)
 
     @pytest.mark.parametrize("name", ["dependents", "dependencies"])
-    def test_what_rq_keeps_beside_a_job_is_404(self, client, server, name):
+    def test_what_rq_keeps_beside_a_job_is_404(self, client, redis, name):
         job_id = client.post("/jobs", json=ADD).json["id"]
-        server.sadd(f"rq:job:{job_id}:{name}", "x")
+        redis.sadd(f"rq:job:{job_id}:{name}", "x")
 
         assert is_problem(client.get(f"/jobs/{job_id}:{name}"), 404)
 
@@ -244,9 +244,9 @@ class TestShowing:
     def test_odd_ids_are_404(self, client, path):
         assert is_problem(client.get(path), 404)
 
-    def test_a_job_shows_what_came_of_it(self, client, server):
+    def test_a_job_shows_what_came_of_it(self, client, redis):
         job_id = client.post("/jobs", json=ADD).json["id"]
-        server.hset(keys.job(job_id), mapping={"status": "failed", "spigot_error": "KeyError: 'a'"})
+        redis.hset(keys.job(job_id), mapping={"status": "failed", "spigot_error": "KeyError: 'a'"})
 
         assert client.get(f"/jobs/{job_id}").json["error"] == "KeyError: 'a'"
 
@@ -270,14 +270,14 @@ class TestTheHelperForApplications:
 
 
 class TestInternalTypes:
-    def test_a_client_is_answered_as_if_there_were_none(self, client, server):
+    def test_a_client_is_answered_as_if_there_were_none(self, client, redis):
         response = client.post("/jobs", json=SECRET)
         unknown = client.post("/jobs", json=SECRET | {"type": "purgé"})
 
         assert is_problem(response, 422)
         assert response.json == json.loads(unknown.get_data(as_text=True).replace("\\u00e9", "e"))
         assert "purge" not in response.json["known"]
-        assert server.keys("rq:*") == []
+        assert redis.keys("rq:*") == []
 
     @pytest.mark.parametrize("payload", [{}, {"days": "x"}, {"other": 1}])
     def test_nor_is_its_payload_looked_at(self, client, payload):

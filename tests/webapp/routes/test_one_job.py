@@ -18,8 +18,8 @@ from tests.support.servers import own_server
 
 
 @pytest.fixture
-def app(redis, redis_url, settings):
-    app = create_app(settings(redis_url=redis_url))
+def app(redis, settings):
+    app = create_app(settings())
     yield app
     app.extensions["connection_loop"].close()
 

@@ -3,9 +3,9 @@ import pytest
 from spigot.jobs.store import keys
 
 
-def test_the_status_shows_what_is_in_the_buckets(client, server):
+def test_the_status_shows_what_is_in_the_buckets(client, redis):
     client.post("/jobs", json={"type": "add", "payload": {"x": 1}})
-    server.hset(keys.bucket("narrow"), "paused", 1)
+    redis.hset(keys.bucket("narrow"), "paused", 1)
 
     response = client.get("/api/status")
 
