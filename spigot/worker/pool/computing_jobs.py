@@ -8,14 +8,13 @@ the process ran, for the same job, from one look to the next.
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from .culprit import place_of
 from .named_places import places_in
 from .pool_process import PoolProcess
 from .shared_table import WAKE_LATE_US
+from .thread_times import ThreadTime, Times, busiest, ran_between, thread_times
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +30,6 @@ SHARE = 0.4
 SECOND_NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ThreadTime:
-    """How long a thread ran, and how long it could have run but for others, in nanoseconds."""
-
-    ran: int
-    waited: int
-
-
 @dataclass(slots=True)
 class _Seen:
     """What the last look at a child saw.
@@ -51,7 +42,7 @@ class _Seen:
     """
 
     at: float
-    times: dict[int, ThreadTime] = field(default_factory=dict)
+    times: Times = field(default_factory=dict)
     job: str = ""
     warned: str = ""
 
@@ -67,7 +58,7 @@ class ComputingJobs:
     def __init__(
         self,
         name_of: Callable[[PoolProcess, int | None], str],
-        times_of: Callable[[int], dict[int, ThreadTime]] | None = None,
+        times_of: Callable[[int], Times] | None = None,
     ) -> None:
         self._name_of = name_of
         self._times_of = times_of or thread_times
@@ -107,24 +98,12 @@ class ComputingJobs:
         return "" if place is None else self._name_of(child, place)
 
 
-def _busiest(
-    before: dict[int, ThreadTime], after: dict[int, ThreadTime], seconds: float
-) -> int | None:
+def _busiest(before: Times, after: Times, seconds: float) -> int | None:
     """Return the thread that had most of the time and of the process; None for none."""
-    zero = ThreadTime(0, 0)
-    ran = {thread: times.ran - before.get(thread, times).ran for thread, times in after.items()}
-    thread = max(ran, key=lambda one: ran[one], default=None)
+    ran = ran_between(before, after)
+    thread = busiest(ran)
     if thread is None or ran[thread] < SHARE * sum(ran.values()):
         return None
-    wanted = ran[thread] + after[thread].waited - before.get(thread, zero).waited
+    waited = before.get(thread, ThreadTime(0, 0)).waited
+    wanted = ran[thread] + after[thread].waited - waited
     return thread if wanted >= SHARE * seconds * SECOND_NS else None
-
-
-def thread_times(pid: int) -> dict[int, ThreadTime]:
-    """Return how long each thread ran and waited for a processor; nothing but on Linux."""
-    times = {}
-    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-        with suppress(OSError, ValueError):
-            ran, waited, _ = map(int, path.read_text().split())
-            times[int(path.parent.name)] = ThreadTime(ran, waited)
-    return times

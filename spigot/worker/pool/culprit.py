@@ -1,15 +1,14 @@
 """Finds out which place ended its process, or stopped it, from what the process leaves behind."""
 
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from .named_places import places_in
 from .pool_process import PoolProcess
 from .shared_table import EXIT_PLACE
+from .thread_times import Times, busiest, ran_between, thread_times
 
-LEAST_TICKS = 3
-"""Of a hundredth of a second: who has run for less is not named."""
+LEAST_NS = 30_000_000
+"""Who has run for less is not named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,12 @@ def who_ended(child: PoolProcess) -> int | None:
     return next(iter(places_in(child.crash_report)), None)
 
 
-def who_keeps_lock(child: PoolProcess, before: dict[int, int]) -> Culprit:
+def who_keeps_lock(child: PoolProcess, before: Times) -> Culprit:
     """Return who keeps the interpreter's lock.
 
     Args:
         child: That stands still.
-        before: What ``processor_ticks`` returned when it had begun to.
+        before: What ``thread_times`` returned when it had begun to.
     """
     thread = _busiest_thread(child.pid, before)
     return Culprit(None, "") if thread is None else _runs_in(child, thread)
@@ -64,19 +63,7 @@ def _runs_in(child: PoolProcess, thread: int) -> Culprit:
     return Culprit(next(iter(places_in(stack)), noted), stack)
 
 
-def _busiest_thread(pid: int, before: dict[int, int]) -> int | None:
-    used = {
-        thread: ticks - before.get(thread, ticks) for thread, ticks in processor_ticks(pid).items()
-    }
-    busiest = max(used, key=lambda thread: used[thread], default=None)
-    return None if busiest is None or used[busiest] < LEAST_TICKS else busiest
-
-
-def processor_ticks(pid: int) -> dict[int, int]:
-    """Return how long each thread has run; nothing where there is no ``/proc``."""
-    ticks = {}
-    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
-        with suppress(OSError, ValueError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            ticks[int(stat.parent.name)] = int(fields[11]) + int(fields[12])
-    return ticks
+def _busiest_thread(pid: int, before: Times) -> int | None:
+    ran = ran_between(before, thread_times(pid))
+    thread = busiest(ran)
+    return None if thread is None or ran[thread] < LEAST_NS else thread

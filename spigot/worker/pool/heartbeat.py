@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .culprit import processor_ticks, who_keeps_lock, who_keeps_loop
+from .culprit import who_keeps_lock, who_keeps_loop
 from .pool_process import PoolProcess
 from .shared_table import BEAT, LOOP_BEAT
+from .thread_times import Times, thread_times
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ class _Silence:
     is_told: bool = False
     interrupted_at: float = 0.0
     place: int | None = None
-    ticks: dict[int, int] = field(default_factory=dict)
+    times: Times = field(default_factory=dict)
 
 
 class Heartbeat:
@@ -72,7 +73,7 @@ class Heartbeat:
             return
         silence = self._silences.get(child)
         if silence is None:
-            silence = self._silences[child] = _Silence(ticks=processor_ticks(child.pid))
+            silence = self._silences[child] = _Silence(times=thread_times(child.pid))
         if not silence.is_told:
             silence.is_told = True
             args = (child, silence, frozen > self._tell_seconds / 2)
@@ -86,7 +87,7 @@ class Heartbeat:
     def _tell_who(self, child: PoolProcess, silence: _Silence, is_frozen: bool) -> None:
         if is_frozen:
             time.sleep(BUSY_SECONDS)
-            culprit = who_keeps_lock(child, silence.ticks)
+            culprit = who_keeps_lock(child, silence.times)
         else:
             culprit = who_keeps_loop(child)
         silence.place = culprit.place
@@ -99,7 +100,7 @@ class Heartbeat:
         )
 
     def _kill(self, child: PoolProcess, silence: _Silence) -> None:
-        place = who_keeps_lock(child, silence.ticks).place
+        place = who_keeps_lock(child, silence.times).place
         self.culprits[child] = silence.place if place is None else place
         log.error(
             "pool process %d is killed: it stood still because of %s",

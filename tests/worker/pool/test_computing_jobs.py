@@ -5,8 +5,9 @@ from unittest.mock import Mock
 
 import pytest
 
-from spigot.worker.pool.computing_jobs import LATE_US, SECOND_NS, ComputingJobs, ThreadTime
+from spigot.worker.pool.computing_jobs import LATE_US, SECOND_NS, ComputingJobs
 from spigot.worker.pool.shared_table import WAKE_LATE_US, SharedTable
+from spigot.worker.pool.thread_times import ThreadTime
 
 LOOP, FIRST, SECOND = 10, 11, 12
 """Threads: that of the loop, and one for each of two places."""
