@@ -18,6 +18,7 @@ from spigot.launch.server_program import find_server_program
 from spigot.webapp.door.rate_limits import refusal_counts
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.compiled_once import share_route_builders, share_templates
+from tests.support.failover import Pair, pair_of_servers
 from tests.support.fleet import Fleet
 from tests.support.servers import own_server
 
@@ -102,6 +103,27 @@ def redis(redis_url: str) -> Iterator[Redis]:
         _empty(connection)
         yield connection
         _empty(connection)
+
+
+@pytest.fixture
+def pair() -> Iterator[Pair]:
+    """A primary and its replica, of which the test may make what it likes."""
+    with pair_of_servers() as pair:
+        yield pair
+
+
+@pytest.fixture(scope="session")
+def kept_pair() -> Iterator[Pair]:
+    with pair_of_servers() as pair:
+        yield pair
+
+
+@pytest.fixture
+def shared_pair(kept_pair: Pair) -> Iterator[Pair]:
+    """The same for all tests that leave the primary what it is; empty at first."""
+    yield kept_pair
+    kept_pair.hang_new(False)
+    kept_pair.old.flushall()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from rq.command import send_stop_job_command
 from spigot.jobs.job.following import follow
 from spigot.jobs.job.state import JobReader
 from spigot.runtime.server.redis_connection import connect
-from tests.support.failover import Pair, pair_of_servers
+from tests.support.failover import Pair
 from tests.support.fleet import Fleet, Web
 from tests.support.processes import wait_for
 
@@ -18,12 +18,6 @@ SOON = 3.0
 
 CHANNELS = 3
 """Of workers: that of each of the two, and that of holds."""
-
-
-@pytest.fixture
-def pair():
-    with pair_of_servers() as pair:
-        yield pair
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 
 from spigot.jobs.store import keys
 from tests.support.consistency import problems, status_of
-from tests.support.failover import pair_of_servers
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
 
@@ -20,12 +19,6 @@ pytestmark = pytest.mark.slow
 LEASE = 2
 LONGEST_ANSWER = 10.0
 """Seconds: what the web waits for the server at most, and much for a busy machine."""
-
-
-@pytest.fixture
-def pair():
-    with pair_of_servers() as pair:
-        yield pair
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from redis import Redis
 
 from spigot.jobs.store.server_check import ServerUnreachableError, check_server
-from tests.support.failover import pair_of_servers
 from tests.support.servers import own_server
 
 
@@ -172,12 +171,11 @@ def test_a_server_that_is_not_there(url, words):
     check_server(url, may_be_away=True)
 
 
-def test_a_replica():
-    with pair_of_servers() as pair:
-        pair.demote()
+def test_a_replica(pair):
+    pair.demote()
 
-        assert "is a replica and takes no writes; set the URL of its primary" in said_of(pair.url)
-        check_server(pair.url, may_be_away=True)
+    assert "is a replica and takes no writes; set the URL of its primary" in said_of(pair.url)
+    check_server(pair.url, may_be_away=True)
 
 
 def test_a_full_server_passes_for_workers_make_room(server):
