@@ -106,6 +106,13 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @pytest.fixture
+def counting_redis() -> Iterator[Redis]:
+    """An empty server of this test alone, which counts the commands of nobody else."""
+    with own_server() as server, Redis.from_url(server.url) as connection:
+        yield connection
+
+
+@pytest.fixture
 def pair() -> Iterator[Pair]:
     """A primary and its replica, of which the test may make what it likes."""
     with pair_of_servers() as pair:

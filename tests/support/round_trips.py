@@ -45,5 +45,5 @@ def commands_sent_within(redis: Redis, seconds: float) -> int:
 
 
 def commands_done(redis: Redis) -> int:
-    """Return how many commands the server did, those in scripts too."""
+    """Return how many commands the server did, for whomever; those in scripts too."""
     return sum(command["calls"] for command in redis.info("commandstats").values())

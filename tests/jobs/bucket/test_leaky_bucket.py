@@ -490,10 +490,10 @@ class TestSignOfLife:
     def test_is_renewed_now_and_then(self, bucket, redis):
         redis.hset(f"rq:worker:{WORKER}", "state", "idle")
         bucket.ask(rq_ttl=480)
-        redis.expire(f"rq:worker:{WORKER}", 7)
+        redis.expire(f"rq:worker:{WORKER}", 70)
         bucket.sleep(4.999)
         bucket.ask(rq_ttl=480)
-        assert redis.ttl(f"rq:worker:{WORKER}") == 7
+        assert 60 < redis.ttl(f"rq:worker:{WORKER}") <= 70
 
         bucket.sleep(0.001)
         bucket.ask(rq_ttl=480)

@@ -114,8 +114,8 @@ class TestBacklog:
         assert slots == [START_US + 100_000 * number for number in range(200)]
 
     @pytest.mark.parametrize("rate", ["10/s", "30/s"])
-    def test_costs_no_more_with_more_idle_workers(self, redis, rate):
-        commands = {}
+    def test_costs_no_more_with_more_idle_workers(self, counting_redis, rate):
+        redis, commands = counting_redis, {}
         for idle in (2, 64):
             redis.flushall()
             bucket = ClockedBucket(redis, rate, capacity=1000)

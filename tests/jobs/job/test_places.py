@@ -63,7 +63,9 @@ def positions(bucket: ClockedBucket, ids: list[str]) -> list[int | None]:
 
 class TestCancelling:
     @pytest.mark.parametrize("before", [10, 700])
-    def test_costs_the_same_whatever_waits(self, bucket, redis, before):
+    def test_costs_the_same_whatever_waits(self, counting_redis, before):
+        redis = counting_redis
+        bucket = ClockedBucket(redis, "1000/s", capacity=100_000)
         ids = fill(bucket, 2 * before)
         bucket.cancel(ids[before // 2])  # which loads the scripts
         bucket.read(ids[-1])

@@ -5,6 +5,7 @@ import pytest
 from spigot.jobs.overview.history import CELL_BYTES, CELLS, Cell, read_history
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store import keys
+from tests.support.clocked_bucket import ClockedBucket
 from tests.support.round_trips import commands_done
 
 HISTORY = keys.history("default")
@@ -32,7 +33,8 @@ class TestScripts:
         assert starts(bucket) == [0, 0, 2, 0, 1]
         assert [cell.waiting for cell in cells(bucket, 3)] == [2, 2, 1]
 
-    def test_a_start_costs_one_command_and_an_enqueue_none(self, bucket, redis):
+    def test_a_start_costs_one_command_and_an_enqueue_none(self, counting_redis):
+        redis, bucket = counting_redis, ClockedBucket(counting_redis)
         for number in range(2):
             bucket.enqueue(f"j{number}")
         bucket.finish(bucket.claim())
