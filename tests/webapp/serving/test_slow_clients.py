@@ -9,6 +9,7 @@ from http.client import HTTPResponse
 
 import pytest
 
+from tests.support.fleet import Fleet
 from tests.support.processes import descendants, wait_for
 
 THREADS = {"SPIGOT_WEB_PROCESSES": "1", "SPIGOT_WEB_THREADS": "2"}
@@ -36,8 +37,25 @@ def few_threads(fleet):
     return fleet
 
 
-def test_clients_that_do_not_go_on_hold_no_thread(few_threads):
-    with few_threads.web() as web, ExitStack() as stack:
+@pytest.fixture(scope="module")
+def kept_fleet(redis_url, tmp_path_factory):
+    return Fleet(redis_url, tmp_path_factory.mktemp("web"), settings=dict(THREADS))
+
+
+@pytest.fixture(scope="module")
+def kept_web(kept_fleet):
+    with kept_fleet.web() as web:
+        yield web
+
+
+@pytest.fixture
+def web(kept_web, redis):
+    """A web with few threads, the same for all tests that leave it running."""
+    return kept_web
+
+
+def test_clients_that_do_not_go_on_hold_no_thread(web):
+    with ExitStack() as stack:
         for kind, data in SLOW.items():
             for _ in range(20):
                 connect(stack, web, data)
@@ -48,9 +66,9 @@ def test_clients_that_do_not_go_on_hold_no_thread(few_threads):
             assert time.monotonic() - began < 5, kind
 
 
-def test_clients_that_do_not_read_their_answers_hold_no_thread(few_threads):
+def test_clients_that_do_not_read_their_answers_hold_no_thread(web):
     many = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         for _ in range(6):
             connect(stack, web, many, receive_bytes=4096)
         time.sleep(0.5)
@@ -60,9 +78,9 @@ def test_clients_that_do_not_read_their_answers_hold_no_thread(few_threads):
         assert time.monotonic() - began < 5
 
 
-def test_clients_that_do_not_close_their_side_stop_nobody(few_threads):
+def test_clients_that_do_not_close_their_side_stop_nobody(web):
     last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         for _ in range(20):
             connect(stack, web, last)
 
@@ -115,8 +133,8 @@ def test_a_client_that_trickles_is_too_slow_as_well(few_threads):
         assert got.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_comes_in_pieces_is_served(few_threads):
-    with few_threads.web() as web, ExitStack() as stack:
+def test_a_body_that_comes_in_pieces_is_served(web):
+    with ExitStack() as stack:
         connection = connect(stack, web, b"")
         request = HEAD + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
         for at in range(0, len(request), 20):
@@ -126,10 +144,10 @@ def test_a_body_that_comes_in_pieces_is_served(few_threads):
         assert read(connection)[0].status == 202
 
 
-def test_chunks_are_served_and_the_connection_is_kept(few_threads):
+def test_chunks_are_served_and_the_connection_is_kept(web):
     chunked = CHUNKS + b"%x\r\n%s\r\n" % (10, JOB[:10])
     rest = b"%x;a=b\r\n%s\r\n0\r\nX-Sum: x\r\n\r\n" % (len(JOB) - 10, JOB[10:])
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         connection = connect(stack, web, chunked)
         time.sleep(0.1)
         for _ in range(2):
@@ -138,9 +156,9 @@ def test_chunks_are_served_and_the_connection_is_kept(few_threads):
             assert read(connection)[0].status == 202
 
 
-def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(few_threads):
+def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(web):
     ask = b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n"
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         connection = connect(stack, web, ask % b"livez" + ask % b"nosuch" + ask[:5] % () + b"")
         assert read(connection)[0].status == 200
         assert read(connection)[0].status == 404
@@ -148,9 +166,9 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(few_t
         assert read(connection)[0].status == 200
 
 
-def test_a_client_that_waits_for_a_word_before_its_body_gets_it_once(few_threads):
+def test_a_client_that_waits_for_a_word_before_its_body_gets_it_once(web):
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(JOB)
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         connection = connect(stack, web, head)
         assert connection.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(JOB)
@@ -158,7 +176,7 @@ def test_a_client_that_waits_for_a_word_before_its_body_gets_it_once(few_threads
         assert connection.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 202"
 
 
-def test_broken_chunks_are_400(few_threads):
+def test_broken_chunks_are_400(web, kept_fleet):
     broken = [
         b"no\r\nx\r\n",
         b"-1\r\nx\r\n",
@@ -167,7 +185,7 @@ def test_broken_chunks_are_400(few_threads):
         b"5\r\nabcde\r\n\r\n\r\n",
         b"5\r\nabcde\r\n0\r\nno trailer\r\n\r\n",
     ]
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         for part in broken:
             connection = connect(stack, web, CHUNKS + part)
             answer, document = read(connection)
@@ -178,10 +196,10 @@ def test_broken_chunks_are_400(few_threads):
             connection = connect(stack, web, CHUNKS + part)
             connection.shutdown(socket.SHUT_WR)
             assert read(connection)[0].status == 400, part
-        assert "Traceback" not in (few_threads.folder / "web.out").read_text()
+        assert "Traceback" not in (kept_fleet.folder / "web.out").read_text()
 
 
-def test_a_body_that_is_too_long_is_413_before_it_has_come(few_threads):
+def test_a_body_that_is_too_long_is_413_before_it_has_come(web):
     starts = [
         HEAD + b"Content-Length: 1000000000\r\n\r\n",
         HEAD + b"Content-Length: 262145\r\n\r\n" + b" " * 262145,
@@ -189,25 +207,25 @@ def test_a_body_that_is_too_long_is_413_before_it_has_come(few_threads):
         CHUNKS + b"10000\r\n" + b" " * 65536 + b"\r\n30001\r\n",
         CHUNKS + b"1\r\n \r\n" * 262145,
     ]
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         for start in starts:
             answer, document = read(connect(stack, web, start))
             assert answer.status == document["status"] == 413, start[:100]
             assert answer.headers["Connection"] == "close"
 
 
-def test_a_body_as_long_as_is_allowed_is_served(few_threads):
+def test_a_body_as_long_as_is_allowed_is_served(web):
     body = JOB + b" " * (262144 - len(JOB))
     chunks = b"".join(b"400\r\n%s\r\n" % body[at : at + 1024] for at in range(0, 262144, 1024))
-    with few_threads.web() as web, ExitStack() as stack:
+    with ExitStack() as stack:
         connection = connect(stack, web, HEAD + b"Content-Length: 262144\r\n\r\n" + body)
         assert read(connection)[0].status == 202
         connection = connect(stack, web, CHUNKS + chunks + b"0\r\n\r\n")
         assert read(connection)[0].status == 202
 
 
-def test_what_is_no_request_is_left_at_once(few_threads):
-    with few_threads.web() as web, ExitStack() as stack:
+def test_what_is_no_request_is_left_at_once(web):
+    with ExitStack() as stack:
         began = time.monotonic()
         for noise in (b"\x16\x03\x01\x02\x00", b"\x00" * 100, b"GET /" + b"a" * 100_000):
             connection = connect(stack, web, noise)
