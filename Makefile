@@ -9,7 +9,9 @@ INSTALLED := $(VENV)/.installed
 run: $(INSTALLED)
 	@exec $(VENV)/bin/spigot up
 
+# Compiled once, not by each of the processes.
 test: $(INSTALLED)
+	@$(VENV)/bin/python -m compileall -q -j 0 spigot tests/support
 	@$(VENV)/bin/pytest --numprocesses auto --dist worksteal
 
 # Renews requirements.lock: the newest versions that pyproject.toml allows.
