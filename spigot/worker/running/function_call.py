@@ -32,6 +32,7 @@ from . import outcome
 from .attempt_writers import AttemptWriters
 from .outcome import Outcome
 from .progress_writer import AttemptProgress
+from .usual_times import split_usual_times
 from .written_result import write_result
 
 Hook = Callable[..., object]
@@ -75,7 +76,8 @@ class ClaimedJob(Job):
     @classmethod
     def of(cls, claim: Claim, connection: Redis) -> "ClaimedJob":
         """Build the job from a claim that was returned just now, without asking again."""
-        job = cls(claim.job_id, connection=connection, serializer=JSONSerializer)
+        job = cls(claim.job_id, connection=connection)
+        job.serializer = JSONSerializer  # the check of the constructor takes a tenth of it all
         job.restore(claim.fields)
         job.claim = claim
         job.start_at = claim.start_at
@@ -84,6 +86,12 @@ class ClaimedJob(Job):
         job.hidden = json.loads(claim.fields.get(b"spigot_hidden", b"[]"))
         job.request_id = stored_text(claim.fields.get(b"spigot_request_id", b""))
         return job
+
+    def restore(self, raw_data: Any) -> None:
+        """Take over the fields of the job's hash, as RQ's own does."""
+        others, times = split_usual_times(raw_data)
+        super().restore(others)
+        vars(self).update(times)
 
     @property
     def longest_seconds(self) -> float:

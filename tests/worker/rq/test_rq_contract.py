@@ -86,6 +86,12 @@ ATTRIBUTES_OF_WORKER = {
 
 ATTRIBUTES_OF_JOB = {
     "func": "the function, which is called with its arguments",
+    "serializer": "is set to JSON's, after a constructor that takes its time to check one",
+    "created_at": "is set from the job's hash, as the other times",
+    "enqueued_at": "the same",
+    "started_at": "the same",
+    "ended_at": "the same",
+    "last_heartbeat": "the same",
     "args": "the first of them",
     "kwargs": "the others, by name",
     "_success_callback_name": "says whether time is needed for a callback",
