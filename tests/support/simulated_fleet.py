@@ -27,6 +27,8 @@ class Worker:
         deaf_from_us: From when on no token wakes it.
         asks_at_us: When it asks the bucket, which till then it only looks at.
         claim: The job that it runs.
+        dead: It does nothing any more, and no token is handed to it.
+        cut_off: Likewise, but the server still hands one to it that it blocks for.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Worker:
     tokens: tuple[str, ...] = ()
     claim: Claim | None = None
     dead: bool = False
+    cut_off: bool = False
 
 
 @dataclass
@@ -67,7 +70,8 @@ class SimulatedFleet:
         end_us = self.bucket.now_us + round(seconds * SECOND_US)
         self._wake_sleepers()
         while True:
-            worker = min((w for w in self.workers if not w.dead), key=lambda w: w.until_us)
+            alive = (w for w in self.workers if not w.dead and not w.cut_off)
+            worker = min(alive, key=lambda w: w.until_us)
             if worker.until_us > end_us:
                 break
             self.bucket.now_us = max(self.bucket.now_us, worker.until_us)
@@ -81,6 +85,10 @@ class SimulatedFleet:
     def kill(self, name: str) -> None:
         """Kill a worker as SIGKILL does; the server has not noticed yet."""
         next(w for w in self.workers if w.name == name).dead = True
+
+    def cut_off(self, name: str) -> None:
+        """Let a worker's packets vanish: to the server it still blocks, and may take one token."""
+        next(w for w in self.workers if w.name == name).cut_off = True
 
     def pollers(self) -> list[str]:
         """Return the names of the pollers, the next to look first."""
@@ -147,4 +155,8 @@ class SimulatedFleet:
         if not waiting:
             return None
         self.bucket.redis.lpop(key)
-        return min(waiting, key=lambda w: w.since_us)
+        first = min(waiting, key=lambda w: w.since_us)
+        if first.cut_off:
+            first.tokens = ()
+            return None
+        return first

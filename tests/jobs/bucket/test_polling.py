@@ -144,6 +144,27 @@ class TestBacklog:
         late_us = fleet.starts[3][2].slot_us - fleet.starts[2][2].slot_us - interval_us
         assert 0 <= late_us <= SECOND_US
 
+    @pytest.mark.parametrize(("which", "most"), [(0, 1.7), (1, 1.0), (2, 1.0)])
+    def test_misses_a_host_that_is_cut_off_for_seconds_at_most(self, redis, which, most):
+        """To the server its workers still wait, and so each may be handed a token."""
+        bucket = ClockedBucket(redis, "10/s", capacity=1000)
+        fill(bucket, 100)
+        fleet = SimulatedFleet(bucket, 6, run_seconds=0.03)
+        fleet.run(3.05)
+        pollers = fleet.pollers()
+        sleepers = [one.name for one in fleet.workers if one.name not in pollers]
+        for name in (pollers + sleepers)[which : which + 2]:
+            fleet.cut_off(name)
+        before = len(fleet.starts)
+
+        for _ in range(6):
+            fleet.run(0.5)
+            bucket.reap()  # others do so all the time
+
+        slots = [claim.slot_us for _, _, claim in fleet.starts[before - 1 :]]
+        assert len(slots) > 15
+        assert max(later - slot for slot, later in pairwise(slots)) < most * SECOND_US
+
     @pytest.mark.parametrize("rate", ["1/s", "6/m"])
     def test_misses_a_dead_poller_though_all_others_run_long_jobs(self, redis, rate):
         bucket = ClockedBucket(redis, rate, capacity=1000)
