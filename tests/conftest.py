@@ -127,10 +127,12 @@ def kept_pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def shared_pair(kept_pair: Pair) -> Iterator[Pair]:
-    """The same for all tests that leave the primary what it is; empty at first."""
+    """The same for all tests that leave the primary what it is; empty, with no user but one."""
     yield kept_pair
     kept_pair.hang_new(False)
     kept_pair.old.flushall()
+    for user in {*kept_pair.old.acl_users()} - {"default"}:
+        kept_pair.old.acl_deluser(user)
 
 
 @pytest.fixture

@@ -5,22 +5,20 @@ import pytest
 from spigot.jobs.store.server_check import ServerUnreachableError, check_server
 from spigot.launch.doctor import examine
 from spigot.runtime.settings import Settings
-from tests.support.failover import pair_of_servers
 
 
-@pytest.fixture(scope="module")
-def pair():
-    with pair_of_servers() as pair:
-        for name, right in {"able": "+wait", "unable": "-wait"}.items():
-            pair.old.acl_setuser(
-                name,
-                enabled=True,
-                nopass=True,
-                commands=["+@all", right],
-                keys=["*"],
-                channels=["*"],
-            )
-        yield pair
+@pytest.fixture
+def pair(shared_pair):
+    for name, right in {"able": "+wait", "unable": "-wait"}.items():
+        shared_pair.old.acl_setuser(
+            name,
+            enabled=True,
+            nopass=True,
+            commands=["+@all", right],
+            keys=["*"],
+            channels=["*"],
+        )
+    return shared_pair
 
 
 @pytest.fixture

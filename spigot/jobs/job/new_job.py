@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from spigot.jobs.bucket.configuring import NewerBucketError
-from spigot.jobs.budgets.declared_cost import CostExceedsBurst
+from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_types import JobType
 
@@ -25,6 +25,23 @@ class IdempotencyKey:
 
     name: str
     fingerprint: str
+
+
+class JobOptions(TypedDict, total=False):
+    """What may be said of a job that is enqueued.
+
+    Attributes:
+        job_id: Letters, digits, ``_`` and ``-``; None makes one of 128 random bits. A job of that
+            id that exists already is returned unchanged.
+        idempotency: Makes a repeated request find the first job.
+        delay_us: How long the job waits before it joins its queue, >= 0.
+        cost: What the job takes of its bucket's budgets; None: what its type says.
+    """
+
+    job_id: str | None
+    idempotency: IdempotencyKey | None
+    delay_us: int
+    cost: Cost | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
 from secrets import token_hex
-from typing import Any
+from typing import Any, Unpack
 
 from redis import Redis
 
@@ -22,7 +22,16 @@ from spigot.jobs.types.job_types import AcceptedPayload, JobType
 from spigot.runtime.log_ids import current_ids
 
 from .job_form import JobForm
-from .new_job import BucketRefusal, IdempotencyKey, NewJob, Outcome, Priority, Repeated, Taken
+from .new_job import (
+    BucketRefusal,
+    IdempotencyKey,
+    JobOptions,
+    NewJob,
+    Outcome,
+    Priority,
+    Repeated,
+    Taken,
+)
 from .state import JobState, parse_state
 
 __all__ = [
@@ -75,11 +84,8 @@ class JobQueue:
         payload: Any,
         priority: Priority = "default",
         *,
-        job_id: str | None = None,
-        idempotency: IdempotencyKey | None = None,
-        delay_us: int = 0,
-        cost: Cost | None = None,
         now_us: int | None = None,
+        **options: Unpack[JobOptions],
     ) -> Taken:
         """Put a job into the bucket of its type.
 
@@ -87,12 +93,8 @@ class JobQueue:
             type_name: Of the catalog.
             payload: What the type's model takes.
             priority: ``high`` leaves before ``default``, that before ``low``.
-            job_id: Letters, digits, ``_`` and ``-``; None makes one of 128 random bits.
-                A job of that id that exists already is returned unchanged.
-            idempotency: Makes a repeated request find the first job.
-            delay_us: How long the job waits before it joins its queue, >= 0.
-            cost: What the job takes of its bucket's budgets; None: what its type says.
             now_us: Unix microseconds; None takes the clock of Redis.
+            **options: As ``JobOptions`` has them.
 
         Raises:
             UnknownJobType: Nothing was enqueued.
@@ -105,15 +107,7 @@ class JobQueue:
             redis.RedisError: It is unknown whether the job was enqueued; enqueueing it again
                 under the same ``job_id`` is safe.
         """
-        job = self.accept(
-            type_name,
-            payload,
-            priority,
-            job_id=job_id,
-            idempotency=idempotency,
-            delay_us=delay_us,
-            cost=cost,
-        )
+        job = self.accept(type_name, payload, priority, **options)
         (outcome,) = self.enqueue_many([job], now_us=now_us)
         if isinstance(outcome, Exception):
             raise outcome
@@ -124,31 +118,29 @@ class JobQueue:
         type_name: str,
         payload: Any,
         priority: Priority = "default",
-        *,
-        job_id: str | None = None,
-        idempotency: IdempotencyKey | None = None,
-        delay_us: int = 0,
-        cost: Cost | None = None,
+        **options: Unpack[JobOptions],
     ) -> NewJob:
         """Return the job that ``enqueue_many`` takes in; nothing is enqueued yet.
 
         Args and Raises: As ``enqueue``, but for the server's.
         """
+        if unknown := options.keys() - JobOptions.__annotations__.keys():
+            raise TypeError(f"a job has no option {', '.join(sorted(unknown))}")
         job_type = self._catalog.get(type_name)
         keys.queue_name(job_type.bucket, priority)  # there is such a priority
         accepted = job_type.accept(payload)
-        costs = self._costs_of(job_type, accepted, cost)
+        costs = self._costs_of(job_type, accepted, options.get("cost"))
         fields = self._form(job_type).own(accepted, costs)
-        chosen = job_id is not None
+        chosen_id = options.get("job_id")
         return NewJob(
-            job_id or token_hex(16),
+            chosen_id or token_hex(16),
             job_type,
             priority,
             payload,
             fields,
-            idempotency,
-            delay_us,
-            chosen,
+            options.get("idempotency"),
+            options.get("delay_us", 0),
+            chosen_id is not None,
         )
 
     def enqueue_many(self, jobs: Sequence[NewJob], *, now_us: int | None = None) -> list[Outcome]:

@@ -22,6 +22,13 @@ def fill(queue, number=3, now_us=NOW_US):
     return [queue.enqueue("add", {"x": x}, now_us=now_us).id for x in range(number)]
 
 
+def test_an_option_that_no_job_has_is_refused(queue, redis):
+    with pytest.raises(TypeError, match="no option delay"):
+        queue.enqueue("add", {"x": 1}, delay=5)
+
+    assert redis.keys("rq:*") == []
+
+
 def test_a_job_is_taken_in(queue):
     job = queue.enqueue("add", {"x": 1}, "high", now_us=NOW_US)
 
