@@ -20,9 +20,9 @@ ARGV[10…] logged    tokens whose lines are now in a result log
 
 Returns {"job", job id, queue name, slot_us, us until the slot, attempt, fields of the job, and in
             a bucket with budgets what `charge_told` in reservations.lua adds to them},
-        {"wait", us, jobs that wait}: ask again in `us`, for a slot: later would waste it, or
-            because there is more to drop,
-        {"poll", us, jobs that wait}: ask again in `us` or up to 100 ms later,
+        {"wait", us, jobs that wait, us since leases were looked through}: ask again in `us`, for a
+            slot: later would waste it, or because there is more to drop,
+        {"poll", the same three}: ask again in `us` or up to 100 ms later,
         {"sleep", 0, jobs that wait}: others poll the bucket, ask again after a wake-up,
         or {"unpublished"}: the bucket has no numbers yet, or a newer version's
 
@@ -35,7 +35,7 @@ local now_us, concurrency, ahead_us = clock_us(ARGV[7]), tonumber(ARGV[8]), tonu
 local key = bucket_key(name)
 local leases = key .. ":leases"
 local DROPPED_AT_ONCE = 100 -- entries that count as no job; with more of them the worker asks again
-local FRESH_MS = 5000 -- a sign of life that is not older is not renewed
+local FRESH_MS = 9000 -- a sign of life that is not older is not renewed
 
 local queues = {}
 for i = 2, #KEYS do queues[i - 1] = KEYS[i] end
@@ -167,7 +167,7 @@ if answered then
   end
   return claimed(answered.job, answered.queue, answered.slot_us, answered.attempt, hash)
 end
-local READ = { "suspected_us", "probing", "heard_us", "clock_us", "alone_ms", "cell", "cell_starts", "cell_waiting" }
+local READ = { "suspected_us", "probing", "heard_us", "reaped_us", "clock_us", "alone_ms", "cell", "cell_starts", "cell_waiting" }
 local bucket = read_numbers(name, READ)
 if not bucket or is_newer(bucket) then return { "unpublished" } end
 
@@ -190,7 +190,8 @@ local function wait_until(look_ms, slack_ms, standby_ms)
   if due_ms <= look_ms + slack_ms then look_ms, slack_ms = due_ms, 0 end
   local mine_ms, exact = choose_poller(bucket, worker, now_us, look_ms, slack_ms, standby_ms)
   if not mine_ms then return { "sleep", 0, waiting } end
-  return { exact and "wait" or "poll", math.max(1, mine_ms - ms(now_us)) * 1000, waiting }
+  local wait_us = math.max(1, mine_ms - ms(now_us)) * 1000
+  return { exact and "wait" or "poll", wait_us, waiting, math.max(0, now_us - bucket.reaped_us) }
 end
 
 local function wait_for_slot(slot_us)
@@ -214,7 +215,7 @@ end
 -- Should this worker not come back, another is woken.
 local function ask_again()
   wake(name)
-  return { "wait", 1, waiting_in(queues) }
+  return { "wait", 1, waiting_in(queues), 0 }
 end
 
 if dropped >= DROPPED_AT_ONCE then return ask_again() end

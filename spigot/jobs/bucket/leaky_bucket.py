@@ -1,5 +1,6 @@
 """The leaky bucket: jobs leave it one by one, evenly, over the whole fleet of workers."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,12 +64,14 @@ class Wait:
         waiting: Jobs that wait in the queues that the worker listens to.
         polling: True for a poller or standby: the bucket relies on this worker to ask in time.
         exact: True if a slot is wasted when it asks late.
+        reaped_ago: Seconds since any worker looked through the leases.
     """
 
     seconds: float
     waiting: int
     polling: bool = True
     exact: bool = False
+    reaped_ago: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +205,10 @@ class LeakyBucket:
                     dict(zip(flat[::2], flat[1::2], strict=True)),
                     asked_at,
                 )
-            case [b"wait" | b"poll" as word, wait_us, waiting]:
+            case [b"wait" | b"poll" as word, wait_us, waiting, reaped_us_ago]:
                 seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
-                return Wait(seconds, waiting, exact=word == b"wait")
+                exact, reaped_ago = word == b"wait", reaped_us_ago / 1_000_000
+                return Wait(seconds, waiting, exact=exact, reaped_ago=reaped_ago)
             case [b"sleep", _, waiting]:
                 return Wait(SLEEP_SECONDS, waiting, polling=False)
         raise UnpublishedBucketError(self.name)

@@ -1,5 +1,5 @@
 -- requires: times, bucket, clock, delayed, bucket_stats, places, room, job_state, budgets
--- rarely: heed_clock, delayed_score, describe, refusal, wake
+-- rarely: heed_clock, delayed_score, describe, refusal, wake, excess_of, count_refused, start_by_budgets, living_workers, waiting_in
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
@@ -77,7 +77,7 @@ end
 if bucket.budgets then refuse_costly() end
 if #new == 0 then return answers end
 
-local waiting, before = waiting_before(queue_keys(name), queue)
+local waiting, before = waiting_before(name, queue)
 local delayed, places = bucket_key(name) .. ":delayed", waiting
 if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
 local taken, refused = room_for(bucket, now_us, places, #new)

@@ -85,6 +85,7 @@ class IdleTime:
         Raises:
             StopRequested: The worker is to stop.
         """
+        self._reaped_at = max(self._reaped_at, time.monotonic() - answer.reaped_ago)
         try:
             if answer.polling and not answer.waiting:
                 self._plain_pushes.listen()

@@ -13,7 +13,7 @@ from spigot.runtime.server.redis_connection import is_away
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 30
+LOOK_SECONDS = 20
 """Longest BLMOVE. A call still pending when the worker stops polling wakes nobody."""
 
 FIRST_PAUSE = 0.01

@@ -10,8 +10,9 @@ from rq.worker import WorkerStatus
 
 from spigot.runtime.errors import OperatorError
 
-LOOK_SECONDS = 2.0
-"""How often a worker looks whether its record is still there."""
+LOOK_SECONDS, BUSY_LOOK_SECONDS = 10.0, 2.0
+"""How often a worker looks whether its record is still there, and while jobs run here whether it
+says so."""
 
 
 class NameTakenError(OperatorError):
@@ -63,10 +64,10 @@ class RqRegistration:
         Raises:
             redis.RedisError: Call again later.
         """
-        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
+        pause = BUSY_LOOK_SECONDS if self._worker.get_current_job_id() else LOOK_SECONDS
+        if time.monotonic() - self._looked_at >= pause:
             birth, state = self._redis.hmget(self._worker.key, "birth", "state")
             self.mend("" if birth is None else as_text(state or "unknown"))
-            self._looked_at = time.monotonic()
 
     def mend(self, state: str) -> None:
         """Write what the record lacks.
@@ -81,6 +82,7 @@ class RqRegistration:
             self.write()
         elif state != WorkerStatus.BUSY:
             self._show_running()
+        self._looked_at = time.monotonic()
 
     def _show_running(self) -> None:
         if job_id := self._worker.get_current_job_id():
