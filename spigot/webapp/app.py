@@ -41,7 +41,7 @@ from .door import forwarding, wrong_passwords
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
 from .pages import activity as activity_routes
-from .pages import admin_pages, overview, viewer
+from .pages import admin_pages, live_lists, overview, viewer
 from .pages import login as login_routes
 from .routes import buckets as bucket_routes
 from .routes import clients as client_routes
@@ -167,6 +167,7 @@ def _add_pages(app: Flask, settings: Settings, catalog: JobCatalog, buckets: Buc
     viewer.init_app(app)
     overview.init_app(app, reader, redis, limits_redis, settings.keep_seconds)
     admin_pages.init_app(app, redis, reader, catalog)
+    live_lists.init_app(app)
     activity_routes.init_app(app, redis, limits_redis, settings.keep_seconds)
     login_routes.init_app(app)
 

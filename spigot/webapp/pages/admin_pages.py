@@ -3,6 +3,7 @@
 The API's views call these where a browser asks (``http/accepted.py``).
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -10,27 +11,28 @@ from flask import Flask, Response, current_app, request
 from redis import Redis, RedisError
 
 from spigot.jobs.job.listing import PLACES
-from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.overview.verdict import judge
-from spigot.jobs.overview.words import span_text
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.jobs.store.times import utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.server.redis_connection import is_away
 from spigot.webapp.http.admin import is_admin, require_admin
 from spigot.webapp.routes.clients import read_clients
-from spigot.webapp.routes.jobs_admin import find_jobs, read_wanted
+from spigot.webapp.routes.jobs_admin import find_jobs, read_page, read_wanted
 
 from .budget_rows import budget_rows
 from .cards import Judged, card_of
 from .change_words import changes_of
 from .failures_page import failures_page
 from .html_page import away_page, html_page
-from .job_model import JobPictures
+from .job_model import STATES, JobPictures
 from .job_page import blueprint, job_page
-from .moments import ago_text, server_us
+from .list_lines import SHOWN_CLIENTS, client_line, job_line
+from .moments import server_us
 from .tap_picture import LARGE
+
+FILTERS = ("status", "bucket", "type", "q", "limit")
 
 
 def init_app(app: Flask, redis: Redis, overview: OverviewReader, catalog: JobCatalog) -> None:
@@ -98,41 +100,38 @@ def jobs_page() -> Response:
     found = find_jobs(wanted)
     redis: Redis = current_app.extensions["redis"]
     now_us = server_us(redis)
-    arguments = {k: v for k, v in request.args.items() if v and k != "after"}
+    arguments = {name: request.args[name] for name in FILTERS if request.args.get(name)}
+    lines = [
+        {"id": job.id, "type": job.type, "bucket": job.bucket, **job_line(job, now_us)}
+        for job in found.jobs
+    ]
     return html_page(
         "jobs.html",
         wanted=wanted,
         found=found,
-        lines=[_job_line(job, now_us) for job in found.jobs],
-        statuses=list(PLACES),
+        lines=lines,
+        blank=defaultdict(str),
+        words={status: STATES[status][0] for status in PLACES},
         buckets=bucket_names(redis),
         types=current_app.extensions["type_names"],
         arguments=arguments,
-        after=int(request.args.get("after") or 0),
+        after=read_page()[0],
+        now=utc_text(now_us, digits="seconds"),
     )
 
 
 def clients_page() -> Response:
     """Show who was refused, and who is banned."""
     require_admin()
+    clients = read_clients(current_app.extensions["limits_redis"])
     return html_page(
         "clients.html",
-        clients=read_clients(),
+        lines=[{"client": one.client, **client_line(one)} for one in clients[:SHOWN_CLIENTS]],
+        more=max(0, len(clients) - SHOWN_CLIENTS),
+        blank=defaultdict(str),
+        now=utc_text(time.time_ns() // 1000, digits="seconds"),
+        wanted=request.args.get("do", ""),
+        client=request.args.get("client", ""),
         banned=request.args.get("banned", ""),
         unbanned=request.args.get("unbanned", ""),
     )
-
-
-def _job_line(job: JobState, now_us: int) -> dict[str, str]:
-    when = {
-        "queued": f"position {job.position}" if job.position else "",
-        "delayed": f"due {_in(job)}",
-        "started": f"for {ago_text(job.started_at, now_us).removesuffix(' ago')}",
-    }.get(job.status, ago_text(job.ended_at, now_us))
-    return {"id": job.id, "type": job.type, "bucket": job.bucket, "status": job.status,
-            "error": job.error or "", "when": when}  # fmt: skip
-
-
-def _in(job: JobState) -> str:
-    seconds = job.estimated_start_in
-    return "when another has ended" if seconds is None else f"in {span_text(seconds)}"

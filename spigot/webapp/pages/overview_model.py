@@ -50,10 +50,10 @@ class Overview:
         if before is None:
             return self.to_json()
         cards = {
-            name: _changed(before.cards.get(name, {}), texts) for name, texts in self.cards.items()
+            name: changed(before.cards.get(name, {}), texts) for name, texts in self.cards.items()
         }
         found: dict[str, Any] = {
-            "page": _changed(before.page, self.page),
+            "page": changed(before.page, self.page),
             "cards": {name: texts for name, texts in cards.items() if texts},
             "rows": {n: rows for n, rows in self.rows.items() if rows != before.rows.get(n)},
         }
@@ -121,7 +121,8 @@ class OverviewSource:
             return None
 
 
-def _changed(before: Texts, after: Texts) -> Texts:
+def changed(before: Texts, after: Texts) -> Texts:
+    """Return the texts that are others than before."""
     return {key: text for key, text in after.items() if before.get(key) != text}
 
 

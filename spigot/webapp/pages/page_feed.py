@@ -1,14 +1,15 @@
-"""The overview for all who watch it: one reading a second and process, whatever their number."""
+"""A page for all who watch it: one reading a period and process, whatever their number."""
 
 import json
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial
+from typing import Any, Protocol, Self
 
 from redis import RedisError
 
-from .overview_model import Overview, OverviewSource
+from .overview_model import OverviewSource
 
 PERIOD_SECONDS = 1.0
 MOST_FEEDS = 100
@@ -16,16 +17,28 @@ KEPT = 30
 """Readings that are kept to compare with; who is further behind gets the whole."""
 
 
+class Picture(Protocol):
+    """What a page shows at one moment."""
+
+    def since(self, before: Self | None, /) -> dict[str, Any]:
+        """Return what differs; the whole if there is nothing to compare with."""
+        ...
+
+
 class PageFeed:
     """What those are sent who look at the same; used by one thread.
 
     Args:
         read: Returns what there is to see now.
+        event: Name of the event that says what has changed.
+        period: Seconds between two readings.
     """
 
-    def __init__(self, read: Callable[[], Overview]) -> None:
-        self._read = read
-        self._kept: deque[tuple[int, Overview]] = deque(maxlen=KEPT)
+    def __init__(
+        self, read: Callable[[], Any], event: str = "overview", period: float = PERIOD_SECONDS
+    ) -> None:
+        self._read, self._event, self._period = read, event, period
+        self._kept: deque[tuple[int, Picture]] = deque(maxlen=KEPT)
         self._number = 0
         self._read_at = 0.0
         self._away = False
@@ -40,29 +53,29 @@ class PageFeed:
         if self._away or not self._kept:
             return 0, b"event: away\ndata: {}\n\n"
         known = dict(self._kept).get(number or 0)
-        present, overview = self._kept[-1]
+        present, picture = self._kept[-1]
         if present == number:
             return present, b""
-        data = json.dumps(overview.since(known), separators=(",", ":"))
-        return present, f"event: overview\ndata: {data}\n\n".encode()
+        data = json.dumps(picture.since(known), separators=(",", ":"))
+        return present, f"event: {self._event}\ndata: {data}\n\n".encode()
 
     def _look(self) -> None:
         now = time.monotonic()
-        if now - self._read_at < PERIOD_SECONDS * 0.9:
+        if now - self._read_at < self._period * 0.9:
             return
         self._read_at = now
         try:
-            overview = self._read()
+            picture = self._read()
         except RedisError:  # said to who watches; the next look may succeed
             self._away = True
             return
         self._away = False
         self._number += 1
-        self._kept.append((self._number, overview))
+        self._kept.append((self._number, picture))
 
 
 class PageFeeds:
-    """The feeds of this process: for strangers and the admin, of the overview and of buckets.
+    """The feeds of this process, by what they show and to whom.
 
     Args:
         source: Makes the overviews.
@@ -70,18 +83,22 @@ class PageFeeds:
 
     def __init__(self, source: OverviewSource) -> None:
         self._source = source
-        self._feeds: OrderedDict[tuple[str | None, bool], PageFeed] = OrderedDict()
+        self._feeds: OrderedDict[Hashable, PageFeed] = OrderedDict()
 
     def of(self, bucket: str | None, *, is_admin: bool) -> PageFeed:
         """Return the feed of a bucket's page; None: of the overview's."""
-        found = self._feeds.get((bucket, is_admin))
+        return self.get((bucket, is_admin), lambda: PageFeed(self._reader_of(bucket, is_admin)))
+
+    def get(self, key: Hashable, make: Callable[[], PageFeed]) -> PageFeed:
+        """Return the feed of a key, which is made if there is none."""
+        found = self._feeds.get(key)
         if found is None:
-            found = self._feeds[bucket, is_admin] = PageFeed(self._reader_of(bucket, is_admin))
+            found = self._feeds[key] = make()
             if len(self._feeds) > MOST_FEEDS:
                 self._feeds.popitem(last=False)  # who listens keeps it
         return found
 
-    def _reader_of(self, bucket: str | None, is_admin: bool) -> Callable[[], Overview]:
+    def _reader_of(self, bucket: str | None, is_admin: bool) -> Callable[[], Any]:
         if bucket is None:
             return partial(self._source.read, is_admin=is_admin)
         return partial(self._source.read_one, bucket, is_admin=is_admin)

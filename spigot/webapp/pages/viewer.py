@@ -55,6 +55,7 @@ def _context() -> dict[str, Any]:
         "viewer": who,
         "nav_pages": lambda: pages,
         "version": version("spigot-jobs"),
+        "here": request.script_root + request.full_path.rstrip("?"),
         "count_failed": _failed_badge,  # asked for by pages that do not know it already
         "may_change": who.is_admin and not is_readonly(),
         "form_token": form_token() if who.is_admin else "",

@@ -59,13 +59,15 @@ class Ban(BaseModel):
     """Such as `90s`, `30m`, `1h` or `7d`."""
 
 
-def read_clients() -> list[Client]:
+def read_clients(redis: Redis) -> list[Client]:
     """Return who was refused or is banned, banned ones first, then those refused most.
 
+    Args:
+        redis: Connection to the server of the door.
+
     Raises:
-        redis.RedisError: The server of the door is away.
+        redis.RedisError: It did not answer.
     """
-    redis: Redis = current_app.extensions["limits_redis"]
     refused: dict[str, dict[str, int]] = {}
     for one in most_refused(redis, MOST):
         refused.setdefault(one.client, {})[one.rule] = one.count
@@ -88,7 +90,7 @@ def index() -> ResponseReturnValue:
         told = {
             "clients": [
                 {"client": c.client, "refused": c.refused, "banned_until": c.banned_until}
-                for c in read_clients()
+                for c in read_clients(current_app.extensions["limits_redis"])
             ]
         }
         response = jsonify(told)

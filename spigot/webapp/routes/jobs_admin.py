@@ -23,7 +23,7 @@ from spigot.webapp.http.problems import problem
 
 from .jobs import submit
 
-MOST_ON_PAGE = 200
+ON_PAGE, MOST_ON_PAGE = 50, 200
 MAY_NOT_WAIT: dict[int, Answer | str] = {
     404: "There is no such job.",
     503: problem_answer("Its bucket is full, or the server is away.", [RETRY_AFTER]),
@@ -74,7 +74,16 @@ def read_wanted() -> Wanted:
     )
 
 
-def find_jobs(wanted: Wanted, default_limit: int = 50) -> Found:
+def read_page() -> tuple[int, int]:
+    """Return how many jobs the present request leaves out, and how many it wants.
+
+    Raises:
+        HTTPException: One of them is no number, or too large (400).
+    """
+    return _number("after", 0, 0, 10**9), _number("limit", ON_PAGE, 1, MOST_ON_PAGE)
+
+
+def find_jobs(wanted: Wanted) -> Found:
     """Return what the present request finds.
 
     Raises:
@@ -82,7 +91,7 @@ def find_jobs(wanted: Wanted, default_limit: int = 50) -> Found:
         redis.RedisError: Answered with 503 if the server is away.
     """
     search: JobSearch = current_app.extensions["job_search"]
-    after, limit = _number("after", 0, 0, 10**9), _number("limit", default_limit, 1, MOST_ON_PAGE)
+    after, limit = read_page()
     try:
         return search.find(wanted, after=after, limit=limit)
     except UnknownBucketError as error:

@@ -58,8 +58,10 @@ export function fillRows(name, rows) {
 }
 
 export function localise() {
-  for (const time of document.querySelectorAll("time[datetime]")) {
-    const text = new Date(time.dateTime).toLocaleTimeString();
+  const today = new Date().toDateString();
+  for (const time of document.querySelectorAll('time[datetime]:not([datetime=""])')) {
+    const at = new Date(time.dateTime);
+    const text = at.toDateString() === today ? at.toLocaleTimeString() : at.toLocaleString();
     if (time.textContent !== text) time.textContent = text;
   }
 }
@@ -71,4 +73,19 @@ document.addEventListener("keydown", (event) => {
     open.open = false;
     open.querySelector("summary").focus();
   }
+});
+
+// A button that stands in many lines leads to a form on another page; here, the one form of its
+// kind opens above this page.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[href*='?do=']");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const asked = new URL(link.href).searchParams;
+  const dialog = byId(`do-${asked.get("do")}`);
+  if (!dialog) return;
+  event.preventDefault();
+  const name = asked.get("client") ?? link.pathname.split("/").pop();
+  dialog.querySelector("form").action = `${link.pathname}/form`;
+  for (const of of dialog.querySelectorAll(".of")) of[of.matches("input") ? "value" : "textContent"] = name;
+  dialog.showModal();
 });

@@ -1,10 +1,10 @@
 // Keeps the overview and a bucket's page up to date by one stream of events.
 
 import { byId, fill, fillCopy, fillRows, localise } from "./elements.js";
+import { follow } from "./stream.js";
 
 const SAY_EVERY_MS = 5000;
 const MOVE_AFTER_MS = 10000;
-const AWAY_AFTER_MS = 5000;
 
 // Cards change places only if nobody points at one, and only after a while.
 let wanted = null;
@@ -58,47 +58,5 @@ function show(news) {
   say();
 }
 
-let heardAt = performance.now();
-
-function tell(words) {
-  byId("news").hidden = !words;
-  byId("news").textContent = words;
-  byId("live").classList.toggle("away", Boolean(words));
-  byId("live-word").textContent = words ? "last seen" : "live,";
-  document.body.classList.toggle("stale", Boolean(words));
-}
-
-function listen() {
-  const stream = new EventSource(byId("cards").dataset.events);
-  stream.addEventListener("overview", (event) => {
-    heardAt = performance.now();
-    tell("");
-    show(JSON.parse(event.data));
-  });
-  stream.addEventListener("away", () => {
-    heardAt = performance.now();
-    tell("Not up to date: the server that keeps the jobs does not answer.");
-  });
-  stream.addEventListener("error", () => {
-    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, AWAY_AFTER_MS);
-  });
-}
-
-// The buttons of a card lead to the forms of its bucket's page; here the form opens above the cards.
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("[data-card] .acts a");
-  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-  event.preventDefault();
-  const dialog = byId(`do-${new URL(link.href).searchParams.get("do")}`);
-  dialog.querySelector("form").action = `${link.pathname}/form`;
-  for (const of of dialog.querySelectorAll(".of")) of.textContent = link.closest("[data-card]").dataset.card;
-  dialog.showModal();
-});
-
-if (byId("cards")) {
-  localise();
-  listen();
-  setInterval(() => {
-    if (performance.now() - heardAt > AWAY_AFTER_MS) tell("Not up to date: no news from the server; asking again.");
-  }, 1000);
-}
+localise();
+follow(byId("cards").dataset.events, "overview", show);

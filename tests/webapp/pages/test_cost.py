@@ -57,11 +57,15 @@ def busy(redis, redis_url, settings, settings_of_many):
         add_job(redis, f"{number:032x}", "started")
         redis.zadd(keys.running("default"), {f"{number:032x}:token": 1})
     for number in range(60):
+        group = {"bucket": "default", "error": "E", "place": f"a.py:{number}", "types": "add"}
+        counts = {"count": 7, "first_us": 10**15, "last_us": 10**15, "message": "E: " + 99 * "x"}
+        redis.hset(keys.failure(f"{number:016x}"), mapping=group | counts)
+        redis.zadd(keys.failures(), {f"{number:016x}": number})
         add_job(redis, f"a{number:031x}", "queued")
         redis.rpush(keys.queue("default"), f"a{number:031x}")
         add_job(redis, f"f{number:031x}", "failed")
         redis.zadd(keys.failed("default"), {f"f{number:031x}": time.time() + 86400})
-    write_refusals(redis, Counter({(f"192.0.2.{n}", "default"): n for n in range(200)}))
+    write_refusals(redis, Counter({(f"192.0.2.{n}", "default"): n for n in range(1, 250)}))
     return client
 
 
@@ -111,7 +115,7 @@ def test_the_overview_of_twenty_buckets_weighs_100_kb_with_all_its_files(busy, a
     assert sum(sizes.values()) <= MOST_BYTES, sizes
 
 
-PAGES = [f"/jobs/{JOB}", "/buckets/default", "/jobs", "/failures"]
+PAGES = [f"/jobs/{JOB}", "/buckets/default", "/jobs", "/failures", "/clients"]
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -132,7 +136,7 @@ def test_no_other_page_weighs_more(busy, path):
         (f"/jobs/{JOB}", 7),
         ("/jobs?status=queued", 10),
         ("/jobs?status=failed", 10),
-        ("/failures", 4),
+        ("/failures", 5),
         ("/clients", 4),
         ("/docs", 2),
     ],

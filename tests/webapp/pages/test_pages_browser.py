@@ -1,8 +1,11 @@
 """The pages and their buttons in a browser, with real workers behind them; one web for all."""
 
+from collections import Counter
+
 import pytest
 
 from spigot.jobs.bucket.control import BucketControl
+from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
 from tests.support.browser import DEADLINE_SECONDS, chromium
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
@@ -206,3 +209,36 @@ def test_a_job_is_sent_by_its_form_and_leads_to_its_page(browser, web):
     browser.click("#try-echo form button")
     browser.wait_for_text("position 1", ".place")
     browser.wait_for_text("echo", "h1")
+
+
+def test_a_list_says_what_became_of_its_lines_and_counts_what_is_new(browser, web):
+    first = submit(web)
+    browser.open("/jobs")
+    browser.wait_for_text("live,", "#live")
+    line = f'[data-row="{first}"]'
+    browser.run("document.querySelector(arguments[0]).focus()", f"{line} a")
+    node, focus = "return document.querySelector(arguments[0])", "return document.activeElement"
+    row, link = browser.run(node, line), browser.run(focus)
+
+    submit(web)
+    assert web.ask("DELETE", f"/jobs/{first}")[0] == 200
+
+    browser.wait_for_text("cancelled", line)
+    browser.wait_for_text("for 1 new job", "#newer")
+    assert (browser.run(node, line), browser.run(focus)) == (row, link)
+    browser.click("#newer a")
+    browser.wait_for(lambda: len(browser.all("[data-row]")) == 2, "both jobs")
+
+
+def test_a_client_is_banned_and_unbanned_in_its_line(browser, web, redis):
+    write_refusals(redis, Counter({("192.0.2.1", "default"): 3}))
+    browser.open("/clients")
+    browser.wait_for_text("live,", "#live")
+    browser.click('[data-row="192.0.2.1"] a', "Ban")
+    browser.click("dialog[open] button.harm", "Ban 192.0.2.1")
+    browser.wait_for_text("is shut out", ".news.ok")
+
+    browser.wait_for_text("live,", "#live")
+    browser.click('[data-row="192.0.2.1"] a', "Unban")
+    browser.click("dialog[open] button.main", "Unban 192.0.2.1")
+    browser.wait_for_text("may come in again", ".news.ok")
