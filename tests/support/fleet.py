@@ -6,7 +6,7 @@ import re
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -35,12 +35,14 @@ class Web:
     host: str
     port: int
 
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}
+    ) -> tuple[int, Any]:
         """Return status and document of one request."""
         connection = HTTPConnection(self.host, self.port, timeout=30)
         try:
             text = None if body is None else json.dumps(body)
-            connection.request(method, path, text, {"Content-Type": "application/json"})
+            connection.request(method, path, text, {"Content-Type": "application/json", **headers})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read() or b"null")
         finally:
@@ -111,9 +113,9 @@ class Fleet:
                     process.kill()
                     raise
 
-    def workers(self, count: int = 1):
+    def workers(self, count: int = 1, *options: str):
         """Run workers of the bucket ``default``."""
-        return self.run("worker", "default", "--count", str(count))
+        return self.run("worker", "default", "--count", str(count), *options)
 
     @contextmanager
     def web(self) -> Iterator[Web]:

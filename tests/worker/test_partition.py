@@ -4,6 +4,7 @@ The switch in front of the server passes nothing on while it is cut, and closes 
 where a firewall drops packets, each end still takes the other for connected.
 """
 
+import signal
 import time
 from pathlib import Path
 
@@ -42,10 +43,12 @@ def said(fleet: Fleet, words: str) -> int:
     return (fleet.folder / "worker.out").read_text().count(words)
 
 
-def test_a_worker_that_is_cut_off_stops_its_job_and_writes_nothing_when_it_is_back(pair, far, near):
+@pytest.mark.parametrize("kind", [(), ("--concurrency", "4")], ids=["forking", "pool"])
+def test_a_worker_that_is_cut_off_writes_nothing_of_its_job_when_it_is_back(pair, far, near, kind):
+    """One in a process of its own is stopped; a pool cannot, and lets it go."""
     redis = pair.old
     queue = far.queue(redis)
-    with far.workers():
+    with far.workers(1, *kind):
         job = queue.enqueue("nap", {"seconds": 3 * LEASE})
         wait_for(lambda: status_of(redis, job.id) == "started")
         first = redis.hget(keys.job(job.id), "spigot_token")
@@ -76,3 +79,28 @@ def test_a_web_that_is_cut_off_refuses_in_time_and_goes_on_by_itself(pair, far):
         assert time.monotonic() - began < LONGEST_ANSWER
         pair.cut_off(False)
         wait_for(lambda: web.ask("POST", "/jobs", job)[0] == 202, LONGEST_ANSWER)
+
+
+def test_a_worker_that_is_cut_off_stops_when_told_to(pair, far):
+    far.settings["SPIGOT_GRACE_SECONDS"] = "0"
+    job = far.queue(pair.old).enqueue("nap", {"seconds": 600})
+    with far.workers() as worker:
+        wait_for(lambda: status_of(pair.old, job.id) == "started")
+        pair.cut_off(True)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(60) == 0
+
+
+def test_a_job_that_is_sent_again_is_taken_once_though_its_request_comes_late(pair, far):
+    job = {"type": "echo", "payload": {"text": "a"}}
+    key = {"Idempotency-Key": "k1"}
+    with far.web() as web:
+        wait_for(lambda: web.ask("GET", "/readyz")[0] == 200)
+        pair.cut_off(True)
+        assert web.ask("POST", "/jobs", job, key)[0] == 503
+        pair.cut_off(False)  # what was sent meanwhile arrives now
+        answers = []
+        wait_for(lambda: answers.append(web.ask("POST", "/jobs", job, key)) or answers[-1][0] < 300)
+        assert web.ask("POST", "/jobs", job, key)[1]["id"] == answers[-1][1]["id"]
+        wait_for(lambda: web.ask("GET", "/readyz")[0] == 200, LONGEST_ANSWER)
+        assert pair.old.llen(keys.queue("default")) == 1
