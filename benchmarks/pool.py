@@ -5,7 +5,8 @@
 Memory is PSS (Linux) of the worker and its child, without the command that forked them: what
 processes share is counted once over all of them. Each job waits for an answer of a local server,
 plain functions by urllib, coroutines by a stream of asyncio. A pool of as many places is measured
-idle first. Then one pool runs no-op jobs at a rate that it cannot reach, and jobs at given rates.
+idle first. Then pools run no-op jobs at a rate that they cannot reach, and at given rates; and one
+does so beside jobs that wait, of which one may compute.
 """
 
 import asyncio
@@ -47,6 +48,12 @@ async def fetch_async(port: int) -> int:
     return len(text)
 
 
+@job_type("spin", timeout=600)
+def spin() -> None:
+    while True:
+        pass
+
+
 @job_type("noop")
 def noop() -> None:
     pass
@@ -60,6 +67,8 @@ ENQUEUE = "from spigot import enqueue; [enqueue({type!r}, {payload!r}) for _ in 
 WAITING = ((100, "fetch_async"), (100, "fetch"), (1000, "fetch_async"))
 NOOPS = 6000
 RATES = (50, 500, 1000)
+POOLS = (1, 2)
+BESIDE = ({"fetch": 99}, {"fetch": 98, "spin": 1})
 RATE_SECONDS = 8
 
 
@@ -69,11 +78,16 @@ def main() -> None:
     for count, kind in WAITING:
         idle, busy = memory(count, kind)
         print(f"| {count} {kind} | {idle:.0f} | {busy:.0f} | {busy - idle:.1f} |", flush=True)
-    print("\n| rate | job | achieved | late p50 / p99 (ms) | processor, worker / child / server |")
-    print("| --- | --- | --- | --- | --- |")
+    print("\n| rate | pools | job | achieved | late p50 / p99 (ms) | processor, as below |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for rate in (100_000, *RATES):
-        for kind in ("noop", "noop_async"):
-            print(f"| {rate}/s | {kind} | {paced(rate, kind)} |", flush=True)
+        for pools in POOLS:
+            for kind in ("noop", "noop_async"):
+                print(f"| {rate}/s | {pools} | {kind} | {paced(rate, kind, pools)} |", flush=True)
+    for beside in BESIDE:
+        name = "noop beside " + ", ".join(f"{count} {kind}" for kind, count in beside.items())
+        print(f"| {RATES[0]}/s | 1 | {name} | {paced(RATES[0], 'noop', 1, beside)} |", flush=True)
+    print("\nProcessor: all workers / all children / server, and microseconds of all for a job.")
 
 
 def memory(count: int, kind: str) -> tuple[float, float]:
@@ -90,22 +104,36 @@ def memory(count: int, kind: str) -> tuple[float, float]:
             return idle, sum(map(pss_of, worker_and_child()))
 
 
-def paced(rate: int, kind: str) -> str:
-    """Return what one pool makes of a backlog at a rate, as cells of the table."""
-    count = min(NOOPS, rate * RATE_SECONDS)
-    with laboratory(100, rate) as (url, folder, environment):
+def paced(rate: int, kind: str, pools: int, beside: dict[str, int] | None = None) -> str:
+    """Return what pools make of a backlog at a rate, as cells of the table.
+
+    Args:
+        rate: Of the bucket, per second.
+        kind: Of the jobs of the backlog.
+        pools: How many.
+        beside: How many jobs of which kinds run meanwhile, and do not end.
+    """
+    count, beside = min(NOOPS, rate * RATE_SECONDS), beside or {}
+    places = 100 + sum(beside.values())
+    with laboratory(places, rate, pools) as (url, folder, environment), slow_server() as port:
         with Redis.from_url(url) as redis:
-            redis.set("rq:suspended", 1)
             command = [sys.executable, "-m", "spigot", "worker"]
             with processes([command], environment, folder):
+                wait_for(lambda: redis.scard("rq:workers") == pools)
+                for other, number in beside.items():
+                    payload = {"port": port} if other == "fetch" else {}
+                    enqueue(other, payload, number, environment, folder)
+                leases = "spigot:1:bucket:default:leases"
+                wait_for(lambda: redis.zcard(leases) == sum(beside.values()))
+                redis.set("rq:suspended", 1)
                 enqueue(kind, {}, count, environment, folder)
-                worker, child = worker_and_child()
-                before = [processor(worker), processor(child), server_processor(redis)]
+                before, earlier = used_by_all(redis), starts_by_lateness(redis)
                 redis.delete("rq:suspended")
-                wait_for(lambda: redis.zcard("rq:finished:default") == count)
-                after = [processor(worker), processor(child), server_processor(redis)]
-            late = lateness(redis)
-        return report(folder, rate, late, [b - a for a, b in zip(before, after, strict=True)])
+                wait_for(lambda: redis.zcard("rq:finished:default") >= count)
+                after = used_by_all(redis)
+            late = lateness(starts_by_lateness(redis) - earlier)
+        used = [b - a for a, b in zip(before, after, strict=True)]
+        return report(folder, rate, kind, late, used)
 
 
 def enqueue(
@@ -120,12 +148,24 @@ def enqueue(
 
 def worker_and_child() -> list[int]:
     """Return the processes below that of the command."""
+    return below(command_process())
+
+
+def command_process() -> int:
+    """Return the process of the command."""
     (command,) = (
         pid
         for pid in children_of(os.getpid())
         if b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     )
-    return below(command)
+    return command
+
+
+def used_by_all(redis: Redis) -> list[float]:
+    """Return how many seconds workers, their children and the server have run."""
+    workers = children_of(command_process())
+    children = [child for worker in workers for child in children_of(worker)]
+    return [sum(map(processor, workers)), sum(map(processor, children)), server_processor(redis)]
 
 
 def children_of(pid: int) -> list[int]:
@@ -134,26 +174,34 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def report(folder: Path, rate: int, late: str, used: list[float]) -> str:
+def report(folder: Path, rate: int, kind: str, late: str, used: list[float]) -> str:
     """Return what the result log says of starts, and the shares of a processor."""
     lines = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-    slots = sorted(line["slot_at"] for line in lines)
+    slots = sorted(line["slot_at"] for line in lines if line["type"] == kind)
     seconds = slots[-1] - slots[0]
     achieved = (len(slots) - 1) / seconds
     share = f" ({100 * achieved / rate:.2f} %)" if rate <= max(RATES) else ""
     least = min(b - a for a, b in pairwise(slots)) * 1000
     cells = " / ".join(f"{100 * use / seconds:.0f} %" for use in used)
-    return f"{achieved:.1f}/s{share}, least gap {least:.3f} ms | {late} | {cells}"
+    each = 1e6 * sum(used) / len(slots)
+    return f"{achieved:.1f}/s{share}, least gap {least:.3f} ms | {late} | {cells}, {each:.0f} µs"
 
 
-def lateness(redis: Redis) -> str:
-    """Return below which bounds half of the starts were late, and 99 of 100, in milliseconds."""
+def starts_by_lateness(redis: Redis) -> Counter[float]:
+    """Return how many starts were late by no more than which microseconds."""
     stats = redis.hgetall("spigot:1:bucket:default:stats")
-    counts = Counter(
-        {float(name.rpartition(b":")[2]): int(count) for name, count in stats.items()
-         if name.startswith(b"late:") and not name.endswith(b"sum_us")}
-    )  # fmt: skip
-    bounds = sorted(counts.elements())
+    return Counter(
+        {
+            float(name.rpartition(b":")[2]): int(count)
+            for name, count in stats.items()
+            if name.startswith(b"late:") and not name.endswith(b"sum_us")
+        }
+    )
+
+
+def lateness(starts: Counter[float]) -> str:
+    """Return below which bounds half of the starts were late, and 99 of 100, in milliseconds."""
+    bounds = sorted(starts.elements())
     return " / ".join(f"≤ {bounds[int(share * len(bounds))] / 1000:g}" for share in (0.5, 0.99))
 
 
@@ -170,12 +218,19 @@ def server_processor(redis: Redis) -> float:
 
 
 @contextmanager
-def laboratory(places: int, rate: int) -> Iterator[tuple[str, Path, dict[str, str]]]:
+def laboratory(
+    places: int, rate: int, pools: int = 1
+) -> Iterator[tuple[str, Path, dict[str, str]]]:
     """Yield the URL of a server, a folder with the application, and what its processes are told."""
     with tempfile.TemporaryDirectory() as text, private_server(Path(text)) as url:
         folder = Path(text)
         (folder / "waiting_app.py").write_text(APP)
-        numbers = {"rate": f"{rate}/s", "capacity": 100_000, "workers": 1, "concurrency": places}
+        numbers = {
+            "rate": f"{rate}/s",
+            "capacity": 100_000,
+            "workers": pools,
+            "concurrency": places,
+        }
         (folder / "buckets.json").write_text(json.dumps({"default": numbers}))
         settings = {"REDIS_URL": url, "SPIGOT_APPS": "waiting_app", "SPIGOT_GRACE_SECONDS": "1"}
         yield url, folder, {**settings, "SPIGOT_DATA_DIR": str(folder)}
