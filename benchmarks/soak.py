@@ -42,6 +42,9 @@ ENDED = {"finished", "failed", "canceled"}
 CALM_SECONDS = 180
 """How long what waits at the end may take to run."""
 
+ANSWER_SECONDS = 30
+"""How long the server may take to tell how the books are, beside all that ran."""
+
 MAY_STAY = re.compile(
     "|".join(
         re.escape(key).replace("NAME", "[a-z]+").replace("QUEUE", "[a-z-]+")
@@ -74,7 +77,7 @@ class Harm:
             "change the rate": lambda: self._change(rate=self._random.choice(RATES)),
             "pause": lambda: self._change(paused=True),
             "go on": lambda: self._change(paused=False),
-            "kill the primary": lambda: self._harm_server(stack.primary.kill),
+            "kill the primary": lambda: self._harm_server(lambda: stack.primary.kill()),
             "plan a failover": lambda: self._harm_server(stack.fail_over),
             "freeze the primary": lambda: self._harm_server(lambda: stack.primary.signal(19)),
         }
@@ -137,7 +140,7 @@ def soak(seconds: float, seed: int, folder: Path) -> list[str]:
         with Clients(processes.addresses, seed) as clients, usage:
             harm.go_on_until(time.monotonic() + seconds)
             harm.end()
-        redis = stack.primary.client
+        redis = Redis(port=stack.primary.port, socket_timeout=ANSWER_SECONDS)
         ids = set(clients.accepted)
         until = time.monotonic() + CALM_SECONDS
         while time.monotonic() < until and not all(status_of(redis, id_) in ENDED for id_ in ids):

@@ -15,7 +15,7 @@ from spigot.runtime.listening_socket import free_port
 from tests.support.processes import wait_for
 
 ROOT = Path(__file__).parents[1]
-STOP_SECONDS = 30
+STOP_SECONDS = 60
 SAMPLE_SECONDS = 1.0
 
 
