@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .jobs.job.queue import Priority
     from .jobs.job.state import JobState
     from .jobs.types.job_catalog import UnknownJobType
-    from .jobs.types.job_types import InvalidPayload, job_type
+    from .jobs.types.job_types import job_type
+    from .jobs.types.payloads import InvalidPayload
     from .jobs.types.progress import report_progress
     from .jobs.types.rate_limited import RateLimited, raise_for_rate_limit
     from .jobs.types.retry_policy import RetryPolicy
@@ -36,7 +37,7 @@ _HOMES = {
     "EnqueuedJob": ".jobs.enqueued_job",
     "IdempotencyConflict": ".jobs.enqueueing",
     "InvalidCost": ".jobs.budgets.declared_cost",
-    "InvalidPayload": ".jobs.types.job_types",
+    "InvalidPayload": ".jobs.types.payloads",
     "JobGone": ".jobs.enqueued_job",
     "JobState": ".jobs.job.state",
     "Priority": ".jobs.job.queue",

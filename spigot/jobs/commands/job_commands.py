@@ -17,7 +17,7 @@ from spigot.jobs.job.short_ids import short_ids, whole_id
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.command_group import CommandGroup
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import (

@@ -12,7 +12,7 @@ from spigot.jobs.budgets.declared_cost import CostExceedsBurst
 from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue_many
 from spigot.jobs.job.queue import Priority
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.terminal import print_json
 
 SENT_AT_ONCE = 500

@@ -5,7 +5,8 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spigot.jobs.types.job_types import AcceptedPayload, JobType
+from spigot.jobs.types.job_types import JobType
+from spigot.jobs.types.payloads import AcceptedPayload
 
 DESCRIPTION = "spigot job"
 """RQ's default would show the arguments, and with them secrets, in logs and the dashboard."""

@@ -18,7 +18,8 @@ from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.jobs.types.job_types import AcceptedPayload, JobType
+from spigot.jobs.types.job_types import JobType
+from spigot.jobs.types.payloads import AcceptedPayload
 from spigot.runtime.log_ids import current_ids
 
 from .job_form import JobForm

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.own_frame import own_place
 
-from .job_types import wrong_fields
+from .payloads import wrong_fields
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 from spigot.jobs.job.queue import Priority
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import UnknownJobType
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.page_security import secure_page

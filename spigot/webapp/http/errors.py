@@ -10,7 +10,7 @@ from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
 from spigot.jobs.store.replica_wait import NotReplicatedError
 from spigot.jobs.types.job_catalog import UnknownJobType
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.server.redis_connection import is_away
 from spigot.runtime.server.server_faults import explain, is_denied
 

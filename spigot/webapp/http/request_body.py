@@ -12,7 +12,7 @@ from werkzeug.exceptions import (
     UnsupportedMediaType,
 )
 
-from spigot.jobs.types.job_types import wrong_fields
+from spigot.jobs.types.payloads import wrong_fields
 from spigot.runtime.errors import PortableError
 
 from .problem_types import ProblemType

@@ -11,7 +11,7 @@ from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.budgets.budget_change import BudgetChangeError
-from spigot.jobs.types.job_types import wrong_fields
+from spigot.jobs.types.payloads import wrong_fields
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import admin_in_words
 from spigot.webapp.http.admin_change import require_admin_change

@@ -11,7 +11,7 @@ from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost
 from spigot.jobs.job.queue import BucketRefusal, Outcome, Repeated
 from spigot.jobs.job.state import JobState
 from spigot.jobs.types.job_catalog import UnknownJobType
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.webapp.http.errors import (
     invalid_cost_problem,
     invalid_problem,

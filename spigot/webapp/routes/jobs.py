@@ -12,7 +12,7 @@ from spigot.jobs.job.new_job import NewJob
 from spigot.jobs.job.queue import JobQueue, Priority, Repeated
 from spigot.jobs.job.state import JobState
 from spigot.jobs.types.job_catalog import JobCatalog, UnknownJobType
-from spigot.jobs.types.job_types import InvalidPayload
+from spigot.jobs.types.payloads import InvalidPayload
 from spigot.webapp.door.named_limits import counts_as
 from spigot.webapp.http.description import RETRY_AFTER, Answer, Value, described, problem_answer
 from spigot.webapp.http.problems import problem
