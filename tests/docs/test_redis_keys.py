@@ -35,7 +35,7 @@ HASHES = {
     "failure": r'group|"spigot:1:failure:" \.\. id',
     "idempotency": r"(.*\.)?idempotency",
     "sought": r"sought: KEYS\[3\]",
-    "other": r'.* \.\. ":\w+"|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
+    "other": r'.* \.\. ":\w+"|stats|job|job: KEYS\[1\]|RQ_JOB \.\. .*|"rq:.*|hash',
 }
 """How scripts name a hash, `add` any. Jobs' fields are known by name; other hashes have none."""
 

@@ -11,7 +11,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.stored_values import stored_text
-from spigot.jobs.store.times import clock_argument
+from spigot.jobs.store.times import clock_argument, utc_text
 
 SLEEP_SECONDS = 30.0
 """How long a worker sleeps at most when others poll the bucket."""
@@ -34,13 +34,13 @@ class Claim:
     Attributes:
         job_id: The job.
         queue: Name of the queue it left.
-        token: Of this attempt; the lease and RQ's execution are named by it.
+        token: Of this attempt; the lease is named by it.
         slot_us: When it is to start, Unix microseconds on the server's clock.
         wait_us: Microseconds from the claim to the slot, >= 0.
         start_at: When the slot is on the monotonic clock of this machine; late by the way of
             the answer, never early.
         attempt: 1 for the first start.
-        fields: The job's hash, as stored.
+        fields: The job's hash, as RQ reads it while the job runs.
         asked_at: When the bucket was asked for it, on the monotonic clock.
     """
 
@@ -188,10 +188,11 @@ class LeakyBucket:
         asked_at = time.monotonic()
         replies = call_together(self._redis, calls)
         return [
-            self._read(reply, token, asked_at) for reply, token in zip(replies, tokens, strict=True)
+            self._read(reply, worker, token, asked_at)
+            for reply, token in zip(replies, tokens, strict=True)
         ]
 
-    def _read(self, reply: list[Any], token: str, asked_at: float) -> Claim | Wait:
+    def _read(self, reply: list[Any], worker: str, token: str, asked_at: float) -> Claim | Wait:
         match reply:
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
                 return Claim(
@@ -202,7 +203,7 @@ class LeakyBucket:
                     wait_us,
                     time.monotonic() + wait_us / 1_000_000,
                     attempt,
-                    dict(zip(flat[::2], flat[1::2], strict=True)),
+                    dict(zip(flat[::2], flat[1::2], strict=True)) | _started(slot_us, worker),
                     asked_at,
                 )
             case [b"wait" | b"poll" as word, wait_us, waiting, reaped_us_ago]:
@@ -243,3 +244,14 @@ class LeakyBucket:
             redis.RedisError: The worker counts as alive for a little longer.
         """
         self._leave(args=[self.name, worker, *logged])
+
+
+def _started(slot_us: int, worker: str) -> dict[bytes, bytes]:
+    """Return what a claim has just written into the job's hash, as far as RQ reads it."""
+    slot = utc_text(slot_us).encode()
+    return {
+        b"status": b"started",
+        b"started_at": slot,
+        b"last_heartbeat": slot,
+        b"worker_name": worker.encode(),
+    }

@@ -4,7 +4,8 @@ Lua in Redis cannot import, so a script is sent as one text. Its first line name
 that it needs (``-- requires: bucket, job_moves``), and so does the first line of a library that
 builds on others. They lie in the folder ``lua`` beside this module. A line ``-- rarely: promote``
 below it names functions of libraries that the common path does not call: they, and what only they
-need, are made when they are called, because Redis makes all functions of a text at each call.
+need, are made when they are called, because Redis makes all functions of a text at each call. Each
+such call, ``promote(name)``, is sent as ``rarely("promote")(name)``: one function makes them all.
 """
 
 import re
@@ -32,6 +33,9 @@ DEFINITION = re.compile(
 )
 """A function or a constant of a library, with the comment above it. Only these begin a line with
 ``local``."""
+
+RARELY_BEGINS = "rarely = function(name)\n"
+"""Declared before the functions that call it, and made after those that it uses."""
 
 NO_NAMES = re.compile(r'--\[\[.*?\]\]|"[^"\n]*"|--[^\n]*', re.DOTALL)
 """Comments and strings."""
@@ -151,12 +155,14 @@ def script_text(package: str, filename: str) -> str:
         for found in DEFINITION.finditer(text)
     ]
     rare = rarely_called_by(script)
-    common = _needed(definitions, _names_used_in(script), known=rare)
-    sent = [
-        _made_when_called(each, definitions, common) if each.names & rare else each.text
-        for each in common
-    ]
-    return "".join([*sent, script])
+    used = _needed(definitions, _names_used_in(script), known=rare)
+    if not rare:
+        return "".join([*(each.text for each in used), script])
+    common = [each for each in used if not each.names & rare]
+    makers = [_maker(each, definitions, common) for each in used if each.names & rare]
+    texts = [_calling_rarely(text, rare) for text in [*(each.text for each in common), script]]
+    texts.insert(-1, "".join([RARELY_BEGINS, *makers, "end\n"]))
+    return "".join(["local rarely = nil\n", *texts])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +197,21 @@ def _needed(
     return needed[::-1]
 
 
-def _made_when_called(
+def _maker(
     rare: Definition, definitions: Sequence[Definition], common: Collection[Definition]
 ) -> str:
-    """Return a function that makes a rare one, and what only that one needs, and calls it."""
+    """Return the part of ``rarely`` that makes a function, and what only that one needs."""
     (name,) = rare.names
     before = definitions[: definitions.index(rare)]
     own = [each for each in _needed(before, _names_used_in(rare.text)) if each not in common]
     made = "".join(each.text for each in own)
-    return f"local function {name}(...)\n{made}{rare.text}return {name}(...)\nend\n"
+    return f'if name == "{name}" then\n{made}{rare.text}return {name}\nend\n'
+
+
+def _calling_rarely(text: str, rare: Collection[str]) -> str:
+    """Return a text that has rare functions made before it calls them."""
+    calls = rf"(?<![.\w])({'|'.join(sorted(rare))})(?=\()"
+    return re.sub(calls, r'rarely("\1")', text)
 
 
 def required_by(text: str) -> list[str]:

@@ -240,19 +240,14 @@ def test_results_are_a_stream_that_rq_reads(redis):
 def test_a_running_job_is_shown_as_rq_shows_it(bucket, redis):
     bucket.enqueue("job")
     claim = bucket.claim()
-    ours = redis.hgetall(f"rq:execution:job:{claim.token}")
     job = Job.fetch("job", connection=redis, serializer=JSONSerializer)
     with redis.pipeline() as pipeline:
-        theirs = Execution.create(job, ttl=60, pipeline=pipeline, worker_name=WORKER)
+        Execution.create(job, ttl=60, pipeline=pipeline, worker_name=WORKER)
         pipeline.execute()
     registry = StartedJobRegistry("default", connection=redis, serializer=JSONSerializer)
 
-    assert ours.keys() == redis.hgetall(theirs.key).keys(), broke("the fields of an execution")
     assert registry.get_job_ids(cleanup=False) == ["job", "job"], broke(
         "the started registry has entries JOB:EXECUTION"
-    )
-    assert {execution.id for execution in job.get_executions()} == {claim.token, theirs.id}, broke(
-        "a job's executions are listed by their id"
     )
     assert parse_composite_key(f"job:{claim.token}") == ("job", claim.token), broke(
         "an id of a job has no colon"

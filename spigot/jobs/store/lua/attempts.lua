@@ -64,12 +64,12 @@ end
 -- which it would be found again. Returns whether RQ's record of the worker is there. `ending` says how its budgets are settled (settlements.lua).
 local function leave_attempt(lease, fate, ending)
   if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
-  if try("DEL", lease_key(lease.token), "rq:execution:" .. lease.job .. ":" .. lease.token) then
+  local executions = "rq:executions:" .. lease.job -- of attempts that an earlier version started
+  if try("DEL", lease_key(lease.token), executions, "rq:execution:" .. lease.job .. ":" .. lease.token) then
     try("ZREM", bucket_key(lease.bucket) .. ":leases", lease.token)
     if lease.budgets then settle_budgets(lease, ending) end
   end
   try("ZREM", "rq:wip:" .. lease.queue, lease.job .. ":" .. lease.token)
-  try("ZREM", "rq:executions:" .. lease.job, lease.token)
   local worker = "rq:worker:" .. lease.worker
   if try("HGET", worker, "current_job") == lease.job then
     try("HDEL", worker, "current_job")
@@ -97,4 +97,18 @@ local function seen_by_rq(worker, now_us, ttl_s)
   if try("EXISTS", key) ~= 1 then return end
   try("HSET", key, "last_heartbeat", utc_text(now_us))
   try("EXPIRE", key, ttl_s)
+end
+
+local FRESH_MS = 9000 -- a sign of life that is not older is not renewed
+
+-- Of the ms until which a worker counts as alive, which is alive_ms after its last sign of life.
+local function is_fresh(until_ms, now_us, alive_ms)
+  local age_ms = ms(now_us) + alive_ms - (number(until_ms) or 0)
+  return age_ms >= 0 and age_ms < FRESH_MS
+end
+
+local function note_alive(name, worker, now_us, alive_ms, concurrency, rq_ttl_s)
+  lenient("ZADD", bucket_key(name) .. ":workers", ms(now_us) + alive_ms, worker)
+  if concurrency > 1 then lenient("HSET", bucket_key(name) .. ":concurrency", worker, concurrency) end
+  seen_by_rq(worker, now_us, rq_ttl_s)
 end

@@ -11,13 +11,10 @@ stays small whatever happens.
 ]]
 local LONG_US = { 5000, 25000, 100000, 250000, 1000000, 2500000, 5000000, 10000000, 30000000, 60000000,
   120000000, 300000000, 600000000, 1800000000, 3600000000 }
-local BOUNDS_US = {
-  waiting = LONG_US,
-  run = LONG_US,
-  late = { 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 250000, 1000000, 5000000 },
-  gap = { 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000,
-    10000000, 30000000, 60000000, 300000000, 1800000000, 3600000000 },
-}
+local LATE_US = { 500, 1000, 2000, 5000, 10000, 20000, 50000, 100000, 250000, 1000000, 5000000 }
+local GAP_US = { 1000, 2000, 5000, 10000, 20000, 50000, 100000, 200000, 500000, 1000000, 2000000, 5000000,
+  10000000, 30000000, 60000000, 300000000, 1800000000, 3600000000 }
+local BOUNDS_US = { waiting = LONG_US, run = LONG_US, late = LATE_US, gap = GAP_US }
 
 local function count(name, event, type, times)
   try("HINCRBY", bucket_key(name) .. ":stats", event .. ":" .. type, times or 1)
@@ -49,18 +46,12 @@ local function refused_lately(name, now_us)
   return sum
 end
 
-local function bound_of(histogram, us)
-  for _, bound_us in ipairs(BOUNDS_US[histogram]) do
-    if us <= bound_us then return string.format("%d", bound_us) end
-  end
-  return "inf"
-end
-
-local function observe(name, histogram, type, us)
-  local key, field = bucket_key(name) .. ":stats", histogram .. ":" .. type .. ":"
-  us = math.max(0, us)
-  try("HINCRBY", key, field .. bound_of(histogram, us), 1)
-  try("HINCRBY", key, field .. "sum_us", us)
+-- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
+local function observe(stats, prefix, bounds_us, us)
+  local n = 1
+  while bounds_us[n] and us > bounds_us[n] do n = n + 1 end
+  try("HINCRBY", stats, prefix .. (bounds_us[n] or "inf"), 1)
+  try("HINCRBY", stats, prefix .. "sum_us", math.max(0, us))
 end
 
 -- The last time the job joined a queue: RQ's own requeue leaves our times as they were, and changes
@@ -73,20 +64,21 @@ end
 
 -- Counts a start; `bucket` still has the slot before this one, and `attempt` is 1 for the first.
 local function count_start(bucket, type, attempt, since_us, slot_us)
-  count(bucket.name, "started", type)
+  local stats = bucket_key(bucket.name) .. ":stats"
+  try("HINCRBY", stats, "started:" .. type, 1)
   if not since_us then return end
-  if attempt == 1 then observe(bucket.name, "waiting", type, slot_us - since_us) end
+  if attempt == 1 then observe(stats, "waiting:" .. type .. ":", LONG_US, slot_us - since_us) end
   if since_us <= bucket.last_slot_us then -- it waited all the while
-    observe(bucket.name, "gap", "", slot_us - bucket.last_slot_us)
+    observe(stats, "gap::", GAP_US, slot_us - bucket.last_slot_us)
   end
 end
 
 -- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.
 local function count_end(entry)
-  local type = entry.counted_as
-  count(entry.bucket, entry.status, type)
+  local stats, type = bucket_key(entry.bucket) .. ":stats", entry.counted_as
+  try("HINCRBY", stats, entry.status .. ":" .. type, 1)
   if entry.late_us then
-    observe(entry.bucket, "late", "", entry.late_us)
-    observe(entry.bucket, "run", type, entry.now_us - entry.slot_us)
+    observe(stats, "late::", LATE_US, entry.late_us)
+    observe(stats, "run:" .. type .. ":", LONG_US, entry.now_us - entry.slot_us)
   end
 end

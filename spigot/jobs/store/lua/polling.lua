@@ -24,14 +24,13 @@ local function wake_standby(name)
   if try("LLEN", token) == 0 then try("LPUSH", token, "1") end
 end
 
--- This worker polls no more. If jobs wait, another must look at once.
+-- This worker has looked at the bucket, and polls no more. If jobs wait, another must look at once.
 local function hand_over_polling(name, worker, waiting)
-  local polled = try("ZREM", bucket_key(name) .. ":waiters", worker) == 1
-  if waiting then
-    wake(name)
-  elseif polled then
-    wake_standby(name)
-  end
+  local key = bucket_key(name)
+  local polled = try("ZREM", key .. ":waiters", worker) == 1
+  if waiting then return wake(name) end
+  try("DEL", key .. ":bell")
+  if polled then wake_standby(name) end
 end
 
 -- Wakes a standby if this worker has been the only poller for DEAD_MS. Not at once: a worker that
@@ -67,6 +66,40 @@ local function choose_poller(bucket, worker, now_us, look_ms, slack_ms, standby_
   end
   lenient("ZADD", pollers, look_ms + math.min(slack_ms, SERVER_LATE_MS), worker)
   return look_ms, slack_ms == 0
+end
+
+-- What a worker is told that gets no job now. `look` is what it found: {bucket, worker, now_us,
+-- ahead_us, waiting, due_ms: when the next delayed job is due}.
+local function wait_until(look, look_ms, slack_ms, standby_ms)
+  clear_wake_up(look.bucket.name)
+  if look.due_ms <= look_ms + slack_ms then look_ms, slack_ms = look.due_ms, 0 end
+  local mine_ms, exact = choose_poller(look.bucket, look.worker, look.now_us, look_ms, slack_ms, standby_ms)
+  if not mine_ms then return { "sleep", 0, look.waiting } end
+  local wait_us, reaped_us_ago = math.max(1, mine_ms - ms(look.now_us)) * 1000, look.now_us - look.bucket.reaped_us
+  return { exact and "wait" or "poll", wait_us, look.waiting, math.max(0, reaped_us_ago) }
+end
+
+local function wait_for_slot(look, slot_us)
+  return wait_until(look, ms(slot_us - look.ahead_us) + 1, 0, DEAD_MS)
+end
+
+-- No job can leave, and perhaps nobody wakes a worker for the next one that can. The pollers take
+-- turns, so that together they look once every POLL_MS.
+local function wait_for_push(look)
+  return wait_until(look, ms(look.now_us) + POLL_MS, 2 * SERVER_LATE_MS, POLL_MS)
+end
+
+-- The first job waits for a budget, and all others with it: small ones would eat what refills. No
+-- look that may be late goes past the moment when there is enough.
+local function wait_for_budget(look, ready_us)
+  if ready_us then look.due_ms = math.min(look.due_ms, ms(ready_us - look.ahead_us) + 1) end
+  return wait_for_push(look)
+end
+
+-- Should this worker not come back, another is woken.
+local function ask_again(name, queues)
+  wake(name)
+  return { "wait", 1, waiting_in(queues), 0 }
 end
 
 local function pollers_alive(name, now_us)

@@ -112,16 +112,16 @@ local function judge_refusal(lease, refusal, now_us)
   local before = read_refusals(job)
   before.last_us = math.min(before.last_us, now_us)
   local others_pass = before.count > 0 and bucket.passed_slot_us > before.last_us
-  local count, set_back, held_until_us = before.count + 1, before.set_back, 0
-  if others_pass and count >= SUSPECTED then
+  local refused, set_back, held_until_us = before.count + 1, before.set_back, 0
+  if others_pass and refused >= SUSPECTED then
     set_back = "1"
   else
     held_until_us = hold(bucket, lease, refusal, now_us, before.count >= SUSPECTED)
     if verdict_on(before, bucket) == "innocent" then set_back = nil end
-    if not set_back then count = math.min(count, SUSPECTED) end -- nobody spoke against it
+    if not set_back then refused = math.min(refused, SUSPECTED) end -- nobody spoke against it
   end
-  if set_back and count >= refusal.max then return { follows = "refused" } end
-  return { follows = set_back and "set_back" or "again", count = count,
+  if set_back and refused >= refusal.max then return { follows = "refused" } end
+  return { follows = set_back and "set_back" or "again", count = refused,
     starts = with_start(job[5], lease, now_us, held_until_us),
     first_slot_us = not set_back and (before.first_slot_us or lease.slot_us) or nil }
 end

@@ -1,0 +1,46 @@
+-- requires: bucket, places, job_moves
+--[[
+Functions that find the first job of some queues that can be run, and drop the entries before it.
+]]
+local DROPPED_AT_ONCE = 100 -- entries that count as no job; with more of them the worker asks again
+
+-- The job that waits at the head of a list; nil if the entry does not count. It has list, id,
+-- known (its fields by name), hash (the same as they were read) and attempts.
+local function read_waiting(list, id)
+  local hash, known = id and lenient("HGETALL", RQ_JOB .. id), {}
+  for i = 1, hash and #hash or 0, 2 do known[hash[i]] = hash[i + 1] end
+  if not counts(known.data, known.status, known.spigot_stop, known.spigot_token) then return nil end
+  return { list = list, id = id, hash = hash, known = known, attempts = number(known.spigot_attempts) or 0 }
+end
+
+local function take_first(list)
+  redis.call("LPOP", list)
+  move_head(queue_name(list), 1)
+end
+
+-- Blank entries at the heads leave before a slot is asked for, which they would take time from.
+local function drop_first_blanks(queues)
+  local dropped = 0
+  for _, list in ipairs(queues) do
+    if dropped < DROPPED_AT_ONCE then
+      dropped = dropped + drop_blanks(queue_name(list), DROPPED_AT_ONCE - dropped)
+    end
+  end
+  return dropped
+end
+
+-- The first job that can be run, which is left where it is; entries that do not count are dropped.
+-- Returns it, or nil, and how many were dropped.
+local function first_that_counts(queues, dropped)
+  for _, list in ipairs(queues) do
+    while dropped < DROPPED_AT_ONCE do
+      local id = lenient("LINDEX", list, 0)
+      if not id then break end
+      local job = read_waiting(list, id)
+      if job then return job, dropped end
+      take_first(list)
+      dropped = dropped + 1
+    end
+  end
+  return nil, dropped
+end
