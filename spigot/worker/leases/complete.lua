@@ -1,5 +1,5 @@
--- requires: times, bucket, clock, attempts, bucket_stats, job_end, result_log, job_moves, refusals, failures
--- rarely: heed_clock, end_unless_it_goes_on, note_failure, settle_budgets, ended_before, to_queue, to_delayed, note_pass, waiting_in, wake, utc_us, has_dependents
+-- requires: times, bucket, attempts, bucket_stats, job_end, repeats, result_log, refusals, failures
+-- rarely: ended_before, end_unless_it_goes_on, note_failure, settle_budgets, repeat_job, keep_progress, note_pass, wake, waiting_in, utc_us, has_dependents, read_logged, logged
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 
@@ -30,95 +30,62 @@ RQ 2.12.
 local token, status, type_name, result, returned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local error, trace, keep_s, bucket = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 local progress, now_us, late_us = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12])
-local used, noted = string.match(ARGV[14] or "", "^([^|]*)|?(.*)$")
-local ending = { now_us = now_us, started = late_us or status == "finished", reported = used, noted = noted }
+local used, noted = ARGV[14] or "", ""
+if used ~= "" then used, noted = string.match(used, "^([^|]*)|?(.*)$") end
 
--- How long after its nth last run a job is to run again. Source: rq.repeat.Repeat.get_interval.
-local function interval_s(nth_last, intervals)
-  local readable, list = pcall(cjson.decode, intervals or "[0]")
-  if not readable or type(list) ~= "table" then return 0 end
-  return math.max(0, number(list[math.min(nth_last, #list)]) or 0)
-end
-
--- The job finished, and is to run again.
-local function repeat_job(lease, repeats_left, ttl_s)
-  local job = RQ_JOB .. lease.job
-  local interval_us = interval_s(repeats_left, redis.call("HGET", job, "repeat_intervals")) * SECOND_US
-  local is_awaited = note_dependents(lease.job, lease.queue, ttl_s)
-  if interval_us > 0 then
-    heed_clock(lease.bucket, now_us)
-    to_delayed(lease.job, lease.queue, now_us + interval_us)
-  else
-    to_queue(lease.job, lease.queue)
-  end
-  redis.call("HSET", job, "repeats_left", repeats_left - 1, "enqueued_at", utc_text(now_us))
-  try("HDEL", job, "spigot_reaps", "spigot_suspicion")
-  wake(lease.bucket)
-  return is_awaited
-end
-
--- Returns whether jobs wait for its end.
-local function finish_job(lease, fate)
-  local ttl_s = number(lease.known.result_ttl) or RQ_RESULT_TTL_S
-  local repeats_left = number(lease.known.repeats_left) or 0
-  if ttl_s ~= 0 then add_result(lease.job, 1, lease, now_us, ttl_s, "return_value", returned) end
-  if repeats_left > 0 and fate ~= "cancelled" then return repeat_job(lease, repeats_left, ttl_s) end
-  -- a function that returned before it could be stopped has done its work; and RQ brings a child
-  -- back that is cancelled while its parent ends
-  lenient("ZREM", "rq:canceled:" .. lease.queue, lease.job)
-  if ttl_s ~= 0 then
-    lenient("ZADD", "rq:finished:" .. lease.queue, registry_score(now_us, ttl_s), lease.job)
-  end
-  return end_job(lease.job, lease.queue, "finished", now_us, ttl_s, lease.known)
-end
-
-local function arrive(lease, fate)
-  if fate == "deleted" then return end
-  keep_progress(lease.job, progress)
-  if used ~= "" then redis.call("HSET", RQ_JOB .. lease.job, "spigot_cost_actual", used) end
-  if status == "finished" then return finish_job(lease, fate) end
-  end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
-  return has_dependents(lease.job, lease.bucket) == 1
-end
-
-local function count_for_rq(lease)
-  local worker = "rq:worker:" .. lease.worker
-  try("HINCRBY", worker, status == "finished" and "successful_job_count" or "failed_job_count", 1)
-  try("HINCRBYFLOAT", worker, "total_working_time", seconds(now_us - lease.slot_us))
-end
-
--- The estimate needs how long a worker is taken by a job: the mean of recent ones.
-local function learn_run_time(lease, mean_us)
-  local run_us = math.max(0, now_us - lease.slot_us)
-  mean_us = number(mean_us) or run_us
-  try("HSET", bucket_key(lease.bucket), "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
-end
-
-local function wake_for_the_free_place(lease, max_running)
-  if (number(max_running) or 0) > 0 and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
-end
+-- 1. Decide whether the attempt is still to be ended, and how.
 
 local lease = read_lease(token)
 if not lease then return ended_before(bucket, token) end
+local ending = { now_us = now_us, started = late_us or status == "finished", reported = used, noted = noted }
 local fate = fate_of(lease)
 if fate == "left" then
   leave_attempt(lease, fate, ending)
   return ended_before(bucket, token)
 end
-
 if status ~= "finished" and fate == "cancelled" then status = "cancelled" end
-local entry = { now_us = now_us, job = lease.job, bucket = lease.bucket, type = type_name,
+local id, queue, key, known = lease.job, lease.queue, bucket_key(lease.bucket), lease.known
+
+-- 2. Arrive: a line for the log, the result, the job's last state.
+
+local entry = { now_us = now_us, job = id, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
   result = result, error = status ~= "finished" and error or nil, token = token, owner = lease.worker,
-  late_us = late_us, known = lease.known }
-local line = log_line(entry)
-local is_awaited = arrive(lease, fate)
-local is_shown = leave_attempt(lease, fate, ending)
+  late_us = late_us, known = known }
+local line, is_awaited = log_line(entry), false
+if fate ~= "deleted" then
+  if progress ~= "" then keep_progress(id, progress) end
+  if used ~= "" then redis.call("HSET", RQ_JOB .. id, "spigot_cost_actual", used) end
+  local ttl_s, repeats_left = number(known.result_ttl) or RQ_RESULT_TTL_S, number(known.repeats_left) or 0
+  if status ~= "finished" then
+    end_unless_it_goes_on(lease, status, now_us, keep_s, error, trace)
+    is_awaited = has_dependents(id, lease.bucket) == 1
+  else
+    if ttl_s ~= 0 then add_result(id, 1, lease, now_us, ttl_s, "return_value", returned) end
+    if repeats_left > 0 and fate ~= "cancelled" then
+      is_awaited = repeat_job(lease, repeats_left, now_us, ttl_s)
+    else
+      -- a function that returned before it could be stopped has done its work; and RQ brings a
+      -- child back that is cancelled while its parent ends
+      lenient("ZREM", "rq:canceled:" .. queue, id)
+      if ttl_s ~= 0 then lenient("ZADD", "rq:finished:" .. queue, registry_score(now_us, ttl_s), id) end
+      is_awaited = end_job(id, queue, "finished", now_us, ttl_s, known)
+    end
+  end
+end
+
+-- 3. Leave the attempt, and tell.
+
+ending.counted = status == "finished" and "successful_job_count" or "failed_job_count"
+leave_attempt(lease, fate, ending)
 count_end(entry)
 if FAILED[status] and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
-if is_shown then count_for_rq(lease) end
-local known = try("HMGET", bucket_key(lease.bucket), "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
-learn_run_time(lease, known[1])
-if known[3] and (status == "finished" or status == "failed") then note_pass(lease, known[3], known[4], now_us) end
-wake_for_the_free_place(lease, known[2])
+local numbers = try("HMGET", key, "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
+local run_us = math.max(0, now_us - lease.slot_us) -- how long a worker is taken: estimates need the mean
+local mean_us = number(numbers[1]) or run_us
+try("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
+if numbers[3] and (status == "finished" or status == "failed") then
+  note_pass(lease, numbers[3], numbers[4], now_us)
+end
+if (number(numbers[2]) or 0) > 0 and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 return { line, is_awaited and 1 or 0 }

@@ -5,40 +5,33 @@ leaves it.
 ]]
 -- nil if there is no lease, or none that names its job. Other fields may have been lost.
 local function read_lease(token)
-  local names = { "job", "bucket", "queue", "worker", "slot_us", "attempt", "pool", "budgets" }
-  local values = lenient("HMGET", lease_key(token), unpack(names))
-  if not values or not values[1] then return nil end
-  local lease = { token = token }
-  for i, field in ipairs(names) do lease[field] = values[i] or nil end
-  lease.bucket = lease.bucket or bucket_of(lease.queue or "default")
-  lease.queue, lease.worker = lease.queue or lease.bucket, lease.worker or "unknown"
-  lease.slot_us, lease.attempt = number(lease.slot_us) or 0, number(lease.attempt) or 0
-  return lease
-end
-
--- All that is read of a job when its attempt ends, at once.
-local ENDS_BY = { "data", "status", "spigot_stop", "spigot_token", "spigot_reaps", "spigot_suspicion",
-  "spigot_type", "spigot_log", "spigot_enqueued_us", "enqueued_at", "description", "spigot_attempts",
-  "result_ttl", "failure_ttl", "repeats_left", "dependency_id", "spigot_revision" }
-
-local function ends_by(values)
-  local job = {}
-  for i = 1, #ENDS_BY do job[ENDS_BY[i]] = values[i] or nil end
-  return job
+  local known = lenient("HMGET", lease_key(token), "job", "bucket", "queue", "worker", "slot_us", "attempt",
+    "pool", "budgets")
+  if not known or not known[1] then return nil end
+  local bucket = known[2] or bucket_of(known[3] or "default")
+  return { token = token, job = known[1], bucket = bucket, queue = known[3] or bucket,
+    worker = known[4] or "unknown", slot_us = number(known[5]) or 0, attempt = number(known[6]) or 0,
+    pool = known[7], budgets = known[8] }
 end
 
 -- What became of the job of an attempt, and how often its worker or its process died before:
 -- "left" (a script that failed half-way had moved it already), "deleted", "cancelled" (it does
--- not run again, whatever ends its attempt), or nil. `lease.known` then has the job's fields.
+-- not run again, whatever ends its attempt), or nil. `lease.known` then has the job's fields, as
+-- far as its end needs them.
 local function fate_of(lease)
   local key = RQ_JOB .. lease.job
-  local values = lenient("HMGET", key, unpack(ENDS_BY))
+  local values = lenient("HMGET", key, "data", "status", "spigot_stop", "spigot_token", "spigot_reaps",
+    "spigot_suspicion", "spigot_type", "spigot_log", "spigot_enqueued_us", "result_ttl", "failure_ttl",
+    "repeats_left", "dependency_id", "spigot_revision")
   if not values then return "deleted", 0 end
   if not values[1] then
     redis.call("DEL", key) -- fields that were set on the way here
     return "deleted", 0
   end
-  local job = ends_by(values)
+  local job = { status = values[2], spigot_stop = values[3], spigot_token = values[4], spigot_reaps = values[5],
+    spigot_suspicion = values[6], spigot_type = values[7], spigot_log = values[8], spigot_enqueued_us = values[9],
+    result_ttl = values[10], failure_ttl = values[11], repeats_left = values[12], dependency_id = values[13],
+    spigot_revision = values[14] }
   lease.known = job
   local status, reaps = job.status, number(job.spigot_reaps) or 0
   if job.spigot_token ~= lease.token or status == "finished" or status == "failed" then
@@ -60,23 +53,36 @@ local function suspect(id)
   try("HSET", job, "spigot_suspicion", suspicion < 1 and 1 or math.min(2, suspicion + 0.5))
 end
 
+-- RQ shows that the worker is idle, if this was its job, and counts the job, if `ending.counted` says
+-- as what. Nothing of that where RQ has no record of the worker.
+local function leave_worker(lease, ending)
+  local worker, counted = "rq:worker:" .. lease.worker, ending.counted
+  local known = try("HMGET", worker, "current_job", "total_working_time", counted or "state") or {}
+  local is_current, shown = known[1] == lease.job, {}
+  if is_current then
+    try("HDEL", worker, "current_job")
+    shown = { "state", "idle" }
+  end
+  if counted and (is_current or try("EXISTS", worker) == 1) then
+    shown[#shown + 1], shown[#shown + 2] = counted, (number(known[3]) or 0) + 1
+    local worked_us = (number(known[2]) or 0) * SECOND_US + ending.now_us - lease.slot_us
+    shown[#shown + 1], shown[#shown + 2] = "total_working_time", worked_us / SECOND_US
+  end
+  if #shown > 0 then try("HSET", worker, unpack(shown)) end
+end
+
 -- The job leaves its attempt: from now on the lease does not count. It goes before its entry, by
--- which it would be found again. Returns whether RQ's record of the worker is there. `ending` says how its budgets are settled (settlements.lua).
+-- which it would be found again. `ending` says how its budgets are settled (settlements.lua).
 local function leave_attempt(lease, fate, ending)
   if fate ~= "deleted" then redis.call("HDEL", RQ_JOB .. lease.job, "spigot_token") end
-  local executions = "rq:executions:" .. lease.job -- of attempts that an earlier version started
-  if try("DEL", lease_key(lease.token), executions, "rq:execution:" .. lease.job .. ":" .. lease.token) then
+  local entry = lease.job .. ":" .. lease.token
+  -- earlier versions kept what RQ calls an execution
+  if try("DEL", lease_key(lease.token), "rq:executions:" .. lease.job, "rq:execution:" .. entry) then
     try("ZREM", bucket_key(lease.bucket) .. ":leases", lease.token)
     if lease.budgets then settle_budgets(lease, ending) end
   end
-  try("ZREM", "rq:wip:" .. lease.queue, lease.job .. ":" .. lease.token)
-  local worker = "rq:worker:" .. lease.worker
-  if try("HGET", worker, "current_job") == lease.job then
-    try("HDEL", worker, "current_job")
-    try("HSET", worker, "state", "idle")
-    return true
-  end
-  return try("EXISTS", worker) == 1
+  try("ZREM", "rq:wip:" .. lease.queue, entry)
+  leave_worker(lease, ending)
 end
 
 -- The function's last word, which it may not have had time to have written.

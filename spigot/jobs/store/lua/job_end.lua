@@ -62,11 +62,13 @@ local function end_job(id, queue, status, now_us, ttl_s, known)
   if is_awaited and ttl_s >= 0 then ttl_s = math.max(ttl_s, DEPENDENTS_S) end
   keep(job, ttl_s)
   if not known or known.dependency_id then keep(dependencies, ttl_s) end
-  redis.call("HSET", job, "status", status, "ended_at", utc_text(now_us))
+  local revision = known and known.spigot_revision or redis.call("HGET", job, "spigot_revision")
+  redis.call("HSET", job, "status", status, "ended_at", utc_text(now_us),
+    "spigot_revision", (number(revision) or 0) + 1)
   if not known or known.spigot_reaps or known.spigot_suspicion or known.spigot_stop then
     try("HDEL", job, "spigot_reaps", "spigot_suspicion", "spigot_stop")
   end
-  job_changed(id)
+  try("PUBLISH", EVENTS, id)
   if ttl_s == 0 then redis.call("DEL", job, dependencies) end
   return is_awaited
 end

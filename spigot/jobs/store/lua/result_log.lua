@@ -19,9 +19,9 @@ local function read_logged(id)
   return job
 end
 
--- `entry.known` has the job's fields, if they were read before.
+-- `entry.known` has the fields of a job of ours, if they were read before.
 local function log_line(entry)
-  local job = entry.known or read_logged(entry.job)
+  local job = entry.known and entry.known.spigot_type and entry.known or read_logged(entry.job)
   local enqueued_us = number(job.spigot_enqueued_us) or utc_us(job.enqueued_at or "")
   local type = entry.type or job.spigot_type or string.match(job.description or "", "^[%w_%.]+") or "rq"
   local slot_us = entry.slot_us
@@ -35,7 +35,7 @@ local function log_line(entry)
     .. ',"ran_for":' .. seconds(slot_us and math.max(0, entry.now_us - slot_us))
     .. ',"slot_at":' .. seconds(slot_us)
     .. (entry.error and ',"error":' .. cjson.encode(entry.error) or ',"result":' .. (entry.result or "null"))
-    .. ',"log":' .. logged(job.spigot_log) .. "}"
+    .. ',"log":' .. (job.spigot_log and logged(job.spigot_log) or "{}") .. "}"
   lenient("HSET", bucket_key(entry.bucket) .. ":unlogged", entry.token, entry.owner .. "\n" .. line)
   return line
 end
