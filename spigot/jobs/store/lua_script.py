@@ -3,7 +3,7 @@
 Lua in Redis cannot import, so a script is sent as one text. Its first line names the libraries
 that it needs (``-- requires: bucket, job_moves``), and so does the first line of a library that
 builds on others. They lie in the folder ``lua`` beside this module. A line ``-- rarely: promote``
-below it names functions of libraries that the common path does not call: they, and what only they
+below it names functions of libraries that the common path does not call: they, and what they
 need, are made when they are called, because Redis makes all functions of a text at each call. Each
 such call, ``promote(name)``, is sent as ``rarely("promote")(name)``: one function makes them all.
 """
@@ -159,7 +159,7 @@ def script_text(package: str, filename: str) -> str:
     if not rare:
         return "".join([*(each.text for each in used), script])
     common = [each for each in used if not each.names & rare]
-    makers = [_maker(each, definitions, common) for each in used if each.names & rare]
+    makers = [_maker(each, definitions) for each in used if each.names & rare]
     texts = [_calling_rarely(text, rare) for text in [*(each.text for each in common), script]]
     texts.insert(-1, "".join([RARELY_BEGINS, *makers, "end\n"]))
     return "".join(["local rarely = nil\n", *texts])
@@ -197,14 +197,15 @@ def _needed(
     return needed[::-1]
 
 
-def _maker(
-    rare: Definition, definitions: Sequence[Definition], common: Collection[Definition]
-) -> str:
-    """Return the part of ``rarely`` that makes a function, and what only that one needs."""
+def _maker(rare: Definition, definitions: Sequence[Definition]) -> str:
+    """Return the part of ``rarely`` that makes a function, and all that this one needs.
+
+    What the common path has made already is made again: to borrow it, ``rarely`` would be tied to
+    each such name whenever the script is called.
+    """
     (name,) = rare.names
     before = definitions[: definitions.index(rare)]
-    own = [each for each in _needed(before, _names_used_in(rare.text)) if each not in common]
-    made = "".join(each.text for each in own)
+    made = "".join(each.text for each in _needed(before, _names_used_in(rare.text)))
     return f'if name == "{name}" then\n{made}{rare.text}return {name}\nend\n'
 
 

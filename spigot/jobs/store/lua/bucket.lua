@@ -136,8 +136,7 @@ local function read_numbers(name, others)
   if not values[1] then return nil end
   local bucket = { name = name }
   for i = 1, #names do
-    local value = tonumber(values[i] or 0)
-    bucket[names[i]] = value and value <= 2 ^ 53 and value >= -2 ^ 53 and value or 0
+    bucket[names[i]] = values[i] and number(values[i]) or 0
   end
   if bucket.interval_us < 1 then bucket.interval_us = SPOILT_INTERVAL_US end
   if bucket.burst < 1 then bucket.burst = 1 end
