@@ -21,6 +21,7 @@ the schema of a bucket that a newer version wrote, of which nothing was changed
 ]]
 local bucket, by, now_us = KEYS[1], ARGV[2], clock_us(ARGV[3])
 local changed = {}
+local MANY_COUNTERS = 60
 
 local function set(source_field, value)
   if value == "" then
@@ -78,6 +79,15 @@ local function keep_record()
   keep_change(ARGV[1], now_us, by, changes)
 end
 
+-- A hash is searched field by field until a value is longer than 64 bytes: with the counters of five
+-- job types each count takes the server several times as long.
+local function quicken_counts()
+  local stats = bucket .. ":stats"
+  if (lenient("HLEN", stats) or 0) > MANY_COUNTERS then
+    lenient("HSETNX", stats, "padding", string.rep(" ", 80))
+  end
+end
+
 local is_new = redis.call("HEXISTS", bucket, "interval_us") == 0
 if is_new and not (ARGV[4] and string.find(ARGV[4], "^file_")) then return nil end
 local known, schema = schema_of()
@@ -90,6 +100,7 @@ end
 known = schema_of()
 if schema ~= known then redis.call("HSET", bucket, "schema", known) end
 lenient("SADD", KEYS[2], ARGV[1])
+quicken_counts()
 if #changed > 0 then
   if by ~= "" and not is_new then keep_record() end
   wake(ARGV[1])

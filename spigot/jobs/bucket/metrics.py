@@ -154,7 +154,9 @@ def _counts(
 ) -> dict[tuple[str, str], int]:
     parts = ((field.partition(":"), value) for field, value in stats.items())
     return {
-        (name, type): stored_int(value) for (name, _, type), value in parts if name not in bounds
+        (name, type): stored_int(value)
+        for (name, colon, type), value in parts
+        if colon and name not in bounds
     }
 
 

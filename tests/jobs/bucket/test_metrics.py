@@ -93,6 +93,18 @@ def test_shows_the_numbers_and_what_is_in_the_bucket(redis, queue):
     assert (metrics.paused, metrics.draining, metrics.max_running) == (False, False, None)
 
 
+def test_many_counters_are_found_quickly_and_are_all_that_is_shown(redis, queue):
+    counts = {f"started:type{number}": number for number in range(1, 65)}
+    redis.hset(keys.stats("default"), mapping=counts)
+    assert redis.object("encoding", keys.stats("default")) != b"hashtable"
+
+    BucketPublisher(redis).publish({"default": BucketConfig()})
+
+    assert redis.object("encoding", keys.stats("default")) == b"hashtable"
+    shown = {f"{name}:{type}": count for (name, type), count in read(redis).counts.items()}
+    assert shown == counts
+
+
 def test_a_bucket_without_numbers_is_none(redis):
     assert BucketMetricsReader(redis).read("default") is None
     assert BucketMetricsReader(redis).read_all() == []
