@@ -92,6 +92,16 @@ def fill(redis: Redis, jobs: int) -> None:
             pipeline.execute()
 
 
+def files_of(client: FlaskClient, page: str) -> list[str]:
+    """Return the addresses of the files that a page loads, and of those that they import."""
+    found = re.findall(r'(?:rel="(?:icon|stylesheet)" href|src)="(/static/[^"]+)"', page)
+    for address in found:
+        if address.endswith(".js"):
+            imported = re.findall(r'from "\./([\w.]+)"', client.get(address).text)
+            found += [f"/static/{name}" for name in imported if f"/static/{name}" not in found]
+    return found
+
+
 def cost(client: FlaskClient, path: str) -> tuple[float, float, int]:
     """Return the median ms on the clock and of the processor, and the bytes of a page."""
     clocks, processors = [], []
@@ -101,10 +111,9 @@ def cost(client: FlaskClient, path: str) -> tuple[float, float, int]:
         clocks.append(time.perf_counter() - began)
         processors.append(time.process_time() - used)
     assert answer.status_code == 200, answer.text
-    files = set(re.findall(r'(?:href|src)="(/static/[^"]+\.(?:css|js))"', answer.text))
-    if files & {"/static/live.js", "/static/job.js"}:
-        files.add("/static/elements.js")
-    size = len(answer.data) + sum(len(client.get(file).data) for file in files)
+    size = len(answer.data) + sum(
+        len(client.get(file).data) for file in files_of(client, answer.text)
+    )
     return 1000 * statistics.median(clocks), 1000 * statistics.median(processors), size
 
 

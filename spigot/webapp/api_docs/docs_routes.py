@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -57,6 +58,10 @@ class ApiDocument:
         return openapi_document(self._app, self._catalog)
 
 
+SHARED_BY = 6
+"""An answer of so many routes is said once for all of them."""
+
+
 def init_app(app: Flask, catalog: JobCatalog) -> None:
     """Serve the documentation; called by ``create_app``."""
     app.extensions["api_document"] = ApiDocument(app, catalog)
@@ -76,10 +81,12 @@ def openapi() -> ResponseReturnValue:
 def page() -> ResponseReturnValue:
     """Describe the API to people."""
     document = _document()
+    operations = list(_operations(document))
     text = render_template(
         "docs.html",
         document=document,
-        operations=list(_operations(document)),
+        operations=operations,
+        shared=_shared_answers(operations),
         tags=sorted(document["tags"], key=lambda tag: tag["name"] != "Jobs"),
         tries=list(_tries(document)),
         describe_schema=describe_schema,
@@ -89,6 +96,17 @@ def page() -> ResponseReturnValue:
         resolve=lambda schema: _resolve(document, schema),
     )
     return secure_page(Response(text, mimetype="text/html"))
+
+
+def _shared_answers(operations: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return status and meaning of the errors that many routes answer, which are said once."""
+    counts = Counter(
+        (status, answer["description"])
+        for operation in operations
+        for status, answer in operation["responses"].items()
+        if status >= "400"
+    )
+    return sorted(answer for answer, count in counts.items() if count >= SHARED_BY)
 
 
 def _tries(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -115,7 +115,7 @@ def test_the_overview_of_twenty_buckets_weighs_100_kb_with_all_its_files(busy, a
     assert sum(sizes.values()) <= MOST_BYTES, sizes
 
 
-PAGES = [f"/jobs/{JOB}", "/buckets/default", "/jobs", "/failures", "/clients"]
+PAGES = [f"/jobs/{JOB}", "/buckets/default", "/jobs", "/failures", "/clients", "/docs"]
 
 
 @pytest.mark.parametrize("path", PAGES)
