@@ -35,6 +35,20 @@ class Web:
     host: str
     port: int
 
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    def submit(self, type: str = "echo", **payload: Any) -> str:
+        """Enqueue a job; return its id."""
+        status, job = self.ask("POST", "/jobs", {"type": type, "payload": payload})
+        assert status == 202, job
+        return job["id"]
+
+    def status_of(self, job_id: str) -> str:
+        """Return the status of a job."""
+        return self.ask("GET", f"/jobs/{job_id}")[1]["status"]
+
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}
     ) -> tuple[int, Any]:

@@ -20,39 +20,18 @@ ATTACK = "<img src=x onerror=window.attacked=1><script>window.attacked=1<!-- "
 
 
 @pytest.fixture(scope="module")
-def fleet(redis_url, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("live")
-    return Fleet(redis_url, folder, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
-
-
-@pytest.fixture(scope="module")
-def web(fleet):
-    with fleet.web() as web:
-        yield web
-
-
-@pytest.fixture(scope="module")
-def windows(web, tmp_path_factory):
+def windows(open_window):
     """One of a stranger, one of the admin."""
-    url = f"http://{web.host}:{web.port}"
-    with (
-        chromium(url, tmp_path_factory.mktemp("stranger")) as stranger,
-        chromium(url, tmp_path_factory.mktemp("admin")) as admin,
-    ):
-        admin.log_in("/admin")
-        yield stranger, admin
+    stranger, admin = open_window(), open_window()
+    admin.log_in("/admin")
+    return stranger, admin
 
 
 @pytest.fixture
-def browsers(windows, redis):
-    """Both, and in the end a look at what they complained of."""
+def browsers(windows, redis, watched):
     for window in windows:
         window.open("/")
-        window.complaints()
-    yield windows
-    for window in windows:
-        assert window.run("return window.attacked") is None
-        assert window.complaints() == []
+    return [watched(window) for window in windows]
 
 
 @pytest.fixture
@@ -65,16 +44,6 @@ def admin(browsers):
     return browsers[1]
 
 
-def submit(web, type="echo", **payload):
-    status, job = web.ask("POST", "/jobs", {"type": type, "payload": payload})
-    assert status == 202, job
-    return job["id"]
-
-
-def status(web, job_id):
-    return web.ask("GET", f"/jobs/{job_id}")[1]["status"]
-
-
 CARD = '[data-card="default"]'
 TOOTH_SECONDS = 15
 """What the picture shows as one."""
@@ -82,7 +51,7 @@ TOOTH_SECONDS = 15
 
 def test_buckets_are_shown_as_they_change(stranger, web, redis):
     for _ in range(3):
-        submit(web)
+        web.submit()
     stranger.wait_for_text("no worker is alive", CARD)
     stranger.wait_for_text("3\nof", f"{CARD} .level")
 
@@ -96,7 +65,7 @@ def test_buckets_are_shown_as_they_change(stranger, web, redis):
 
 def test_a_hold_is_shown_with_its_reason(admin, web, fleet):
     with fleet.workers():
-        submit(web, "refused", name="held", times=9, seconds=600)
+        web.submit("refused", name="held", times=9, seconds=600)
         admin.wait_for_text("held 9:5", f"{CARD} .why")
         admin.wait_for_text("the downstream asked to wait", f"{CARD} .why")
 
@@ -104,14 +73,14 @@ def test_a_hold_is_shown_with_its_reason(admin, web, fleet):
 def test_the_line_follows_a_changed_rate(admin, web, fleet, redis):
     rate = f'return document.querySelector(`{CARD} path.rate`).getAttribute("d")'
     with fleet.workers():
-        submit(web)
+        web.submit()
         first_is_drawn = time.monotonic() + TOOTH_SECONDS + 1
         admin.wait_for(lambda: time.monotonic() > first_is_drawn, "tooth of its own")
         BucketControl(redis, by="test").set("default", BucketChange(rate=Rate.parse("3/s")))
         admin.wait_for_text("3/s", CARD)
 
         def has_step():
-            submit(web)  # a start tells the history its rate
+            web.submit()  # a start tells the history its rate
             return "v" in admin.run(rate)
 
         admin.wait_for(has_step, "a step")
@@ -121,7 +90,7 @@ def test_focus_and_selection_stay_while_the_page_changes(admin, web, fleet):
     admin.run("document.querySelector('.top nav a').focus()")
     node = "return document.querySelector(arguments[0])"
     card, link = admin.run(node, CARD), admin.run("return document.activeElement")
-    submit(web)
+    web.submit()
     admin.wait_for_text("1\nof", f"{CARD} .level")
 
     assert admin.run("return document.activeElement") == link
@@ -130,7 +99,7 @@ def test_focus_and_selection_stay_while_the_page_changes(admin, web, fleet):
 
 def test_the_admin_sees_a_job_from_start_to_end(admin, web, fleet):
     with fleet.workers():
-        job_id = submit(web, "count", reports=30, seconds=6)
+        job_id = web.submit("count", reports=30, seconds=6)
         admin.wait_for_text(job_id[:8], '[data-rows="running"]')
         admin.wait_for_text("number", '[data-rows="running"]')
         admin.wait_for(lambda: job_id[:8] not in admin.text(), "end of the job")
@@ -138,10 +107,10 @@ def test_the_admin_sees_a_job_from_start_to_end(admin, web, fleet):
 
 def test_a_stranger_sees_no_job(stranger, web, fleet):
     with fleet.workers():
-        job_id = submit(web, "count", reports=10, seconds=2)
+        job_id = web.submit("count", reports=10, seconds=2)
         stranger.wait_for_text("keeps up", CARD)
         assert job_id[:8] not in stranger.run("return document.documentElement.innerHTML")
-        wait_for(lambda: status(web, job_id) == "finished", DEADLINE_SECONDS)
+        wait_for(lambda: web.status_of(job_id) == "finished", DEADLINE_SECONDS)
 
 
 def test_a_strangers_text_is_shown_and_not_run(admin, web, fleet, redis):
@@ -152,8 +121,8 @@ def test_a_strangers_text_is_shown_and_not_run(admin, web, fleet, redis):
 
 
 def test_it_is_whole_without_javascript(web, tmp_path):
-    submit(web)
-    with chromium(f"http://{web.host}:{web.port}", tmp_path) as browser:
+    web.submit()
+    with chromium(web.url, tmp_path) as browser:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
         browser.open("/")
         assert browser.attribute(f"{CARD} .tap path", "d")
@@ -163,7 +132,7 @@ def test_it_is_whole_without_javascript(web, tmp_path):
 def test_a_server_that_is_away_is_said_until_it_is_back(tmp_path):
     with own_server() as server:
         fleet = Fleet(server.url, tmp_path)
-        with fleet.web() as web, chromium(f"http://{web.host}:{web.port}", tmp_path) as browser:
+        with fleet.web() as web, chromium(web.url, tmp_path) as browser:
             browser.open("/")
             browser.wait_for_text("live,", "#live")
             server.hang()

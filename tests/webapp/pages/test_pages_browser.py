@@ -6,8 +6,7 @@ import pytest
 
 from spigot.jobs.bucket.control import BucketControl
 from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
-from tests.support.browser import DEADLINE_SECONDS, chromium
-from tests.support.fleet import Fleet
+from tests.support.browser import DEADLINE_SECONDS
 from tests.support.processes import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -20,40 +19,15 @@ RULES = '{"rules": {"dlitem": {"enabled": false}}}'
 
 
 @pytest.fixture(scope="module")
-def fleet(redis_url, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pages")
-    return Fleet(redis_url, folder, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
-
-
-@pytest.fixture(scope="module")
-def web(fleet):
-    with fleet.web() as web:
-        yield web
-
-
-@pytest.fixture(scope="module")
-def window(web, tmp_path_factory):
-    with chromium(f"http://{web.host}:{web.port}", tmp_path_factory.mktemp("profile")) as window:
-        window.log_in("/admin")
-        yield window
+def window(open_window):
+    window = open_window()
+    window.log_in("/admin")
+    return window
 
 
 @pytest.fixture
-def browser(window, redis):
-    window.complaints()
-    yield window
-    assert window.run("return window.attacked") is None
-    assert window.complaints() == []
-
-
-def submit(web, type="echo", **payload):
-    status, job = web.ask("POST", "/jobs", {"type": type, "payload": payload})
-    assert status == 202, job
-    return job["id"]
-
-
-def status(web, job_id):
-    return web.ask("GET", f"/jobs/{job_id}")[1]["status"]
+def browser(window, redis, watched):
+    return watched(window)
 
 
 def press(browser, scope, label, button):
@@ -64,7 +38,7 @@ def press(browser, scope, label, button):
 
 
 def test_a_bucket_is_paused_and_resumed_on_its_page(browser, web):
-    submit(web)
+    web.submit()
     browser.open("/buckets/default")
     press(browser, "main", "Pause", "button")
     browser.wait_for_text("is paused.", ".news.ok")
@@ -79,7 +53,7 @@ def test_a_bucket_is_paused_and_resumed_on_its_page(browser, web):
 
 def test_a_hold_is_released_from_the_overview(browser, web, fleet):
     with fleet.workers():
-        submit(web, "refused", name="held once", times=1, seconds=600)
+        web.submit("refused", name="held once", times=1, seconds=600)
         wait_for(lambda: web.ask("GET", "/buckets/default")[1]["held_until"], DEADLINE_SECONDS)
         browser.open("/")
         browser.wait_for_text("live,", "#live")
@@ -93,7 +67,7 @@ def test_a_hold_is_released_from_the_overview(browser, web, fleet):
 def test_a_form_that_was_opened_by_mistake_is_left_with_the_keyboard(browser, web):
     from selenium.webdriver.common.keys import Keys
 
-    submit(web)
+    web.submit()
     browser.open("/")
     browser.wait_for_text("live,", "#live")
     browser.press('[data-card="default"] .acts a:not([hidden])', Keys.ENTER)
@@ -106,7 +80,7 @@ def test_a_form_that_was_opened_by_mistake_is_left_with_the_keyboard(browser, we
 
 
 def test_a_bucket_is_paused_from_the_overview_without_javascript(browser, web):
-    submit(web)
+    web.submit()
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.open("/")
@@ -120,7 +94,7 @@ def test_a_bucket_is_paused_from_the_overview_without_javascript(browser, web):
 def test_a_job_counts_down_to_its_start_and_shows_its_end(browser, web, fleet, redis):
     assert web.ask("GET", "/buckets")[0] == 200  # which publishes them
     BucketControl(redis, by="test").set("default", wanted(rate="20/m"))
-    jobs = [submit(web, "count", reports=5, seconds=2) for _ in range(3)]
+    jobs = [web.submit("count", reports=5, seconds=2) for _ in range(3)]
     browser.open(f"/jobs/{jobs[2]}")
     browser.wait_for_text("position 3 of 3", ".place")
     with fleet.workers():
@@ -138,21 +112,21 @@ def wanted(**changes):
 
 
 def test_failures_are_requeued_from_their_group(browser, web, fleet):
-    failed = submit(web, "fall", name=ATTACK, times=9)
+    failed = web.submit("fall", name=ATTACK, times=9)
     with fleet.workers():
-        wait_for(lambda: status(web, failed) == "failed", DEADLINE_SECONDS)
+        wait_for(lambda: web.status_of(failed) == "failed", DEADLINE_SECONDS)
     browser.open("/failures")
     browser.click("a.button")
     browser.wait_for_text(failed[:8], "table")
     press(browser, "article", "Requeue all", "button")
     browser.wait_for_text("1 job waits again", ".news.ok")
-    assert status(web, failed) in ("queued", "delayed")
+    assert web.status_of(failed) in ("queued", "delayed")
 
 
 def test_a_job_is_cancelled_with_the_keyboard_alone(browser, web):
     from selenium.webdriver.common.keys import Keys
 
-    job_id = submit(web)
+    job_id = web.submit()
     browser.open(f"/jobs/{job_id}")
     browser.press(".title summary", Keys.ENTER)
     browser.wait_for_sight("details[open]")
@@ -170,7 +144,7 @@ def test_every_page_is_accessible_and_fits_a_phone(browser, web, scheme):
     from axe_selenium_python import Axe
 
     browser.driver.set_script_timeout(120)
-    job_id = submit(web)
+    job_id = web.submit()
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     for width in (1280, 390):
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
@@ -212,7 +186,7 @@ def test_a_job_is_sent_by_its_form_and_leads_to_its_page(browser, web):
 
 
 def test_a_list_says_what_became_of_its_lines_and_counts_what_is_new(browser, web):
-    first = submit(web)
+    first = web.submit()
     browser.open("/jobs")
     browser.wait_for_text("live,", "#live")
     line = f'[data-row="{first}"]'
@@ -220,7 +194,7 @@ def test_a_list_says_what_became_of_its_lines_and_counts_what_is_new(browser, we
     node, focus = "return document.querySelector(arguments[0])", "return document.activeElement"
     row, link = browser.run(node, line), browser.run(focus)
 
-    submit(web)
+    web.submit()
     assert web.ask("DELETE", f"/jobs/{first}")[0] == 200
 
     browser.wait_for_text("cancelled", line)
