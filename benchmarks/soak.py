@@ -19,6 +19,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from redis import Redis
@@ -33,7 +34,7 @@ from spigot.runtime.server.redis_connection import connect
 from tests.support.consistency import kept_lines, problems, problems_of_log, read_lines, status_of
 from tests.support.processes import wait_for
 from tests.support.redis_keys_page import KEYS_OF_PAGE
-from tests.support.sentinel_stack import SentinelStack, sentinel_stack
+from tests.support.sentinel_stack import Node, SentinelStack, sentinel_stack
 
 BUCKET = "default"
 RATES = ("20/s", "50/s", "100/s")
@@ -111,15 +112,19 @@ class Harm:
         if self._healing is not None and self._healing.is_alive():
             return False  # a second failover before the first is over is not for three servers
         try:
+            old = self._stack.primary
             deed()  # type: ignore[operator]
         except (AssertionError, StopIteration):  # the sentinels do not agree just now
             return False
-        self._healing = threading.Thread(target=self._heal)
+        self._healing = threading.Thread(target=self._heal, args=(old,))
         self._healing.start()
         return True
 
-    def _heal(self) -> None:
+    def _heal(self, old: Node) -> None:
         time.sleep(4)
+        # a killed primary has no files: back before another is made, it would empty its replicas
+        with suppress(AssertionError):
+            self._stack.wait_for_switch(old, 60)
         self._stack.heal()
 
 
