@@ -113,8 +113,10 @@ class IdleTime:
     def _watch(self, answer: Wait) -> None:
         """Wait for a wake-up until the worker must give a sign of life; look once in a while.
 
-        What a look finds is asked for at once. The wait for the wake-up goes on meanwhile: to begin
-        it anew after each look would double what an idle bucket costs.
+        What a look finds is asked for at once, and so is what is only to be told: lines were
+        written that could not be written before, or that tell of attempts which others ended. The
+        wait for the wake-up goes on meanwhile: to begin it anew after each look would double what
+        an idle bucket costs.
         """
         pause = self._leases.terms.sleep_seconds
         looks = 0 if answer.polling else SLEEP_SECONDS // pause
@@ -124,6 +126,8 @@ class IdleTime:
         self._wake_up.begin(ends_at - time.monotonic(), answer)
         while not self._wake_up.is_over_within(self._step_to(look_at)):
             self._do_what_is_due(answer)
+            if self._result_log.has_news:
+                return  # the next question tells the server
             if time.monotonic() < look_at:
                 continue
             look = self._bucket.look(self._worker, polling=answer.polling)

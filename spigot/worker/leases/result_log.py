@@ -77,6 +77,11 @@ class ResultLog:
         with self._mutex:
             self._flush()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether lines were written that the server still keeps."""
+        return bool(self._written)
+
     def written(self) -> list[str]:
         """Return the tokens whose lines were written since the last call."""
         with self._mutex:
