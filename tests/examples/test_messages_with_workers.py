@@ -25,7 +25,7 @@ def test_every_message_that_came_with_others_is_processed_once_at_the_rate(visit
     answers = at_once(
         20, lambda id: visitor.post("/enqueue", {**MESSAGE, "id": id, "job_publisher": publisher})
     )
-    assert {answer.status for answer in answers} == {202}
+    assert [(answer.status, answer.json) for answer in answers if answer.status != 202] == []
 
     def lines():
         return [
