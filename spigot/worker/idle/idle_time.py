@@ -122,23 +122,37 @@ class IdleTime:
         looks = 0 if answer.polling else SLEEP_SECONDS // pause
         ends_at = time.monotonic() + (looks * pause or SLEEP_SECONDS)
         look_at = time.monotonic() + (answer.seconds if answer.polling else pause)
+        if self._more:
+            self._reap()
         self._do_what_is_due(answer)
+        if self._has_something_to_tell:
+            return
         self._wake_up.begin(ends_at - time.monotonic(), answer)
         while not self._wake_up.is_over_within(self._step_to(look_at)):
             self._do_what_is_due(answer)
-            if self._result_log.has_news:
-                return  # the next question tells the server
-            if time.monotonic() < look_at:
-                continue
-            look = self._bucket.look(self._worker, polling=answer.polling)
-            self._registration.mend(look.rq_state)
-            if look.must_reap:
-                self._reap()
-            if look.seconds is None or self._more:
+            if time.monotonic() >= look_at:
+                seconds = self._look(answer)
+                if seconds is None:
+                    return
+                look_at = time.monotonic() + seconds
+                if look_at >= ends_at and not answer.polling:
+                    look_at = math.inf
+            if self._has_something_to_tell:
                 return
-            look_at = time.monotonic() + (look.seconds if answer.polling else pause)
-            if look_at >= ends_at and not answer.polling:
-                look_at = math.inf
+
+    def _look(self, answer: Wait) -> float | None:
+        """Look, and do what is found; return when to look again, or None to ask the bucket now."""
+        look = self._bucket.look(self._worker, polling=answer.polling)
+        self._registration.mend(look.rq_state)
+        if look.must_reap:
+            self._reap()
+        if look.seconds is None or answer.polling:
+            return look.seconds
+        return self._leases.terms.sleep_seconds
+
+    @property
+    def _has_something_to_tell(self) -> bool:
+        return self._more or self._result_log.has_news
 
     def _step_to(self, look_at: float) -> float:
         return max(0.0, min(look_at - time.monotonic(), STEP_SECONDS))
