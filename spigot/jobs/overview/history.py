@@ -64,21 +64,22 @@ def _read(
 ) -> list[Cell]:
     """Remember what was read: most buckets look each second as they did the second before."""
     numbers = range(last - CELLS + 1, last + 1)
-    written = _in_range(stored, numbers)
+    cells = _cells_of(stored)
+    written = {cell.number: cell for cell in cells if cell.number in numbers}
+    before = max((cell for cell in cells if cell.number < numbers.start), default=None)
     if last not in written:
         ends = (last + 1) * CELL_SECONDS
         until = ends if stop == "held" else PAUSED if stop == "paused" else 0
         written[last] = _Written(last, 0, waiting, interval_us, until)
     starts = [written[number].starts if number in written else 0 for number in numbers]
     stops = _stops(written, numbers, is_silent=stop == "no worker")
-    columns = (starts, _depths(written, numbers), _rates(written, numbers), stops)
+    columns = (starts, _depths(written, numbers, before), _rates(written, numbers), stops)
     return [Cell(*values) for values in zip(*columns, strict=True)]
 
 
-def _in_range(stored: bytes, numbers: range) -> dict[int, _Written]:
+def _cells_of(stored: bytes) -> list[_Written]:
     slices = (stored[at : at + CELL_BYTES] for at in range(0, len(stored), CELL_BYTES))
-    found = (cell for text in slices if (cell := _parse(text)))
-    return {cell.number: cell for cell in found if cell.number in numbers}
+    return [cell for text in slices if (cell := _parse(text))]
 
 
 @lru_cache(maxsize=20_000)
@@ -93,20 +94,19 @@ def _parse(text: bytes) -> _Written | None:
     return _Written(number, max(0, starts), max(0, waiting), interval_us, until)
 
 
-def _depths(written: dict[int, _Written], numbers: range) -> list[int]:
-    known = sorted(written)
-    depths, before = [], (numbers.start - 1, 0 if not known else written[known[0]].waiting)
-    following = iter([*known, numbers.stop])
-    after = next(following)
-    for number in numbers:
-        if number in written:
-            before = (number, written[number].waiting)
-            after = next(following)
-            depths.append(written[number].waiting)
-            continue
-        target = written[after].waiting if after in written else before[1]
-        share = (number - before[0]) / max(1, after - before[0])
-        depths.append(round(before[1] + (target - before[1]) * share))
+def _depths(written: dict[int, _Written], numbers: range, before: _Written | None) -> list[int]:
+    """Return how many jobs waited, on straight lines between the cells that tell.
+
+    None had waited ``before`` the first cell if nobody wrote one then.
+    """
+    known = {number: cell.waiting for number, cell in written.items()}
+    if before is None:
+        known[min(written) - 1] = 0
+    known[numbers.start - 1] = before.waiting if before else 0
+    depths = []
+    for left, right in pairwise(sorted(known)):
+        slope = (known[right] - known[left]) / (right - left)
+        depths += [round(known[left] + slope * step) for step in range(1, right - left + 1)]
     return depths
 
 

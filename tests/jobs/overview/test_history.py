@@ -122,6 +122,15 @@ class TestReading:
     def test_what_waits_between_two_looks_lies_between_them(self):
         assert [cell.waiting for cell in read((90, 1, 10, 0), waiting=20)[-11:]] == [*range(10, 21)]
 
+    def test_nothing_waited_before_a_history_that_begins_late(self):
+        assert [cell.waiting for cell in read((90, 1, 10, 0), waiting=20)[-12:-10]] == [0, 10]
+        assert [cell.waiting for cell in read(waiting=20)[-3:]] == [0, 0, 20]
+
+    def test_what_waited_before_the_half_hour_waits_at_its_begin(self):
+        found = read((100 - CELLS, 1, 30, 0), waiting=30)
+
+        assert {cell.waiting for cell in found} == {30}
+
     def test_a_round_before_is_not_shown(self):
         assert sum(cell.starts for cell in read((100 - CELLS, 7, 0, 0))) == 0
 
