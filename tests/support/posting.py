@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .fleet import Web
+from redis import Redis
+
+from .fleet import Fleet, Web
+from .processes import wait_for
 
 PAUSE_SECONDS = 0.03
+
+CHANNELS = 3
+"""That of each of two workers, and that of holds."""
 
 
 @dataclass
@@ -40,6 +46,26 @@ class Poster:
 
     def refused_after(self, moment: float) -> int:
         return sum(at > moment for at in list(self.refused))
+
+
+def wait_until_all_have_followed(
+    fleet: Fleet, poster: Poster, new: Redis, *, since: float, seconds: float
+) -> None:
+    """Wait until a new primary has all that the old one had: requests, starts and who listens.
+
+    Args:
+        fleet: With two workers.
+        poster: At work.
+        new: The new primary.
+        since: When it was made one, on the monotonic clock.
+        seconds: How long each may take.
+    """
+    lines = len(fleet.log())
+    wait_for(lambda: poster.accepted_after(since), seconds)
+    wait_for(lambda: len(fleet.log()) > lines + 1, seconds)
+    # what only listens is there as well: the workers' commands, and the stream
+    wait_for(lambda: len(new.pubsub_channels("rq:pubsub:*")) == CHANNELS, seconds)
+    wait_for(lambda: new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, seconds)
 
 
 @contextmanager

@@ -11,15 +11,13 @@ import pytest
 from spigot.jobs.job.state import JobReader
 from spigot.runtime.server.redis_connection import connect
 from tests.support.fleet import Fleet
-from tests.support.posting import posting
+from tests.support.posting import posting, wait_until_all_have_followed
 from tests.support.processes import wait_for
 from tests.support.sentinel_stack import Node, SentinelStack, sentinel_stack
 
 pytestmark = pytest.mark.slow
 
 RATE = 20
-CHANNELS = 3
-"""That of each worker, and that of holds."""
 
 SOON = 2.0
 """Seconds; one, and some for a busy machine."""
@@ -75,13 +73,8 @@ def test_all_goes_on_within_a_second_of_the_switch(stack, fleet, end):
             old = stack.primary
             ENDS[end](stack, old)
             switched = stack.wait_for_switch(old)
-            lines = len(fleet.log())
-            wait_for(lambda: poster.accepted_after(switched), SOON)
-            wait_for(lambda: len(fleet.log()) > lines + 1, SOON)
             new = streams.enter_context(connect(stack.url, timeout=2))
-            # what only listens is there as well: the workers' commands, and the stream
-            wait_for(lambda: len(new.pubsub_channels("rq:pubsub:*")) == CHANNELS, SOON)
-            wait_for(lambda: new.pubsub_numsub("spigot:1:job_events")[0][1] >= 1, SOON)
+            wait_until_all_have_followed(fleet, poster, new, since=switched, seconds=SOON)
             assert web.ask("GET", "/api/status")[0] == 429
             wait_for(lambda: len(poster.accepted_after(switched + SOON)) > RATE)
         assert len(poster.refused) <= (0 if end == "planned" else MOST_REFUSED)

@@ -220,9 +220,8 @@ def _page_of_sets(
     entries: list[bytes] = []
     parts = list(zip(names, counts, strict=True))
     for name, count in reversed(parts) if newest_first else parts:
-        if (
-            count and first < count and last >= 0
-        ):  # of none, also where the key holds something else
+        # a key that holds something else counts as empty, and must not be read
+        if count and first < count and last >= 0:
             found = connection.zrange(name, max(0, first), last, desc=newest_first)
             entries += cast(list[bytes], found)  # no scores
         first, last = first - count, last - count

@@ -11,6 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 from redis import Redis
+from redis.client import PubSub
 from rq import (
     Queue,
     Retry,
@@ -269,12 +270,17 @@ class TestCommands:
     def worker(self) -> Mock:
         return Mock(spec=RateAwareWorker, log=Mock())
 
-    def test_stop_job_names_the_job(self, bucket, redis):
+    @pytest.fixture
+    def listener(self, bucket, redis) -> PubSub:
+        """Hears what the worker of a job that runs is told."""
         bucket.enqueue("job")
         bucket.claim()
         listener = redis.pubsub(ignore_subscribe_messages=True)
         listener.subscribe(PUBSUB_CHANNEL_TEMPLATE % WORKER)
         listener.get_message(timeout=5)
+        return listener
+
+    def test_stop_job_names_the_job(self, listener, redis):
         send_stop_job_command(redis, "job", serializer=JSONSerializer)
         payload = parse_payload(listener.get_message(timeout=5))
 
@@ -297,12 +303,7 @@ class TestCommands:
 
         assert sent == [signal.SIGINT], broke("shutdown sends the worker SIGINT")
 
-    def test_stop_job_is_published_as_our_cancellation_publishes_it(self, bucket, redis):
-        bucket.enqueue("job")
-        bucket.claim()
-        listener = redis.pubsub(ignore_subscribe_messages=True)
-        listener.subscribe(PUBSUB_CHANNEL_TEMPLATE % WORKER)
-        listener.get_message(timeout=5)
+    def test_stop_job_is_published_as_our_cancellation_publishes_it(self, bucket, listener, redis):
         send_stop_job_command(redis, "job", serializer=JSONSerializer)
         theirs = json.loads(listener.get_message(timeout=5)["data"])
         bucket.cancel("job")
