@@ -2,12 +2,13 @@
 
     python benchmarks/soak.py --seconds 300 --seed 7
 
-Runs a primary, two replicas and three sentinels, two webs, two workers and a pool. Clients post
-jobs of several kinds, each under an idempotency key and until it is accepted, and cancel some;
-meanwhile something is killed, stopped or changed every second or so, as the seed says. At the end
-each accepted job must have ended, be in one place, and have its line in the result log; no key may
-lack the expiry that it should have; and memory, open files and processes must not have grown.
-Exits with 1 if any of that is not so.
+Runs a primary, two replicas and three sentinels, three webs, two workers and two pools. Clients
+post jobs of several kinds, each under an idempotency key and until it is accepted, and cancel some;
+meanwhile something is killed, stopped or changed every second or so, as the seed says. A web and a
+pool are spared, so that what they hold can be compared. At the end each accepted job must have
+ended, be in one place, and have its line in the result log; no key may lack the expiry that it
+should have; and memory, open files and processes must not have grown. Exits with 1 if any of that
+is not so, and then says what was done while the jobs in question were accepted.
 """
 
 import argparse
@@ -60,11 +61,11 @@ class Harm:
     """Does what the seed says, one deed after the other.
 
     Attributes:
-        deeds: What was done how often.
+        deeds: What was done, each with its time by ``time.monotonic()``.
     """
 
     def __init__(self, stack: SentinelStack, processes: Processes, seed: int) -> None:
-        self.deeds: Counter[str] = Counter()
+        self.deeds: list[tuple[float, str]] = []
         self._stack = stack
         self._processes = processes
         self._random = random.Random(seed)
@@ -89,7 +90,7 @@ class Harm:
             time.sleep(min(self._random.uniform(0.3, 1.5), max(0.0, end - time.monotonic())))
             name = self._random.choice(list(self._ways))
             if self._ways[name]() is not False:
-                self.deeds[name] += 1
+                self.deeds.append((time.monotonic(), name))
             self._processes.start_gone()
 
     def end(self) -> None:
@@ -138,6 +139,16 @@ def wrong(redis: Redis, ids: set[str], folder: Path) -> Iterator[str]:
             yield f"key {key!r} never expires"
 
 
+def accounts(
+    faults: list[str], accepted: dict[str, float], deeds: list[tuple[float, str]]
+) -> Iterator[str]:
+    """Say when the first jobs that do not balance were accepted, and what was done about then."""
+    wrong_jobs = [(id_, at) for id_, at in accepted.items() if any(id_ in each for each in faults)]
+    for id_, at in wrong_jobs[:20]:
+        near = [f"{when - at:+.1f} s {deed}" for when, deed in deeds if abs(when - at) < 10]
+        yield f"job {id_} was accepted at {at:.1f}; deeds about then: {', '.join(near)}"
+
+
 def soak(seconds: float, seed: int, folder: Path) -> list[str]:
     """Soak, print the books, and return what is wrong."""
     with sentinel_stack() as stack, Processes(stack.url, folder, BUCKET) as processes:
@@ -155,13 +166,14 @@ def soak(seconds: float, seed: int, folder: Path) -> list[str]:
         faults = list(wrong(redis, ids, folder))
         faults += [f"{part} ended with code {code}" for part, code in codes.items() if code]
         faults += usage.faults()
-        print(f"deeds: {dict(harm.deeds)}")
+        print(f"deeds: {dict(Counter(name for _, name in harm.deeds))}")
         states = Counter(status_of(redis, id_) or "gone" for id_ in ids)
         balance = " + ".join(f"{count} {state}" for state, count in sorted(states.items()))
         print(f"accepted {len(ids)} = {balance}; answers: {dict(clients.answers)}")
         print(usage)
         if faults:
             print(processes.last_words())
+            print("\n".join(accounts(faults, clients.accepted, harm.deeds)))
         return faults
 
 

@@ -26,12 +26,12 @@ class Clients:
         seed: Of what they post.
 
     Attributes:
-        accepted: Ids of the jobs that were answered 202.
+        accepted: Ids of the jobs that were answered 202, and when by ``time.monotonic()``.
         answers: How often which status came; 0 for a connection that broke.
     """
 
     def __init__(self, addresses: list[tuple[str, int]], seed: int) -> None:
-        self.accepted: list[str] = []
+        self.accepted: dict[str, float] = {}
         self.answers: Counter[int] = Counter()
         self._addresses = addresses
         self._ended = threading.Event()
@@ -54,7 +54,7 @@ class Clients:
         while not self._ended.wait(PAUSE_SECONDS * choice.random() * 2):
             job_id = self._post(choice)
             if job_id is not None:
-                self.accepted.append(job_id)
+                self.accepted[job_id] = time.monotonic()
                 if choice.random() < CANCELLED:
                     self._ask(choice, "DELETE", f"/jobs/{job_id}", None, {})
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Self
@@ -30,7 +31,7 @@ def children_of(pid: int) -> list[int]:
 
 
 class Processes:
-    """Two webs, a pair of workers and a pool.
+    """Two webs, a pair of workers and a pool that are harmed; a web and a pool that live on.
 
     Args:
         url: Of the server.
@@ -39,11 +40,13 @@ class Processes:
 
     Attributes:
         addresses: Of the webs.
-        roots: The process of each part.
+        roots: The process of each part; the first ``HARMED`` are killed and stopped.
     """
 
+    HARMED = 4
+
     def __init__(self, url: str, folder: Path, bucket: str) -> None:
-        self.addresses = [("127.0.0.1", free_port()) for _ in range(2)]
+        self.addresses = [("127.0.0.1", free_port()) for _ in range(3)]
         self.roots: list[subprocess.Popen[bytes]] = []
         self._folder = folder
         self._sizes: dict[str, int] = {}
@@ -61,11 +64,9 @@ class Processes:
             "SPIGOT_GRACE_SECONDS": "2",
             "SPIGOT_WAIT_REPLICAS": "2",
         }
-        self._commands = [
-            *(["web", "--port", str(port)] for _, port in self.addresses),
-            ["worker", bucket, "--count", "2"],
-            ["worker", bucket, "--concurrency", "8"],
-        ]
+        web, other_web, steady_web = (["web", "--port", str(port)] for _, port in self.addresses)
+        workers, pool = ["worker", bucket, "--count", "2"], ["worker", bucket, "--concurrency", "8"]
+        self._commands = [web, other_web, workers, pool, steady_web, pool]
 
     def __enter__(self) -> Self:
         self.roots = [self._start(command) for command in self._commands]
@@ -86,7 +87,8 @@ class Processes:
             root.terminate()
         codes = [root.wait(STOP_SECONDS) for root in self.roots]
         return {
-            " ".join(command): code for command, code in zip(self._commands, codes, strict=True)
+            f"part {number}, {' '.join(command)},": code
+            for number, (command, code) in enumerate(zip(self._commands, codes, strict=True))
         }
 
     def last_words(self) -> str:
@@ -101,26 +103,34 @@ class Processes:
 
     def kill_child(self, choice: random.Random) -> bool:
         """Kill a process right below a root; False if there was none."""
-        return _kill_one(children_of(choice.choice(self.roots).pid), choice)
+        return _kill_one(children_of(choice.choice(self._harmed()).pid), choice)
 
     def kill_grandchild(self, choice: random.Random) -> bool:
         """Kill a process that runs jobs; False if there was none."""
-        parents = [child for root in self.roots[2:] for child in children_of(root.pid)]
+        parents = [child for root in self._harmed()[2:] for child in children_of(root.pid)]
         return _kill_one([pid for parent in parents for pid in children_of(parent)], choice)
 
     def kill_root(self, choice: random.Random) -> None:
         """Kill a part, and start it again."""
-        self._replace(choice.randrange(len(self.roots)), signal.SIGKILL)
+        self._replace(choice.randrange(self.HARMED), signal.SIGKILL)
 
     def stop_root(self, choice: random.Random) -> None:
         """Ask a part to stop, wait for it, and start it again."""
-        self._replace(choice.randrange(len(self.roots)), signal.SIGTERM)
+        self._replace(choice.randrange(self.HARMED), signal.SIGTERM)
 
     def start_gone(self) -> None:
         """Start again what has ended, as an init system would: workers begin with a server only."""
         for number, root in enumerate(self.roots):
             if root.poll() is not None:
                 self.roots[number] = self._start(self._commands[number])
+
+    def steady(self) -> list[int]:
+        """Return the processes of the parts that are not harmed."""
+        roots = [root.pid for root in self.roots[self.HARMED :]]
+        return roots + [child for root in roots for child in children_of(root)]
+
+    def _harmed(self) -> "list[subprocess.Popen[bytes]]":
+        return self.roots[: self.HARMED]
 
     def _replace(self, number: int, how: signal.Signals) -> None:
         self.roots[number].send_signal(how)
@@ -152,9 +162,15 @@ def _kill_one(pids: list[int], choice: random.Random) -> bool:
 MOST_GROWTH = {"MB": 1.25, "open files": 1.5, "processes": 1.5}
 """By how much the median of the last third may exceed the most of the first: all was up then."""
 
+MOST_CREEP = 1.05
+"""By how much it may exceed the median of the second third, in a soak of ``LONG`` samples: a slow
+leak goes on."""
+
+LONG = 600
+
 
 class Usage:
-    """Samples what the processes hold: the largest memory, most open files, their number."""
+    """Samples the most memory and open files of a steady process, and how many run in all."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -171,37 +187,40 @@ class Usage:
         self._thread.join()
 
     def __str__(self) -> str:
-        told = (f"{first:.0f} to {last:.0f} {what}" for what, first, last in self._compared())
-        return "most of the first to median of the last third: " + ", ".join(told)
+        told = (
+            f"{what}: {most:.0f}, {middle:.0f}, {last:.0f}"
+            for what, most, middle, last in self._thirds()
+        )
+        return "the most of the first third and the medians of the others: " + "; ".join(told)
 
     def faults(self) -> list[str]:
         """Return what has grown."""
+        is_long = len(self._samples) >= LONG
         return [
-            f"grew from {first:.0f} to {last:.0f} {what}"
-            for what, first, last in self._compared()
-            if last > first * MOST_GROWTH[what] + 1
+            f"grew from at most {most:.0f} and then {middle:.0f} to {last:.0f} {what}"
+            for what, most, middle, last in self._thirds()
+            if last > most * MOST_GROWTH[what] + 1 or (is_long and last > middle * MOST_CREEP + 1)
         ]
 
-    def _compared(self) -> list[tuple[str, float, float]]:
-        third = max(1, len(self._samples) // 3)
-        first, last = self._samples[:third], self._samples[-third:]
-        return [
-            (what, max(s[what] for s in first), median(s[what] for s in last))
-            for what in MOST_GROWTH
-        ]
+    def _thirds(self) -> Iterator[tuple[str, float, float, float]]:
+        size = max(1, len(self._samples) // 3)
+        first, last = self._samples[:size], self._samples[-size:]
+        middle = self._samples[size:-size] or last
+        for what in MOST_GROWTH:
+            medians = (median(sample[what] for sample in part) for part in (middle, last))
+            yield what, max(sample[what] for sample in first), *medians
 
     def _run(self) -> None:
         while not self._ended.wait(SAMPLE_SECONDS):
-            pids = [root.pid for root in self._processes.roots]
-            for pid in pids:
-                pids += children_of(pid)
-            seen = [usage for pid in pids if (usage := _usage_of(pid)) is not None]
+            roots = [root.pid for root in self._processes.roots]
+            steady = [_usage_of(pid) for pid in self._processes.steady()]
+            seen = [usage for usage in steady if usage is not None]
             if seen:
                 self._samples.append(
                     {
                         "MB": max(megabytes for megabytes, _ in seen),
                         "open files": max(files for _, files in seen),
-                        "processes": len(pids),
+                        "processes": len(roots) + sum(len(children_of(pid)) for pid in roots),
                     }
                 )
 
