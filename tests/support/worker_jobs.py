@@ -22,6 +22,8 @@ from spigot.jobs.types.progress import report_progress
 from spigot.jobs.types.rate_limited import RateLimited
 from spigot.jobs.types.refusal import Kind
 from spigot.jobs.types.upstream_limits import note_response
+from spigot.worker.pool.attempt import Attempt
+from spigot.worker.pool.child import Child
 
 
 @job_type("echo", log=["value"])
@@ -231,6 +233,13 @@ async def _crash() -> None:
     ctypes.string_at(0)
 
 
+@job_type("break_pool")
+def break_pool(what: str) -> None:
+    """From now on, have the process that runs this job among others fail to hear, or to tell."""
+    owner, method = {"hear": (Child, "_obey"), "tell": (Attempt, "finish")}[what]
+    setattr(owner, method, raise_mute)
+
+
 @job_type("compute", timeout=60)
 def compute(folder: str) -> None:
     """Compute, and let other threads run now and then, as Python does by itself."""
@@ -341,7 +350,7 @@ class MuteError(Exception):
         raise ValueError("no words")
 
 
-def raise_mute() -> None:
+def raise_mute(*_: object) -> None:
     raise MuteError
 
 

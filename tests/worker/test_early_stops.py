@@ -12,7 +12,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.job.state import JobReader
 from spigot.jobs.store import keys
-from spigot.worker.running.early_stops import EarlyStops
+from spigot.worker.running.early_stops import MOST_CLAIMED, EarlyStops
 from tests.support.holding_proxy import HoldingProxy
 from tests.support.processes import wait_for
 
@@ -117,3 +117,13 @@ class TestEarlyStops:
 
         assert not stops.note_stop("job")
         assert not stops.note_stop("other")
+
+    def test_of_a_job_that_was_never_in_hand_is_forgotten_in_the_end(self, stops):
+        stops.note_answer(["lost", "lost too"])
+        assert stops.note_stop("lost")
+        for number in range(MOST_CLAIMED):
+            stops.note_answer([f"job {number}"])
+
+        assert not stops.note_stop("lost too")
+        assert not stops.take("lost")
+        assert stops.note_stop("job 0")

@@ -134,6 +134,25 @@ def test_a_job_that_crashes_is_named_and_abandoned_alone(
     assert not any(redis.hexists(f"rq:job:{job_id}", "spigot_reaps") for job_id in ids)
 
 
+def test_a_process_that_cannot_hear_its_parent_is_replaced(start_worker, enqueue, read):
+    broken = enqueue("break_pool", what="hear")
+    worker = start_worker(concurrency=3, lease_seconds=PATIENT_LEASE)
+    assert await_all(read, [broken])[0].attempts == 1
+
+    (unheard,) = await_all(read, [enqueue("echo", value=1)])
+    assert (unheard.status, unheard.attempts) == ("finished", 1)
+    assert "its thread receive has failed" in worker.log
+
+
+def test_a_job_whose_thread_fails_is_named_and_runs_alone(start_worker, enqueue, read):
+    broken = enqueue("break_pool", what="tell")
+    worker = start_worker(concurrency=3, lease_seconds=PATIENT_LEASE)
+
+    (job,) = await_all(read, [broken])
+    assert (job.status, job.attempts) == ("finished", 2)
+    assert f"named is job {broken}" in worker.log
+
+
 @pytest.mark.slow
 def test_who_keeps_the_lock_is_named_and_the_others_run_again(
     start_worker, wait_together, enqueue, read, tmp_path

@@ -6,12 +6,14 @@ came of it, one keeps watch, and one runs each plain function. ``docs/pool-worke
 
 import asyncio
 import faulthandler
+import logging
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from queue import SimpleQueue
@@ -45,6 +47,8 @@ from .messages import MessageReader, frame
 from .named_places import NamedPlaces
 from .shared_table import EXIT_PLACE, SharedTable
 from .stack_dump import StackDump
+
+log = logging.getLogger(__name__)
 
 JOB_SECONDS = 3.0
 """Time-out of the connection that jobs get from RQ, as ``job.save_meta()`` uses it."""
@@ -139,7 +143,11 @@ class Child:
         return 1
 
     def _start(self, name: str, run: Callable[[], None]) -> None:
-        threading.Thread(target=run, name=name, daemon=True).start()
+        def run_to_the_end() -> None:
+            with _vital():
+                run()
+
+        threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
 
     # What the parent says
 
@@ -184,6 +192,10 @@ class Child:
 
     def _work(self, thread: JobThread, attempt: Attempt) -> None:
         current_attempt.set(attempt)
+        with _vital():
+            self._prepare_and_call(thread, attempt)
+
+    def _prepare_and_call(self, thread: JobThread, attempt: Attempt) -> None:
         job = attempt.job
         with log_ids(job_id=job.id, request_id=job.request_id):
             prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
@@ -256,6 +268,21 @@ class Child:
                 self._tools.pipe.sendall(told)
             except OSError:
                 os._exit(0)  # the parent is gone
+
+
+@contextmanager
+def _vital() -> Iterator[None]:
+    """End the process if the block fails: the parent replaces it, and its jobs run again.
+
+    A process that went on without one of its threads would leave jobs without an end, whose
+    leases the parent renews for ever.
+    """
+    try:
+        yield
+    except BaseException:
+        name = threading.current_thread().name
+        log.exception("pool process %d ends: its thread %s has failed", os.getpid(), name)
+        os._exit(1)
 
 
 def _never_begun(attempt: Attempt) -> Outcome:

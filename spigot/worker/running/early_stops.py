@@ -2,6 +2,11 @@
 
 import threading
 from collections.abc import Iterable
+from itertools import islice
+
+MOST_CLAIMED = 1_000
+"""Jobs that may be claimed and not in hand. Only a fault leaves so many: the oldest are forgotten,
+and stops of them go by what runs."""
 
 
 class EarlyStops:
@@ -16,7 +21,7 @@ class EarlyStops:
 
     def __init__(self) -> None:
         self._is_asking = False
-        self._claimed: set[str] = set()
+        self._claimed: dict[str, None] = {}  # in the order of their claims
         self._stopped: set[str] = set()
         self._mutex = threading.Lock()
 
@@ -29,8 +34,10 @@ class EarlyStops:
         """Note which jobs were claimed; stops of others are dropped."""
         with self._mutex:
             self._is_asking = False
-            self._claimed.update(job_ids)
-            self._stopped &= self._claimed
+            self._claimed.update(dict.fromkeys(job_ids))
+            for job_id in list(islice(self._claimed, max(0, len(self._claimed) - MOST_CLAIMED))):
+                del self._claimed[job_id]
+            self._stopped &= self._claimed.keys()
 
     def note_stop(self, job_id: str) -> bool:
         """Return whether the job may be one that was claimed and is not in hand: remembered."""
@@ -43,7 +50,7 @@ class EarlyStops:
     def take(self, job_id: str) -> bool:
         """Return whether a job was to be stopped before; from now on it is in hand, or given up."""
         with self._mutex:
-            self._claimed.discard(job_id)
+            self._claimed.pop(job_id, None)
             was_stopped = job_id in self._stopped
             self._stopped.discard(job_id)
             return was_stopped
