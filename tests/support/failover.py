@@ -85,6 +85,9 @@ class Switch:
 class Pair:
     """Two servers behind one address.
 
+    Args:
+        new_ahead: Seconds that the clock of the replica is ahead of the primary's.
+
     Attributes:
         url: The address, which leads to the primary.
         direct_url: Of the first primary, past the address.
@@ -92,9 +95,10 @@ class Pair:
         new: Its replica, until ``promote``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_ahead: int = 0) -> None:
         self._ports = [free_port(), free_port()]
-        self._processes = [_start(port) for port in self._ports]
+        clocks = zip(self._ports, (0, new_ahead), strict=True)
+        self._processes = [_start(port, ahead) for port, ahead in clocks]
         self.old, self.new = (Redis(port=port) for port in self._ports)
         wait_until_up(f"redis://127.0.0.1:{self._ports[0]}")
         wait_until_up(f"redis://127.0.0.1:{self._ports[1]}")
@@ -136,17 +140,17 @@ class Pair:
 
 
 @contextmanager
-def pair_of_servers() -> Iterator[Pair]:
+def pair_of_servers(new_ahead: int = 0) -> Iterator[Pair]:
     """Run a primary and a replica for one test."""
-    pair = Pair()
+    pair = Pair(new_ahead)
     try:
         yield pair
     finally:
         pair.close()
 
 
-def _start(port: int) -> "subprocess.Popen[bytes]":
+def _start(port: int, ahead: int) -> "subprocess.Popen[bytes]":
     folder = Path(mkdtemp(prefix="spigot-"))
     options = ["--port", str(port), "--bind", "127.0.0.1", "--appendonly", "no"]
     options += ["--dir", str(folder), "--repl-diskless-sync-delay", "0"]
-    return start_server(*options)
+    return start_server(*options, ahead=ahead)

@@ -1,5 +1,6 @@
 """Redis servers: one for all tests of a run, and some that one test may stop, restart or kill."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -74,10 +75,25 @@ def oldest_server(folder: Path) -> str:
     return str(program)
 
 
-def start_server(*options: str, program: str | None = None) -> "subprocess.Popen[bytes]":
-    """Start a server that writes no snapshots; it need not answer yet."""
+def start_server(
+    *options: str, program: str | None = None, ahead: int = 0
+) -> "subprocess.Popen[bytes]":
+    """Start a server that writes no snapshots; it need not answer yet.
+
+    Args:
+        options: Of the program.
+        program: Path of the server; None for the one that comes with Spigot.
+        ahead: Seconds that its clock is ahead of this machine's; behind if less than 0.
+    """
     command = [program or get_binary_path(), "--save", "", *options]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    environment = os.environ | (shifted_clock(ahead) if ahead else {})
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+
+
+def shifted_clock(ahead: int) -> dict[str, str]:
+    """Return what has to be in the environment of a process whose clock is to be another."""
+    (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")  # Debian's faketime
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{ahead:+d}s", "FAKETIME_DONT_RESET": "1"}
 
 
 def wait_until_up(url: str) -> None:
