@@ -1,6 +1,7 @@
 """Connections to the server, and what counts as the server being away."""
 
 import re
+from functools import cache
 from typing import Any
 
 from redis import ConnectionPool, Redis
@@ -70,7 +71,21 @@ def _client(options: dict[str, Any], timeout: float) -> Redis:
         "socket_connect_timeout": min(timeout, longest),
         "retry": Retry(NoBackoff(), 0),
     }
-    return Redis.from_pool(ConnectionPool(**options | ours))
+    return Redis.from_pool(ConnectionPool(**_driver_info() | options | ours))
+
+
+@cache
+def _driver_info() -> dict[str, Any]:
+    """Return who redis-py says that it is, which it would look up for each connection anew.
+
+    That takes a millisecond and more, as long as the rest of a connection, and each work horse
+    makes one.
+    """
+    try:
+        from redis import DriverInfo
+    except ImportError:  # of redis-py before 7.1
+        return {}
+    return {"driver_info": DriverInfo()}
 
 
 def is_away(error: BaseException) -> bool:

@@ -1,4 +1,7 @@
+from importlib.metadata import version
+
 import pytest
+from redis import Redis, utils
 from redis.exceptions import (
     BusyLoadingError,
     ConnectionError,
@@ -56,3 +59,17 @@ def test_a_server_that_is_full_is_away_in_a_script_too(redis):
 
 def test_connecting_opens_no_connection():
     connect("redis://127.0.0.1:1/0", timeout=1)
+
+
+def test_connections_do_not_each_look_up_what_redis_py_says_of_itself(redis_url, monkeypatch):
+    """Which takes a millisecond, in each work horse too."""
+
+    def told(client: Redis) -> str:
+        (mine,) = client.client_list(client_id=[client.client_id()])
+        return mine["lib-ver"]
+
+    with connect(redis_url, timeout=5) as first:
+        assert told(first) == version("redis")
+    monkeypatch.setattr(utils, "get_lib_version", lambda: "looked-up")
+    with connect(redis_url, timeout=5) as later:
+        assert told(later) == version("redis")
