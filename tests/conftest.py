@@ -17,7 +17,11 @@ from redis import Redis
 from spigot.launch.server_program import find_server_program
 from spigot.webapp.door.rate_limits import refusal_counts
 from tests.support.clocked_bucket import ClockedBucket
-from tests.support.compiled_once import share_route_builders, share_templates
+from tests.support.compiled_once import (
+    share_driver_version,
+    share_route_builders,
+    share_templates,
+)
 from tests.support.failover import Pair, pair_of_servers
 from tests.support.fleet import Fleet
 from tests.support.servers import own_server
@@ -38,6 +42,7 @@ settings.load_profile("repeat")
 # line that is edited, and each test process would read them all.
 providers._get_local_constants = providers.Constants  # type: ignore[assignment]
 
+share_driver_version()
 share_route_builders()
 share_templates()
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -37,6 +38,12 @@ def retried(text: str = "") -> str:
     return text
 
 
+@cache
+def _catalog() -> JobCatalog:
+    types = [job_type("work")(work), job_type("retried", retries=2)(retried)]
+    return JobCatalog(getattr(function, MARK) for function in types)
+
+
 @dataclass
 class ClockedBucket:
     """The bucket ``default``.
@@ -56,9 +63,7 @@ class ClockedBucket:
         configs = {"default": BucketConfig.model_validate(numbers)}
         self.configs = configs
         BucketPublisher(self.redis).publish(configs)
-        types = [job_type("work")(work), job_type("retried", retries=2)(retried)]
-        catalog = JobCatalog(getattr(function, MARK) for function in types)
-        self.queue = JobQueue(self.redis, catalog, configs, keep_seconds=KEEP_SECONDS)
+        self.queue = JobQueue(self.redis, _catalog(), configs, keep_seconds=KEEP_SECONDS)
         self.bucket = LeakyBucket(self.redis, "default")
         self.leases = LeaseStore(
             self.redis,

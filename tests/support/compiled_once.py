@@ -1,13 +1,16 @@
-"""Applications of one process share what werkzeug and Jinja compile for each of them.
+"""Applications and connections of one process share what is made anew for each of them.
 
 A test process makes hundreds of applications with the same fifty routes and the same pages, and
-most of what one takes is the compiler.
+most of what one takes is the compiler. It makes thousands of connections to its server, and most
+of what one takes is redis-py, which looks up its own version.
 """
 
+from functools import cache
 from typing import Any
 
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
+from redis import utils
 from werkzeug.routing.rules import Rule
 
 
@@ -34,6 +37,11 @@ def share_route_builders() -> None:
 def share_templates() -> None:
     """Compile a template once for all applications that show it."""
     Flask.jinja_options = {**Flask.jinja_options, "bytecode_cache": _CompiledTemplates()}
+
+
+def share_driver_version() -> None:
+    """Look the version of redis-py up once, not for each connection."""
+    utils.get_lib_version = cache(utils.get_lib_version)
 
 
 class _CompiledTemplates(BytecodeCache):
