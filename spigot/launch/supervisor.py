@@ -4,7 +4,6 @@ import signal
 import time
 from collections.abc import Callable
 from math import inf
-from types import TracebackType
 from typing import NoReturn, Self
 
 from spigot.runtime.backoff import Backoff
@@ -37,15 +36,10 @@ class Supervisor:
         self._signals.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for child in reversed(self._children):
             child.stop(self._signals)
-        self._signals.__exit__(kind, error, traceback)
+        self._signals.__exit__(*error)
 
     def start(self, child: Child, backoff: Backoff | None = None) -> None:
         """Start a child.

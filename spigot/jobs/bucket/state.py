@@ -14,7 +14,7 @@ from spigot.jobs.store.stored_values import bucket_names, interval_us, stored_in
 from spigot.jobs.store.times import Moment, clock_argument, utc_text
 
 from .config import BucketConfig
-from .configuring import NewerBucketError, Source
+from .configuring import NewerBucketError, Source, UnknownBucketError
 from .control import OperatorSettings
 from .publishing import BucketPublisher
 
@@ -114,6 +114,18 @@ class BucketReader:
                 self._publisher.publish(self._configs)
             reply = self._ask(name, now_us)
         return parse_bucket(name, reply) if reply else None
+
+    def get(self, name: str) -> BucketState:
+        """Return the bucket.
+
+        Raises:
+            UnknownBucketError: There is none of that name.
+            redis.RedisError: The server did not answer.
+        """
+        found = self.read(name)
+        if found is None:
+            raise UnknownBucketError(name)
+        return found
 
     def call(self, name: str, now_us: int | None = None) -> Call:
         """Return the call whose reply ``parse_bucket`` reads."""

@@ -9,7 +9,6 @@ from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.bucket.configuring import (
     BucketHistory,
     Change,
-    UnknownBucketError,
     describe_change,
 )
 from spigot.jobs.bucket.state import BucketReader, BucketState
@@ -70,9 +69,7 @@ def list_buckets(as_json: bool) -> None:
 def show(name: str, as_json: bool) -> None:
     """Show the bucket NAME: what is in it, and who set its numbers when."""
     redis = connect_to_server()
-    found = BucketReader(redis).read(name)
-    if found is None:
-        raise UnknownBucketError(name)
+    found = BucketReader(redis).get(name)
     changes = BucketHistory(redis).read(name)
     if as_json:
         print_json({**found.to_json(), "changes": changes})

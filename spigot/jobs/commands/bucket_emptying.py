@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import click
 
-from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.job.completions import bucket_names
@@ -40,7 +39,7 @@ def drain(name: str, no_wait: bool, as_json: bool) -> None:
     if not no_wait:
         for _ in _until_empty(reader, name):
             pass
-    print_json(_read(reader, name).to_json())
+    print_json(reader.get(name).to_json())
 
 
 @click.command(epilog="Example: spigot bucket purge openai --yes")
@@ -50,7 +49,7 @@ def drain(name: str, no_wait: bool, as_json: bool) -> None:
 def purge(name: str, yes: bool, as_json: bool) -> None:
     """Cancel all jobs that wait in the bucket NAME; those that run go on."""
     redis = connect_to_server()
-    found = _read(BucketReader(redis), name)
+    found = BucketReader(redis).get(name)
     if not yes:
         waiting = found.waiting + found.delayed
         click.confirm(f"Cancel {waiting} jobs that wait in bucket {name}?", abort=True, err=as_json)
@@ -63,7 +62,7 @@ def purge(name: str, yes: bool, as_json: bool) -> None:
 
 def _show_drain(name: str) -> None:
     reader = BucketReader(connect_to_server())
-    left = _jobs_in(_read(reader, name))
+    left = _jobs_in(reader.get(name))
     with click.progressbar(length=left, label=f"Draining {name}", show_pos=True) as bar:
         for now_left in _until_empty(reader, name):
             bar.update(left - now_left)
@@ -74,7 +73,7 @@ def _show_drain(name: str) -> None:
 def _until_empty(reader: BucketReader, name: str) -> Iterator[int]:
     said = ""
     while True:
-        found = _read(reader, name)
+        found = reader.get(name)
         yield _jobs_in(found)
         if not _jobs_in(found):
             return
@@ -95,10 +94,3 @@ def _why_nothing_leaves(found: BucketState) -> str:
 
 def _jobs_in(found: BucketState) -> int:
     return found.waiting + found.delayed + found.running
-
-
-def _read(reader: BucketReader, name: str) -> BucketState:
-    found = reader.read(name)
-    if found is None:
-        raise UnknownBucketError(name)
-    return found

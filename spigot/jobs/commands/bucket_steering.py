@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 from redis import Redis
 
-from spigot.jobs.bucket.configuring import Change, UnknownBucketError, describe_change
+from spigot.jobs.bucket.configuring import Change, describe_change
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.budgets.budget_change import BudgetChange
@@ -93,10 +93,7 @@ def release(name: str, as_json: bool) -> None:
     if not as_json:
         click.echo(f"{name}: {f'held until {until}, released' if until else 'was not held'}")
         return
-    found = BucketReader(redis).read(name)
-    if found is None:
-        raise UnknownBucketError(name)
-    print_json(found.to_json())
+    print_json(BucketReader(redis).get(name).to_json())
 
 
 @click.command(epilog="Example: spigot bucket reset openai")
@@ -114,10 +111,7 @@ def steer(name: str, change: Callable[[BucketControl], list[Change]], as_json: b
     if not as_json:
         click.echo(f"{name}: {', '.join(map(describe_change, changes)) or 'nothing to change'}")
         return
-    found = BucketReader(redis).read(name)
-    if found is None:
-        raise UnknownBucketError(name)
-    print_json(found.to_json())
+    print_json(BucketReader(redis).get(name).to_json())
 
 
 def control_of(redis: Redis) -> BucketControl:

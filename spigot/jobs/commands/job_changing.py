@@ -14,7 +14,7 @@ from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
 from spigot.jobs.job.short_ids import whole_id
-from spigot.jobs.job.state import JobState
+from spigot.jobs.job.state import JobState, no_such_job
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
 
@@ -22,8 +22,6 @@ from .server import connect_to_server
 
 STOP_SECONDS = 2.0
 """How long a running job may take to stop before the command ends."""
-
-NO_SUCH_JOB = "it never was, or it ended long ago"
 
 
 @click.command(epilog="Example: spigot job cancel 4bf92f3577b34da6a3ce929d0e0e4736")
@@ -35,7 +33,7 @@ def cancel(id: str, as_json: bool) -> None:
     id = whole_id(redis, id)
     cancellation = JobCanceller(redis, keep_seconds=load_settings().keep_seconds).cancel(id)
     if cancellation is None:
-        raise click.ClickException(f"there is no job {id!r}: {NO_SUCH_JOB}")
+        raise click.ClickException(no_such_job(id))
     job = cancellation.job
     if cancellation.outcome == "stopping":
         job = _after_stop(redis, job)
@@ -101,7 +99,7 @@ def _requeue_each(redis: Redis, ids: Iterable[str], as_json: bool) -> None:
             case NotFailed():
                 refused.append(f"{job_id}: it has not failed, it is {answer.job.status}")
             case None:
-                refused.append(f"there is no job {job_id!r}: {NO_SUCH_JOB}")
+                refused.append(no_such_job(job_id))
     _report(len(requeued), requeued, refused, as_json)
 
 

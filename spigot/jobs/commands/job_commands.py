@@ -14,7 +14,7 @@ from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.listing import PLACES, JobLister
 from spigot.jobs.job.queue import Priority
 from spigot.jobs.job.short_ids import short_ids, whole_id
-from spigot.jobs.job.state import JobReader, JobState
+from spigot.jobs.job.state import JobReader, JobState, no_such_job
 from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.payloads import InvalidPayload
@@ -115,7 +115,7 @@ def show(id: str, as_json: bool) -> None:
     id = whole_id(redis, id)
     found = JobReader(redis).read(id)
     if found is None:
-        raise click.ClickException(f"there is no job {id!r}: it never was, or it ended long ago")
+        raise click.ClickException(no_such_job(id))
     shown = found.to_json() | JobDetailsReader(redis).read(id).to_json()
     if as_json:
         print_json(shown)

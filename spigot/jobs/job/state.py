@@ -40,6 +40,11 @@ SHOWS_ERROR = frozenset({"queued", "delayed", "failed", "cancelled"})
 SUCCESSFUL_RESULT = b"1"
 
 
+def no_such_job(job_id: str) -> str:
+    """Return what is said of a job that is not there."""
+    return f"there is no job {job_id!r}: it never was, or it ended long ago"
+
+
 @dataclass(frozen=True, slots=True)
 class JobState:
     """One job at one moment; the fields are those of the HTTP interface.

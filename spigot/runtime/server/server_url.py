@@ -7,7 +7,6 @@ after SIGKILL: a file that is not locked is left over from an earlier run.
 
 import re
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from spigot.runtime.errors import OperatorError
@@ -77,12 +76,7 @@ class ServerUrlFile:
             ) from error
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
 
     def fileno(self) -> int:

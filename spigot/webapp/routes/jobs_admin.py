@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from flask import Blueprint, Response, abort, current_app, jsonify, redirect, request, url_for
+from flask import Blueprint, abort, current_app, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from spigot.jobs.bucket.configuring import UnknownBucketError
@@ -18,6 +18,7 @@ from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import RETRY_AFTER, Answer, Value, described, problem_answer
 from spigot.webapp.http.forms import is_form
 from spigot.webapp.http.full_bucket import bucket_full_problem
+from spigot.webapp.http.no_such_job import no_such_job_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 
@@ -148,7 +149,7 @@ def requeue(job_id: str) -> ResponseReturnValue:
         return problem(409, str(error))
     match answer:
         case None:
-            return _no_such(job_id)
+            return no_such_job_problem(job_id)
         case NotFailed(job=job):
             return problem(409, f"only failed jobs can be requeued; this one is {job.status}")
         case BucketRefusal():
@@ -171,7 +172,7 @@ def rerun(job_id: str) -> ResponseReturnValue:
     require_admin_change()
     order = read_order(current_app.extensions["redis"], job_id)
     if order is None:
-        return _no_such(job_id)
+        return no_such_job_problem(job_id)
     if not order.type:
         return problem(409, "a job of plain RQ has no type to run again: use RQ's tools")
     answer = submit(order.type, order.payload, order.priority)
@@ -185,8 +186,3 @@ def _seen(job_id: str, told: dict[str, Any]) -> ResponseReturnValue:
     if is_form():
         return redirect(url_for("job.show", job_id=job_id), 303)
     return told
-
-
-def _no_such(job_id: str) -> Response:
-    detail = f"there is no job {job_id!r}: it never was, or it ended long ago"
-    return problem(404, detail, type=ProblemType.NO_SUCH_JOB)

@@ -19,6 +19,7 @@ from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import is_admin
 from spigot.webapp.http.description import NO_FORM, Answer, Value, described
 from spigot.webapp.http.forms import require_form
+from spigot.webapp.http.no_such_job import no_such_job_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
@@ -111,7 +112,7 @@ def press_cancel(job_id: str) -> ResponseReturnValue:
     require_form("DELETE /jobs/ID")
     canceller: JobCanceller = current_app.extensions["job_canceller"]
     if canceller.cancel(job_id) is None:
-        abort(_no_such(job_id))
+        abort(no_such_job_problem(job_id))
     return redirect(url_for("job.show", job_id=job_id), 303)
 
 
@@ -157,7 +158,7 @@ def cancel(job_id: str) -> ResponseReturnValue:
     canceller: JobCanceller = current_app.extensions["job_canceller"]
     cancellation = canceller.cancel(job_id)
     if cancellation is None:
-        abort(_no_such(job_id))
+        abort(no_such_job_problem(job_id))
     if cancellation.outcome == "stopping":
         return _later(LongPoll(cancellation.job, STOP_SECONDS, cancelled_answer))
     if cancellation.outcome == "ended":
@@ -237,12 +238,7 @@ def _later(response: EventStream | LongPoll, **options: object) -> Response:
 
 def _found(job_id: str) -> JobState:
     reader: JobReader = current_app.extensions["job_reader"]
-    return reader.read(job_id) or abort(_no_such(job_id))
-
-
-def _no_such(job_id: str) -> Response:
-    detail = f"there is no job {job_id!r}: it never was, or it ended long ago"
-    return problem(404, detail, type=ProblemType.NO_SUCH_JOB)
+    return reader.read(job_id) or abort(no_such_job_problem(job_id))
 
 
 def _seconds_to_wait() -> float:
