@@ -20,8 +20,7 @@ from spigot.webapp.door.rate_limits.decision import Decision, Verdict
 from spigot.webapp.door.rate_limits.limiter import Limiter
 from spigot.webapp.door.rate_limits.outcomes import BAN, outcomes
 from spigot.webapp.door.rate_limits.refusal_counts import RefusalCounts, write_refusals
-from spigot.webapp.door.rate_limits.rules import Rules
-from spigot.webapp.door.rate_limits.rules_file import FixedRules, RulesFile
+from spigot.webapp.door.rate_limits.rules_file import RulesFile, rules_from
 from spigot.webapp.http.preflight import has_no_view, is_preflight
 
 from .client_address import Network, parse_network
@@ -48,6 +47,21 @@ class Guarded(NamedTuple):
     views: ViewLimits
     limiter: Limiter
     refusals: RefusalCounts
+
+
+class Exemptions(NamedTuple):
+    """Which requests the rules leave alone: the admin's, and paths that none of them writes out."""
+
+    paths: frozenset[str]
+    is_admin: Callable[[], bool]
+
+    def prefix_of(self, request: Request) -> str:
+        """Return what a rule must write out to limit a request; empty: nothing."""
+        if request.path in self.paths:
+            return request.path
+        if request.url_rule and f".{request.endpoint}".endswith(".static"):
+            return request.url_rule.rule.partition("<")[0]
+        return ""
 
 
 class Door:
@@ -107,22 +121,14 @@ class Door:
         # RESP3 would let redis-py stretch its timeouts on a notice of the server's.
         redis = connect(redis_url, timeout=deadline, protocol=2)
         self._limiter = partial(Limiter, redis, web_processes=web_processes, clock=clock)
+        self._patient = connect(redis_url, timeout=REPORT_TIMEOUT)
         self._key_prefix = key_prefix
-        self._rules: FixedRules | RulesFile
-        if isinstance(rules, RulesFile):
-            self._rules = rules
-        elif isinstance(rules, Mapping):
-            self._rules = FixedRules(rules)
-        else:
-            self._rules = RulesFile(rules, clock.monotonic_us)
+        self._rules = rules_from(rules, clock.monotonic_us)
         proxies = [parse_network(str(network)) for network in trusted_proxies or ()]
         self._identity = ClientIdentity(proxies, ipv6_prefix)
-        self._is_admin = is_admin
+        self._exemptions = Exemptions(frozenset(exempt), is_admin or (lambda: False))
         self._further_costs = further_costs
-        self._exempt = frozenset(exempt)
         self._on_decision = on_decision
-        self._patient = connect(redis_url, timeout=REPORT_TIMEOUT)
-        self._warned_of: Rules | None = None
         if app is not None:
             self.init_app(app)
 
@@ -166,15 +172,12 @@ class Door:
         started = time.perf_counter()
         request: Request = flask.request._get_current_object()  # type: ignore[attr-defined]
         rules = self._rules.in_force()
-        if rules is not self._warned_of:
-            self._warned_of = rules
-            app.views.warn_of_unfit(rules)
-            app.views.warn_of_misplaced()
-        exempt = self._exempt_prefix(request)
+        app.views.warn_of_faults(rules)
+        exempt = self._exemptions.prefix_of(request)
         preflight = is_preflight(request) and has_no_view(request)
         named = app.views.of(request.endpoint, request.method)
         costs = rules.costs(request.method, request.path, named, exempt, preflight=preflight)
-        if ((exempt or preflight) and not costs) or (self._is_admin and self._is_admin()):
+        if ((exempt or preflight) and not costs) or self._exemptions.is_admin():
             return None
         client = self._identity.of(request.remote_addr, request.headers, rules.headers)
         costs = rules.times(costs, app.views.requests_in(request.endpoint))
@@ -185,14 +188,6 @@ class Door:
         if self._on_decision:
             self._on_decision(outcomes(decision), time.perf_counter() - started)
         return None if decision.verdict is Verdict.ADMITTED else refusal(decision)
-
-    def _exempt_prefix(self, request: Request) -> str:
-        """Return what a rule must spell out to limit a request; empty: nothing."""
-        if request.path in self._exempt:
-            return request.path
-        if request.url_rule and f".{request.endpoint}".endswith(".static"):
-            return request.url_rule.rule.partition("<")[0]
-        return ""
 
     @staticmethod
     def _tell(response: Response) -> Response:

@@ -28,6 +28,7 @@ class ViewLimits:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._found: dict[tuple[str, str], tuple[View, NamedLimits]] = {}
+        self._warned_of: Rules | None = None
 
     def of(self, endpoint: str | None, method: str) -> NamedLimits:
         """Return what the view of a request asks for.
@@ -51,7 +52,14 @@ class ViewLimits:
         counter = getattr(view, COUNTER, None)
         return max(1, counter()) if counter else 1
 
-    def warn_of_unfit(self, rules: Rules) -> None:
+    def warn_of_faults(self, rules: Rules) -> None:
+        """Log which limits cannot act, once for the same rules."""
+        if rules is not self._warned_of:
+            self._warned_of = rules
+            self._warn_of_unfit(rules)
+            self._warn_of_misplaced()
+
+    def _warn_of_unfit(self, rules: Rules) -> None:
         """Log which views ask for a rule that does not exist, or for more than its whole quota."""
         views = self._views()
         for endpoint, view in self._app.view_functions.items():
@@ -67,7 +75,7 @@ class ViewLimits:
                     message = "view %s costs more than rate limit %r has in all"
                     log.warning(message, endpoint, name)
 
-    def warn_of_misplaced(self) -> None:
+    def _warn_of_misplaced(self) -> None:
         """Log which functions carry limits that no request is asked for: they are no views."""
         hooks = chain.from_iterable(self._app.before_request_funcs.values())
         for function in chain(hooks, self._idle_methods()):

@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 
 from spigot.runtime.server.server_url import NoServerError
-from spigot.webapp.door.door import Door
+from spigot.webapp.door.door import Door, rate_limit
 from spigot.webapp.door.rate_limits import bans, keys
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 from tests.support.command_line import run_spigot
@@ -89,6 +89,20 @@ def test_one_door_may_stand_on_two_apps(redis_url):
         clients.append(app.test_client())
 
     assert [statuses(client, 3) for client in clients] == [[200, 200, 429]] * 2
+
+
+def test_one_door_warns_each_app_of_its_own_views(redis_url, caplog):
+    door = Door(rules=RULES, redis_url=redis_url, deadline=5)
+    for name in ("one", "other"):
+        app = Flask(name)
+        app.add_url_rule("/", name, rate_limit("nosuch")(lambda: "hello"))
+        door.init_app(app)
+        statuses(app.test_client(), 2)
+
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        f"view {name} asks for rate limit 'nosuch': no rule has that name"
+        for name in ("one", "other")
+    ]
 
 
 def test_without_a_prefix_the_keys_are_those_of_spigots_own_web(redis, redis_url):

@@ -85,6 +85,25 @@ class RulesFile:
         self._file.look_at_next_call()
 
 
+def rules_from(
+    written: str | PathLike[str] | Mapping[str, Any] | RulesFile, monotonic_us: Callable[[], int]
+) -> FixedRules | RulesFile:
+    """Return the rules that somebody wrote, in a file or here.
+
+    Args:
+        written: The file, which is followed; or what would stand in it.
+        monotonic_us: Clock in microseconds.
+
+    Raises:
+        RulesError: The file cannot be read, or the rules cannot be used.
+    """
+    if isinstance(written, RulesFile):
+        return written
+    if isinstance(written, Mapping):
+        return FixedRules(written)
+    return RulesFile(written, monotonic_us)
+
+
 def _parse(path: Path, text: str) -> Rules:
     try:
         return parse_rules(text)
