@@ -19,8 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from redis import Redis
@@ -97,7 +96,6 @@ class Harm:
         """Undo what was done to the servers, and let all that waits run."""
         if self._healing is not None:
             self._healing.join()
-        self._stack.heal()
         self._processes.start_gone()
         wait_for(lambda: self._change(rate=LAST_RATE, paused=False), 30)
 
@@ -124,9 +122,18 @@ class Harm:
     def _heal(self, old: Node) -> None:
         time.sleep(4)
         # a killed primary has no files: back before another is made, it would empty its replicas
-        with suppress(AssertionError):
-            self._stack.wait_for_switch(old, 60)
-        self._stack.heal()
+        until_done("the sentinels switch", lambda: self._stack.wait_for_switch(old, 60))
+        until_done("the servers are well", self._stack.heal)
+
+
+def until_done(what: str, do: Callable[[], object]) -> None:
+    """Do it until it comes true in time, which on a loaded machine it may not at once."""
+    while True:
+        try:
+            do()
+            return
+        except AssertionError:
+            print(f"  it takes long until {what}", flush=True)
 
 
 def wrong(redis: Redis, ids: set[str], folder: Path) -> Iterator[str]:
