@@ -15,6 +15,7 @@ import pytest
 from spigot.runtime.listening_socket import free_port
 from tests.support.page_files import write_files
 from tests.support.processes import wait_for
+from tests.support.warm_python import warm_python
 
 PAGE = (Path(__file__).parents[2] / "docs" / "flask-app.md").read_text()
 SERVERS = re.findall(r"^(?:flask|gunicorn) .*", PAGE, re.MULTILINE)
@@ -103,10 +104,8 @@ def environment(folder):
 def test_what_the_page_shows_works_in_memory(folder):
     (folder / "test_shop.py").write_text(IN_MEMORY)
 
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        command, cwd=folder, env=environment(folder), capture_output=True, text=True
-    )
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = warm_python().run(*command, folder=folder, environment=environment(folder))
 
     assert "5 passed" in done.stdout, done.stdout
 
@@ -156,8 +155,6 @@ def test_the_file_for_uwsgi_fits_the_app(folder, monkeypatch):
     code = "import {0}; from flask import Flask; assert isinstance({0}.{1}, Flask)"
     code = code.format(*ini["module"].split(":"))
 
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, env=environment(folder), capture_output=True
-    )
+    done = warm_python().run("-c", code, folder=folder, environment=environment(folder))
 
     assert done.returncode == 0, done.stderr

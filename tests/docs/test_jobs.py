@@ -1,8 +1,8 @@
 """What docs/jobs.md shows works as it stands there."""
 
+import os
 import re
 import shlex
-import subprocess
 import sys
 import threading
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from spigot.runtime.settings import load_settings
 from tests.support.command_line import run_spigot
 from tests.support.page_sessions import agrees, run_steps, steps_of
 from tests.support.spigot_up import spigot_up
+from tests.support.warm_python import warm_python
 
 DOCS = (Path(__file__).parents[2] / "docs" / "jobs.md").read_text()
 APP, PROGRAM, RESEARCH, SDK = re.findall(r"```python\n(.*?)```", DOCS, re.DOTALL)
@@ -70,8 +71,8 @@ def test_the_command_enqueues(redis):
 
 
 def test_the_program_enqueues_and_waits(redis, capsys):
-    worker = [sys.executable, "-m", "spigot", "worker", "mail", "--simple", "--count", "1"]
-    with subprocess.Popen(worker, stderr=subprocess.DEVNULL) as process:
+    worker = ["-m", "spigot", "worker", "mail", "--simple", "--count", "1"]
+    with open(os.devnull, "w") as nothing, warm_python().start(*worker, errors=nothing) as process:
         exec(compile(PROGRAM, "docs/jobs.md", "exec"), {})
         process.terminate()
 

@@ -9,6 +9,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 import spigot.__main__ as root
 from spigot.launch.lazy_group import LazyGroup, load_command
 from spigot.runtime.errors import OperatorError
+from tests.support.warm_python import warm_python
 
 
 @pytest.mark.parametrize("name", root.COMMANDS)
@@ -125,12 +126,7 @@ def test_a_fault_of_ours_keeps_its_traceback(monkeypatch):
 
 
 def test_a_wrong_setting_is_one_line():
-    result = subprocess.run(
-        [sys.executable, "-m", "spigot", "up"],
-        env={"PORT": "many"},
-        capture_output=True,
-        text=True,
-    )
+    result = warm_python().run("-m", "spigot", "up", environment={"PORT": "many"})
 
     assert result.returncode == 1
     assert result.stderr.startswith("Error: PORT='many' cannot be used: ")

@@ -3,8 +3,6 @@
 import json
 import re
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,6 +14,7 @@ from redis import Redis
 from tests.support.fleet import Fleet, Web
 from tests.support.processes import wait_for, whole_lines
 from tests.support.servers import own_server
+from tests.support.warm_python import warm_python
 
 SECRETS = ("s3cret-server", "s3cret-admin", "s3cret-key", "s3cret-query")
 
@@ -142,10 +141,10 @@ def test_what_machines_ask_all_the_time_is_not_logged(web: Web, web_log: Path) -
 def test_a_worker_that_rqs_command_runs_logs_in_the_same_form(fleet: Fleet, redis: Redis) -> None:
     fleet.queue(redis).enqueue("echo", {})
     command = ["worker", "-w", "spigot.RateAwareWorker", "--burst", "-u", fleet.url, "default"]
-    result = subprocess.run(
-        [sys.executable, "-c", "from rq.cli import main; main()", *command],
-        env=fleet.environment, cwd=fleet.folder, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    code = "from rq.cli import main; main()"
+    result = warm_python().run(
+        "-c", code, *command, environment=fleet.environment, folder=fleet.folder
+    )
 
     told = [json.loads(line) for line in result.stderr.splitlines()]
     assert [line["message"] for line in told if line["message"].endswith("(echo) finished")]

@@ -1,6 +1,7 @@
 """A bucket whose clock the test sets: what clients and one worker do with it, script by script."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -85,6 +86,12 @@ class ClockedBucket:
         )
         assert isinstance(state, JobState), state
         return state
+
+    def enqueue_all(self, job_ids: Iterable[str]) -> None:
+        """Enqueue jobs in this order, hundreds of them by one call of the script."""
+        jobs = [self.queue.accept("work", {"text": id}, job_id=id) for id in job_ids]
+        for state in self.queue.enqueue_many(jobs, now_us=self.now_us):
+            assert isinstance(state, JobState), state
 
     def ask(self, worker: str = WORKER, **options: Any) -> Claim | Wait:
         options = {"token": f"token-{next(self._tokens)}", "lease_ms": 15_000} | options

@@ -7,8 +7,7 @@ from tests.support.simulated_fleet import SimulatedFleet
 
 
 def enqueue(bucket: ClockedBucket, prefix: str, count: int) -> None:
-    for number in range(1, count + 1):
-        bucket.enqueue(f"{prefix}-{number:03}")
+    bucket.enqueue_all(f"{prefix}-{number:03}" for number in range(1, count + 1))
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,7 @@ from tests.support.simulated_fleet import SERVER_LATE_US, SimulatedFleet
 
 
 def fill(bucket: ClockedBucket, count: int) -> None:
-    for number in range(count):
-        bucket.enqueue(f"job-{number:04}")
+    bucket.enqueue_all(f"job-{number:04}" for number in range(count))
 
 
 def seconds(us: int) -> float:

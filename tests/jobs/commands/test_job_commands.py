@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 
 import pytest
 
 from spigot.jobs.store import keys
 from tests.support.command_line import run_spigot
 from tests.support.redis_content import content
+from tests.support.warm_python import warm_python
 
 UNREACHABLE = "redis://:s3cret@127.0.0.1:1"
 
@@ -167,9 +166,7 @@ def test_help_shows_an_example(command):
 
 
 def test_a_real_process_exits_with_1(redis):
-    command = [sys.executable, "-m", "spigot", "job", "show", "nothing"]
-
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = warm_python().run("-m", "spigot", "job", "show", "nothing")
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: there is no job 'nothing'")

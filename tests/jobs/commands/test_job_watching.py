@@ -1,8 +1,6 @@
 import json
 import os
 import pty
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +11,7 @@ import pytest
 from spigot.jobs.commands.job_watching import summary
 from tests.support.command_line import run_spigot
 from tests.support.event_streams import JOB
+from tests.support.warm_python import warm_python
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -98,10 +97,9 @@ def test_a_server_that_is_away_is_told_in_one_line(monkeypatch):
 def test_on_a_terminal_it_is_one_line(bucket):
     bucket.enqueue("a")
     terminal, end = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "spigot", "job", "watch", "a"], stdout=end, env={**os.environ}
-    ) as process:
-        os.close(end)
+    with open(end, "w") as output:
+        process = warm_python().start("-m", "spigot", "job", "watch", "a", output=output)
+    with process:
         shown = os.read(terminal, 4096)
         bucket.finish(bucket.claim(), '"done"')
         assert process.wait(30) == 0

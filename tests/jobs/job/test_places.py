@@ -30,8 +30,7 @@ def bucket(redis) -> ClockedBucket:
 
 def fill(bucket: ClockedBucket, number: int, first: int = 0) -> list[str]:
     ids = [f"job-{n:05}" for n in range(first, first + number)]
-    for job_id in ids:
-        bucket.enqueue(job_id)
+    bucket.enqueue_all(ids)
     return ids
 
 
@@ -58,7 +57,7 @@ def walks(redis: Redis) -> int:
 
 
 def positions(bucket: ClockedBucket, ids: list[str]) -> list[int | None]:
-    return [bucket.read(job_id).position for job_id in ids]
+    return [job.position for job in bucket.reader.read_many(ids)]
 
 
 class TestCancelling:
