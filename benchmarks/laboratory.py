@@ -68,21 +68,41 @@ def wait_until_up(url: str) -> None:
     raise SystemExit(f"the server at {url} did not start")
 
 
+class NotInstalledError(Exception):
+    """A library is not to be had here; the message is the installer's last word."""
+
+
 def python_environment(folder: Path, *requirements: str) -> Path:
-    """Install libraries on their own; return their Python."""
+    """Install libraries on their own; return their Python.
+
+    Raises:
+        NotInstalledError: Nothing can be measured with it.
+    """
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    _install([python, "-m", "pip", "install", "--quiet", *requirements], folder)
     return python
 
 
 def node_modules(folder: Path, *packages: str) -> Path:
-    """Install packages of npm on their own; return the folder for ``NODE_PATH``."""
+    """Install packages of npm on their own; return the folder for ``NODE_PATH``.
+
+    Raises:
+        NotInstalledError: As ``python_environment``.
+    """
     folder.mkdir()
     (folder / "package.json").write_text("{}")
-    install = ["npm", "install", "--no-audit", "--no-fund", "--silent", *packages]
-    subprocess.run(install, cwd=folder, check=True)
+    _install(["npm", "install", "--no-audit", "--no-fund", *packages], folder)
     return folder / "node_modules"
+
+
+def _install(command: list[str | Path], folder: Path) -> None:
+    try:
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+    except OSError as error:
+        raise NotInstalledError(str(error)) from error
+    except subprocess.CalledProcessError as error:
+        raise NotInstalledError(error.stderr.strip().rpartition("\n")[2]) from error
 
 
 def version_of_node_package(modules: Path, package: str) -> str:

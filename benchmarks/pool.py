@@ -1,30 +1,33 @@
 """What a pool takes: memory for jobs that wait, short jobs a second, and how exact its slots are.
 
     python benchmarks/pool.py
+    python benchmarks/pool.py --memory    # the first table only
 
 Memory is PSS (Linux) of the worker and its child, without the command that forked them: what
 processes share is counted once over all of them. Each job waits for an answer of a local server,
-plain functions by urllib, coroutines by a stream of asyncio. A pool of as many places is measured
-idle first. Then pools run no-op jobs at a rate that they cannot reach, and at given rates; and one
-does so beside jobs that wait, of which one may compute.
+plain functions by urllib, coroutines by a stream of asyncio; and coroutines by httpx, with one
+client for all and with a client for each. A pool of as many places is measured idle first; the
+processor time is that of worker and child until all jobs wait. Then pools run no-op jobs at a rate
+that they cannot reach, and at given rates; and one does so beside jobs that wait, of which one may
+compute.
 """
 
-import asyncio
+import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 from laboratory import private_server, processes
 from redis import Redis
+from slow_server import slow_server
 from worker_memory import below, pss_of, wait_for
 
 APP = """
@@ -63,8 +66,40 @@ def noop() -> None:
 async def noop_async() -> None:
     pass
 """
+HTTPX_APP = """
+from functools import cache
+
+import httpcore  # which httpx would load with the first client, and so in the child
+import httpx
+
+from spigot import job_type
+
+
+@cache
+def shared() -> httpx.AsyncClient:
+    return httpx.AsyncClient(limits=httpx.Limits(max_connections=None), timeout=None)
+
+
+@job_type("shared_client")
+async def shared_client(port: int) -> int:
+    return len((await shared().get(f"http://127.0.0.1:{port}/")).content)
+
+
+@job_type("client_each")
+async def client_each(port: int) -> int:
+    async with httpx.AsyncClient(timeout=None) as client:
+        return len((await client.get(f"http://127.0.0.1:{port}/")).content)
+"""
 ENQUEUE = "from spigot import enqueue; [enqueue({type!r}, {payload!r}) for _ in range({count})]"
-WAITING = ((100, "fetch_async"), (100, "fetch"), (1000, "fetch_async"))
+WAITING = (
+    (100, "fetch_async"),
+    (100, "fetch"),
+    (1000, "fetch_async"),
+    (100, "shared_client"),
+    (100, "client_each"),
+    (1000, "shared_client"),
+)
+HTTPX = ("shared_client", "client_each")
 NOOPS = 6000
 RATES = (50, 500, 1000)
 POOLS = (1, 2)
@@ -74,10 +109,15 @@ RATE_SECONDS = 8
 
 def main() -> None:
     """Print a table for each question."""
-    print("| waiting jobs | idle pool (MB) | with the jobs | more |\n| --- | --- | --- | --- |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--memory", action="store_true", help="print the first table only")
+    only_memory = parser.parse_args().memory
+    print("| waiting jobs | idle pool (MB) | with the jobs | more | processor, ms a job |")
+    print("| --- | --- | --- | --- | --- |")
     for count, kind in WAITING:
-        idle, busy = memory(count, kind)
-        print(f"| {count} {kind} | {idle:.0f} | {busy:.0f} | {busy - idle:.1f} |", flush=True)
+        print(f"| {count} {kind} | {memory(count, kind)} |", flush=True)
+    if only_memory:
+        return
     print("\n| rate | pools | job | achieved | late p50 / p99 (ms) | processor, as below |")
     print("| --- | --- | --- | --- | --- | --- |")
     for rate in (100_000, *RATES):
@@ -90,18 +130,22 @@ def main() -> None:
     print("\nProcessor: all workers / all children / server, and microseconds of all for a job.")
 
 
-def memory(count: int, kind: str) -> tuple[float, float]:
-    """Return what a pool of that many places takes, idle and full, in MB."""
-    with laboratory(count, 100_000) as (url, folder, environment), slow_server() as port:
+def memory(count: int, kind: str) -> str:
+    """Return what a pool of that many places takes, idle and full, as cells of the table."""
+    app = HTTPX_APP if kind in HTTPX else APP
+    with laboratory(count, 100_000, app=app) as (url, folder, environment), slow_server() as slow:
         command = [sys.executable, "-m", "spigot", "worker"]
         with processes([command], environment, folder), Redis.from_url(url) as redis:
             wait_for(lambda: redis.scard("rq:workers") == 1)
             time.sleep(2)
-            idle = sum(map(pss_of, worker_and_child()))
-            enqueue(kind, {"port": port}, count, environment, folder)
-            wait_for(lambda: redis.zcard("spigot:1:bucket:default:leases") == count)
+            idle, before = sum(map(pss_of, worker_and_child())), used_by_all(redis)
+            enqueue(kind, {"port": slow.port}, count, environment, folder)
+            wait_for(lambda: slow.waiting == count)
+            worker, child, _ = (b - a for a, b in zip(before, used_by_all(redis), strict=True))
             time.sleep(2)
-            return idle, sum(map(pss_of, worker_and_child()))
+            busy = sum(map(pss_of, worker_and_child()))
+            each = 1000 * (worker + child) / count
+            return f"{idle:.0f} | {busy:.0f} | {busy - idle:.1f} | {each:.1f}"
 
 
 def paced(rate: int, kind: str, pools: int, beside: dict[str, int] | None = None) -> str:
@@ -115,13 +159,13 @@ def paced(rate: int, kind: str, pools: int, beside: dict[str, int] | None = None
     """
     count, beside = min(NOOPS, rate * RATE_SECONDS), beside or {}
     places = 100 + sum(beside.values())
-    with laboratory(places, rate, pools) as (url, folder, environment), slow_server() as port:
+    with laboratory(places, rate, pools) as (url, folder, environment), slow_server() as slow:
         with Redis.from_url(url) as redis:
             command = [sys.executable, "-m", "spigot", "worker"]
             with processes([command], environment, folder):
                 wait_for(lambda: redis.scard("rq:workers") == pools)
                 for other, number in beside.items():
-                    payload = {"port": port} if other == "fetch" else {}
+                    payload = {"port": slow.port} if other == "fetch" else {}
                     enqueue(other, payload, number, environment, folder)
                 leases = "spigot:1:bucket:default:leases"
                 wait_for(lambda: redis.zcard(leases) == sum(beside.values()))
@@ -219,12 +263,12 @@ def server_processor(redis: Redis) -> float:
 
 @contextmanager
 def laboratory(
-    places: int, rate: int, pools: int = 1
+    places: int, rate: int, pools: int = 1, app: str = APP
 ) -> Iterator[tuple[str, Path, dict[str, str]]]:
     """Yield the URL of a server, a folder with the application, and what its processes are told."""
     with tempfile.TemporaryDirectory() as text, private_server(Path(text)) as url:
         folder = Path(text)
-        (folder / "waiting_app.py").write_text(APP)
+        (folder / "waiting_app.py").write_text(app)
         numbers = {
             "rate": f"{rate}/s",
             "capacity": 100_000,
@@ -234,38 +278,6 @@ def laboratory(
         (folder / "buckets.json").write_text(json.dumps({"default": numbers}))
         settings = {"REDIS_URL": url, "SPIGOT_APPS": "waiting_app", "SPIGOT_GRACE_SECONDS": "1"}
         yield url, folder, {**settings, "SPIGOT_DATA_DIR": str(folder)}
-
-
-@contextmanager
-def slow_server() -> Iterator[int]:
-    """Run a server that answers nobody for a minute; yield its port."""
-    loop, ports = asyncio.new_event_loop(), []
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.CancelledError):  # the end
-            await reader.readline()
-            await asyncio.sleep(60)
-
-    async def serve() -> None:
-        server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=2000)
-        ports.append(server.sockets[0].getsockname()[1])
-
-    loop.run_until_complete(serve())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield ports[0]
-    finally:
-        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 if __name__ == "__main__":
