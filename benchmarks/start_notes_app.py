@@ -4,7 +4,7 @@ from rq import get_current_job
 from start_notes import note
 
 from spigot import job_type
-from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.claimed_job import ClaimedJob
 
 
 @job_type("note")

@@ -12,7 +12,8 @@ from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
-from spigot.worker.running.function_call import ClaimedJob, prepare
+from spigot.worker.running.claimed_job import ClaimedJob
+from spigot.worker.running.prepared_call import prepare
 from spigot.worker.running.settlement import settle
 
 from .virtual_clock import VirtualClock

@@ -38,7 +38,7 @@ from spigot.runtime.settings import Settings
 from spigot.runtime.stop_signals import StopRequested, StopSignals
 from spigot.worker.rq.bucket_queues import Queues
 from spigot.worker.rq.rq_side import RqSide
-from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner
 
 from .assembly import Assembly, Parts, RunnerClass

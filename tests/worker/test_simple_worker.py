@@ -19,8 +19,8 @@ from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.early_stops import EarlyStops
-from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.in_process_runner import InProcessRunner
 from spigot.worker.running.outcome import Outcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING
 
-from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.outcome import Outcome
 
 if TYPE_CHECKING:

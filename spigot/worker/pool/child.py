@@ -28,15 +28,11 @@ from spigot.runtime.log_ids import log_ids
 from spigot.runtime.server.redis_connection import sibling
 from spigot.worker.running import outcome as outcomes
 from spigot.worker.running.attempt_writers import AttemptWriters
-from spigot.worker.running.function_call import (
-    ClaimedJob,
-    Hook,
-    Interrupted,
-    PreparedCall,
-    prepare,
-)
+from spigot.worker.running.claimed_job import ClaimedJob, Hook
+from spigot.worker.running.function_call import Interrupted
 from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.prepared_call import PreparedCall, prepare
 
 from .attempt import Attempt, current_attempt
 from .child_watch import ChildWatch

@@ -14,8 +14,9 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
-from spigot.worker.running.function_call import Interrupted, PreparedCall
+from spigot.worker.running.function_call import Interrupted
 from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.prepared_call import PreparedCall
 
 from .attempt import Attempt, current_attempt
 from .named_places import NamedPlaces

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.executor import Executor
-from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner
 from spigot.worker.running.runner import RunnerTools
 

@@ -1,24 +1,23 @@
 """Runs many attempts at once, in children of its process, and ends each by its outcome."""
 
 import logging
-import threading
-import time
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from operator import attrgetter
-from queue import SimpleQueue
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.running import outcome as outcomes
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.executor import Executor
-from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.outcome import Outcome
 from spigot.worker.running.runner import Runner
 
 from .children import Children
+from .endings import Endings
+from .flights import Flight, Flights
 from .lonely_jobs import LonelyJobs
 from .pool_process import PoolProcess
 from .suspicion import ALONE, suspicion_of, suspicions
@@ -31,40 +30,12 @@ GIVE_BACK_SECONDS = 1.5
 PASS_OVER_SECONDS = 2.0
 """How long a suspect waits for which there is no place."""
 
-ENDED_AT_ONCE = 32
-"""Outcomes that one round trip writes at most."""
+LAST_SECONDS = 1.0
+"""Time in which outcomes that are left then are written."""
 
 STEP_SECONDS = 0.05
 
 values_of = attrgetter(*(field.name for field in fields(Claim)))
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """An attempt that runs here.
-
-    Attributes:
-        job: The job.
-        child: The process that runs it; None if it runs alone.
-        place: Its place in that.
-        is_cancelled: Whether it was told to end for good, which must outlive its process.
-    """
-
-    job: ClaimedJob
-    child: PoolProcess | None = None
-    place: int = 0
-    is_cancelled: bool = False
-
-    @property
-    def has_begun(self) -> bool:
-        """Whether its function was called, if it runs among others."""
-        return self.child is not None and self.child.table.has_begun(self.place)
-
-    def tell(self, what: str) -> None:
-        """Have its function end: cancel, lose or give_back. It may have ended before."""
-        self.is_cancelled = self.is_cancelled or what == "cancel"
-        if self.child is not None:
-            self.child.send(what, self.job.claim.token)
 
 
 class PoolExecutor:
@@ -92,7 +63,6 @@ class PoolExecutor:
         concurrency: int,
         early_stops: EarlyStops,
     ) -> None:
-        self._executor = executor
         self._children = children
         self._lonely_jobs = lonely_jobs
         self._renewer = renewer
@@ -100,38 +70,36 @@ class PoolExecutor:
         self._grace_seconds = grace_seconds
         self._concurrency = concurrency
         self._early_stops = early_stops
-        self._flights: dict[str, Flight] = {}
-        self._ending = 0
-        self._changed = threading.Condition()
-        self._ended: SimpleQueue[tuple[ClaimedJob, Outcome]] = SimpleQueue()
+        self._flights = Flights(concurrency)
+        self._endings = Endings(
+            executor, self._flights, lambda: children.tell_all("refusal_written")
+        )
         self.runner: Runner = _PoolRunner(self)
         self.refuse = executor.refuse
 
     def start(self) -> None:
         """Fork the first child, before this process has threads, and start those."""
         self._children.start(self._note_end, self._note_death)
-        threading.Thread(target=self._keep_ending, name="endings", daemon=True).start()
+        self._endings.start()
 
     @property
     def running(self) -> ClaimedJob | None:
         """The oldest of the running jobs."""
-        with self._changed:
-            return next((flight.job for flight in self._flights.values()), None)
+        return self._flights.oldest
 
     @property
     def free_places(self) -> int:
         """How many more jobs may be claimed."""
-        with self._changed:
-            return self._concurrency - len(self._flights) - self._ending
+        return self._flights.free_places
 
     def wait_for_place(self) -> None:
         """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
         while not self._stop.requested:
-            with self._changed:
-                is_free = self._concurrency > len(self._flights) + self._ending
-                if is_free and self._children.main_pid:
-                    return
-                self._changed.wait(STEP_SECONDS)
+            if self._flights.wait_for(self._has_place, STEP_SECONDS):
+                return
+
+    def _has_place(self) -> bool:
+        return self._flights.free_places > 0 and bool(self._children.main_pid)
 
     def execute(self, job: ClaimedJob) -> None:
         """Have a claimed job run in its slot; returns at once."""
@@ -144,7 +112,7 @@ class PoolExecutor:
 
     def job_in(self, child: PoolProcess, place: int | None) -> str:
         """Return the job in a place of a child, for people."""
-        flight = next((f for f in self._flights_of(child) if f.place == place), None)
+        flight = next((f for f in self._flights.of(child) if f.place == place), None)
         if flight is None:
             return "one of its jobs"
         return f"job {flight.job.id} ({flight.job.readable_name()})"
@@ -152,7 +120,7 @@ class PoolExecutor:
     def drain(self) -> None:
         """Wait until all attempts have ended, or the grace is over; give the others back."""
         told = insisted = False
-        while (running := self._all()) or self._ending:
+        while (running := self._flights.all()) or self._flights.ending:
             if self._stop.requested and not told:
                 told = True
                 self._children.tell_all("stop")
@@ -162,15 +130,12 @@ class PoolExecutor:
                     flight.tell("give_back")
             if self._stop.requested_for(self._grace_seconds + GIVE_BACK_SECONDS):
                 break
-            with self._changed:
-                self._changed.wait(STEP_SECONDS)
+            self._flights.wait_for_change(STEP_SECONDS)
         self._children.close()
-        for flight in self._all():
-            if flight.child is not None and self._leave(flight.job.claim.token):
+        for flight in self._flights.all():
+            if flight.child is not None and self._flights.leave(flight.job.claim.token):
                 self._end_soon(flight.job, self._unfinished(flight))
-        until = time.monotonic() + 1.0
-        with self._changed:
-            self._changed.wait_for(lambda: not self._ending, max(0.0, until - time.monotonic()))
+        self._flights.wait_for(lambda: not self._flights.ending, LAST_SECONDS)
 
     @staticmethod
     def _unfinished(flight: Flight) -> Outcome:
@@ -186,27 +151,24 @@ class PoolExecutor:
             self._find_no_place(job)
             return
         token = job.claim.token
-        with self._changed:
-            taken = {f.place for f in self._flights.values() if f.child is child}
-            place = next(number for number in range(child.places) if number not in taken)
-            flight = self._flights[token] = Flight(job, child, place)
-        if self._early_stops.take(job.id) and self._leave(token):
+        flight = self._flights.enter(job, child)
+        if self._early_stops.take(job.id) and self._flights.leave(token):
             self._end_soon(job, outcomes.cancelled())
             return
-        child.table.enter(place)
+        child.table.enter(flight.place)
         self._renewer.keep(token, partial(flight.tell, "lose"), partial(flight.tell, "cancel"))
         child.taken += 1
-        is_sent = child.send("run", place, values_of(job.claim))
+        is_sent = child.send("run", flight.place, values_of(job.claim))
         if flight.is_cancelled:  # since the look above: the child may not have known the job
             flight.tell("cancel")
-        if not is_sent and self._leave(token):
+        if not is_sent and self._flights.leave(token):
             self._end_soon(job, self._unfinished(flight))
 
     def _run_alone(self, job: ClaimedJob) -> None:
-        with self._changed:
-            self._flights[job.claim.token] = Flight(job)
-        if not self._lonely_jobs.run(job, partial(self._leave, job.claim.token)):
-            self._leave(job.claim.token)
+        leave = partial(self._flights.leave, job.claim.token)
+        self._flights.enter(job)
+        if not self._lonely_jobs.run(job, leave):
+            leave()
             self._find_no_place(job)
 
     def _find_no_place(self, job: ClaimedJob) -> None:
@@ -221,13 +183,13 @@ class PoolExecutor:
     # What became of it
 
     def _note_end(self, child: PoolProcess, token: str, ended: Outcome) -> None:
-        flight = self._leave(token)
+        flight = self._flights.leave(token)
         if flight is not None:
             child.table.leave(flight.place)
             self._end_soon(flight.job, ended)
 
     def _note_death(self, child: PoolProcess, culprit: int | None) -> None:
-        flights = self._flights_of(child)
+        flights = self._flights.of(child)
         begun = [flight for flight in flights if flight.has_begun]
         suspects = suspicions(
             [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._concurrency
@@ -241,7 +203,7 @@ class PoolExecutor:
             f"named is {self.job_in(child, culprit)}" if culprit is not None else "nobody is named",
         )
         for flight in sorted(flights, key=lambda f: f.job.claim.slot_us, reverse=True):
-            if self._leave(flight.job.claim.token):
+            if self._flights.leave(flight.job.claim.token):
                 self._end_soon(flight.job, self._death_of(flight, suspects))
 
     def _death_of(self, flight: Flight, suspects: dict[int, int]) -> Outcome:
@@ -258,53 +220,7 @@ class PoolExecutor:
 
     def _end_soon(self, job: ClaimedJob, ended: Outcome) -> None:
         self._renewer.keep(job.claim.token)  # until its outcome is written
-        with self._changed:
-            self._ending += 1
-        if job.webhooks or job._stopped_callback_name:  # foreign code, which takes its time
-            threading.Thread(target=self._end, args=(job, ended), daemon=True).start()
-        else:
-            self._ended.put((job, ended))
-
-    def _keep_ending(self) -> None:
-        while True:
-            told = [self._ended.get()]
-            while len(told) < ENDED_AT_ONCE and not self._ended.empty():
-                told.append(self._ended.get())
-            try:
-                self._executor.finish_all(told)
-            except Exception:
-                log.exception("%d jobs: their leases will bring them back", len(told))
-            finally:
-                if any(ended.status == "rate_limited" for _, ended in told):
-                    self._children.tell_all("refusal_written")
-                with self._changed:
-                    self._ending -= len(told)
-                    self._changed.notify_all()
-
-    def _end(self, job: ClaimedJob, ended: Outcome) -> None:
-        try:
-            self._executor.finish(job, ended)
-        except Exception:
-            log.exception("job %s: its lease will bring it back", job.id)
-        finally:
-            if ended.status == "rate_limited":
-                self._children.tell_all("refusal_written")
-            with self._changed:
-                self._ending -= 1
-                self._changed.notify_all()
-
-    def _leave(self, token: str) -> Flight | None:
-        with self._changed:
-            flight = self._flights.pop(token, None)
-            self._changed.notify_all()
-            return flight
-
-    def _all(self) -> list[Flight]:
-        with self._changed:
-            return list(self._flights.values())
-
-    def _flights_of(self, child: PoolProcess) -> list[Flight]:
-        return [flight for flight in self._all() if flight.child is child]
+        self._endings.add(job, ended)
 
     # What RQ's side asks
 
@@ -315,14 +231,14 @@ class PoolExecutor:
 
     def cancel(self, job_id: str) -> None:
         """End the attempt of this job, if it runs here."""
-        for flight in self._all():
+        for flight in self._flights.all():
             if flight.job.id == job_id:
                 flight.tell("cancel")
         self._lonely_jobs.cancel(job_id)
 
     def runs(self, job_id: str) -> bool:
         """Return whether a job runs here."""
-        return any(flight.job.id == job_id for flight in self._all())
+        return any(flight.job.id == job_id for flight in self._flights.all())
 
 
 class _PoolRunner:

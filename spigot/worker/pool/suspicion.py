@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import ceil
 
 from spigot.jobs.store.stored_values import stored_text
-from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.claimed_job import ClaimedJob
 
 AMONG_FEW, ALONE = 1, 2
 

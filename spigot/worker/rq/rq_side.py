@@ -11,8 +11,8 @@ from rq import Worker, worker_registration
 from rq.command import handle_command, parse_payload
 from rq.worker import WorkerStatus
 
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.early_stops import EarlyStops
-from spigot.worker.running.function_call import ClaimedJob
 from spigot.worker.running.runner import Runner
 
 from .command_channel import CommandChannel

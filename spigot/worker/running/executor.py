@@ -21,7 +21,7 @@ from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 
-from .function_call import ClaimedJob
+from .claimed_job import ClaimedJob
 from .outcome import Outcome, one_line
 from .rq_callbacks import RqCallbacks
 from .runner import Runner

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from . import function_call, outcome
-from .function_call import ClaimedJob
+from . import outcome
+from .claimed_job import ClaimedJob
 from .outcome import Outcome
+from .prepared_call import prepare
 from .runner import LOOK_SECONDS, TIMEOUT_MARGIN, RunnerTools
 from .work_horse import WorkHorse
 
@@ -102,7 +103,7 @@ class HorseRunner:
         """Be the horse, up to its slot."""
         os.environ["RQ_WORKER_ID"] = job.worker_name or ""
         os.environ["RQ_JOB_ID"] = job.id
-        return function_call.prepare(job, self._tools.catalog, self._tools.death_penalty).run
+        return prepare(job, self._tools.catalog, self._tools.death_penalty).run
 
     def _watch(self, horse: WorkHorse, job: ClaimedJob) -> Outcome:
         """Wait for the horse's end, or kill it if there is reason to.

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from . import function_call, outcome
-from .function_call import ClaimedJob, Interrupted
+from . import outcome
+from .claimed_job import ClaimedJob
+from .function_call import Interrupted
 from .outcome import Outcome
+from .prepared_call import prepare
 from .runner import LOOK_SECONDS, TIMEOUT_MARGIN, RunnerTools
 
 log = logging.getLogger(__name__)
@@ -67,7 +69,7 @@ class InProcessRunner:
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
         self._start_watch()
-        function = function_call.prepare(job, self._tools.catalog, self._tools.death_penalty)
+        function = prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
         if self._stop.requested or self._tools.hold_news.came_after(job.claim):
             return self._tools.not_begun(job)

@@ -12,7 +12,7 @@ from rq.timeouts import BaseDeathPenalty
 
 from spigot.runtime.stop_signals import StopSignals
 
-from .function_call import ClaimedJob
+from .claimed_job import ClaimedJob
 from .outcome import Outcome
 from .runner import LOOK_SECONDS, TIMEOUT_MARGIN
 from .work_horse import WorkHorse

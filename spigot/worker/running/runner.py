@@ -9,8 +9,8 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 
+from .claimed_job import ClaimedJob
 from .early_stops import EarlyStops
-from .function_call import ClaimedJob
 from .hold_news import HoldNews
 from .outcome import Outcome, cancelled
 

@@ -7,7 +7,7 @@ from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.lease_answers import Ended
 from spigot.worker.leases.lease_store import LeaseStore
 
-from .function_call import ClaimedJob
+from .claimed_job import ClaimedJob
 from .outcome import Outcome
 
 SECOND_US = 1_000_000

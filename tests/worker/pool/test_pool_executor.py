@@ -10,8 +10,8 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.pool.pool_executor import PoolExecutor
 from spigot.worker.pool.shared_table import SharedTable
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.early_stops import EarlyStops
-from spigot.worker.running.function_call import ClaimedJob
 from tests.support.processes import wait_for
 
 PLACES = 4

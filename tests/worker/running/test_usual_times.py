@@ -6,7 +6,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim
-from spigot.worker.running.function_call import ClaimedJob
+from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.usual_times import TIMES
 
 FIELDS = {b"data": b'["f", null, [], {}]', b"created_at": b"2026-01-01T12:00:00.000001Z"}

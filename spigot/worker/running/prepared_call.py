@@ -1,0 +1,140 @@
+"""Prepares the call of a job's function; the same in a work horse, a simple worker and a pool."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NoReturn
+
+from rq.exceptions import DeserializationError
+from rq.timeouts import BaseDeathPenalty
+
+from spigot.jobs.budgets.report import UsedAmounts, costs_told_to
+from spigot.jobs.budgets.reserved import Reserved
+from spigot.jobs.types.function_kinds import innermost
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.job_types import BoundFunction
+from spigot.jobs.types.progress import progress_told_to
+
+from .attempt_writers import AttemptWriters
+from .claimed_job import ClaimedJob
+from .function_call import InThread, await_with_callbacks, call_with_callbacks
+from .outcome import Outcome
+from .progress_writer import AttemptProgress
+
+NOT_JSON = (
+    "the job is not JSON: Spigot's workers read RQ's JSON serializer only; enqueue with "
+    "Queue(…, serializer='json')"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A job whose function was found and whose arguments were read.
+
+    Nothing that function and callbacks raise gets out; what is to end the process
+    (``SystemExit``) is told as a failure too. Only ``Interrupted`` is raised, as whoever runs it
+    wanted.
+
+    Attributes:
+        job: Whose function it is.
+        function: With its payload.
+        death_penalty: RQ's way to end a function at its timeout.
+        is_async: Whether it is a coroutine function.
+        reserved: What it reserved of its bucket's budgets.
+    """
+
+    job: ClaimedJob
+    function: BoundFunction
+    death_penalty: type[BaseDeathPenalty]
+    is_async: bool = False
+    reserved: Reserved = field(default_factory=Reserved)
+
+    def run(self, writers: AttemptWriters | None = None) -> Outcome:
+        """Run the function within its timeout, and its callbacks.
+
+        Args:
+            writers: Take what it reports; None opens some of its own.
+        """
+        if writers is None:
+            with closing(AttemptWriters(self.job.connection)) as own:
+                return self.run(own)
+        progress, used = self._told_to(writers)
+        with progress_told_to(progress.report), costs_told_to(used):
+            ended = call_with_callbacks(self.job, self.function.call, self.death_penalty)
+        return self._with_told(ended, progress, used)
+
+    async def run_on_loop(
+        self,
+        writers: AttemptWriters,
+        is_overdue: Callable[[], bool],
+        in_thread: InThread,
+    ) -> Outcome:
+        """Await the coroutine function, and run its callbacks in a thread.
+
+        Args:
+            writers: Take what it reports.
+            is_overdue: Whether it was interrupted because of its timeout, which the caller
+                watches.
+            in_thread: Runs callbacks.
+        """
+        progress, used = self._told_to(writers)
+        with progress_told_to(progress.report), costs_told_to(used):
+            ended = await await_with_callbacks(
+                self.job, self.function.call, self.death_penalty, is_overdue, in_thread
+            )
+        return self._with_told(ended, progress, used)
+
+    def _told_to(self, writers: AttemptWriters) -> tuple[AttemptProgress, UsedAmounts]:
+        token = self.job.claim.token
+        return writers.progress.of(token), UsedAmounts(self.reserved, writers.usage.of(token))
+
+    def _with_told(self, ended: Outcome, progress: AttemptProgress, used: UsedAmounts) -> Outcome:
+        progress.close()
+        hidden = self.function.hidden | self.job.hidden_texts
+        return replace(
+            ended.without(hidden), progress=progress.last, used=used.text, noted=used.noted
+        )
+
+
+def prepare(
+    job: ClaimedJob, catalog: JobCatalog, death_penalty: type[BaseDeathPenalty]
+) -> PreparedCall:
+    """Find the job's function and read its arguments, ahead of its slot: that may be an import."""
+    function = _function_of(job, catalog)
+    reserved = Reserved.of_claim(job.claim.fields)
+    return PreparedCall(job, function, death_penalty, _is_async(job, catalog), reserved)
+
+
+def _is_async(job: ClaimedJob, catalog: JobCatalog) -> bool:
+    try:
+        job_type = catalog.find(job.type_name)
+        function = job.func if job_type is None else job_type.function
+        return function is not None and inspect.iscoroutinefunction(innermost(function))
+    except BaseException:  # whatever it is, calling it will tell
+        return False
+
+
+def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
+    """Return what is to be called without arguments; if there is nothing, it says why."""
+    try:
+        job_type = catalog.find(job.type_name)
+        if job_type is not None:
+            return job_type.bind(job.kwargs)
+        function = job.func
+        if function is None:
+            raise ValueError("the job names no function")
+        # not by RQ's job._execute, which runs a coroutine on a loop of its own
+        return BoundFunction(partial(function, *job.args, **job.kwargs))
+    except DeserializationError:
+        return BoundFunction(_raising(DeserializationError(NOT_JSON)))
+    except BaseException as error:
+        return BoundFunction(_raising(error))
+
+
+def _raising(error: BaseException) -> Callable[[], NoReturn]:
+    def fail() -> NoReturn:
+        raise error
+
+    return fail
