@@ -24,6 +24,7 @@ from spigot.runtime.child_process import die_with_parent
 from spigot.runtime.settings import load_settings
 
 from .processes import is_alive, state_of, wait_for
+from .warm_python import read_scripts
 
 APPS = ["tests.support.worker_jobs"]
 ROOT = Path(__file__).parents[2]
@@ -165,6 +166,7 @@ class ForkServer:
 
 def _main() -> None:
     catalog = JobCatalog.load(APPS)
+    read_scripts()
     gc.freeze()
     parent = os.getpid()
     workers = _Workers()

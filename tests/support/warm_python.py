@@ -26,6 +26,7 @@ from typing import IO, Any
 
 import spigot
 from spigot.__main__ import COMMANDS
+from spigot.jobs.store.lua_script import script_text
 from spigot.launch.lazy_group import load_command
 from spigot.runtime.child_process import die_with_parent
 
@@ -168,6 +169,13 @@ def _reader(pipe: tuple[int, int] | None) -> IO[str] | None:
     return open(pipe[0])
 
 
+def read_scripts() -> None:
+    """Read all Lua scripts, so that no program forked later needs to."""
+    for path in (ROOT / "spigot").rglob("*.lua"):
+        if path.parent.name != "lua":
+            script_text(".".join(path.parent.relative_to(ROOT).parts), path.name)
+
+
 @cache
 def warm_python() -> WarmPython:
     """Return the one of this test process; it is started when it is first asked for."""
@@ -261,6 +269,7 @@ if __name__ == "__main__":
         load_command(place)
     for name in spigot.__all__:
         getattr(spigot, name)
+    read_scripts()
     del sys.modules["spigot.__main__"]  # whose program it will be
     gc.freeze()
     program = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()

@@ -148,12 +148,7 @@ def script_text(package: str, filename: str) -> str:
     Redis runs the whole text at each call, so a function that is not called would cost time.
     """
     script = files(package).joinpath(filename).read_text("utf-8")
-    libraries = [library_text(name) for name in _libraries_of(script)]
-    definitions = [
-        Definition(frozenset(found["names"].split(", ")), found[0])
-        for text in libraries
-        for found in DEFINITION.finditer(text)
-    ]
+    definitions = [each for name in _libraries_of(script) for each in _definitions_in(name)]
     rare = rarely_called_by(script)
     used = _needed(definitions, _names_used_in(script), known=rare)
     if not rare:
@@ -172,14 +167,27 @@ class Definition:
     Attributes:
         names: What it defines.
         text: With the comment above it.
+        uses: The names in it.
     """
 
     names: frozenset[str]
     text: str
+    uses: frozenset[str]
+
+
+@cache
+def _definitions_in(library: str) -> tuple[Definition, ...]:
+    """Return what a library defines; it is read once, for all the scripts of a process."""
+    return tuple(
+        Definition(
+            frozenset(found["names"].split(", ")), found[0], frozenset(_names_used_in(found[0]))
+        )
+        for found in DEFINITION.finditer(library_text(library))
+    )
 
 
 def _needed(
-    definitions: Sequence[Definition], used: set[str], known: Collection[str] = ()
+    definitions: Sequence[Definition], used: Collection[str], known: Collection[str] = ()
 ) -> list[Definition]:
     """Return the definitions of the names used, and of all that these use themselves.
 
@@ -193,7 +201,7 @@ def _needed(
         if definition.names & used:
             needed.append(definition)
             if not definition.names & set(known):
-                used |= _names_used_in(definition.text)
+                used |= definition.uses
     return needed[::-1]
 
 
@@ -205,7 +213,7 @@ def _maker(rare: Definition, definitions: Sequence[Definition]) -> str:
     """
     (name,) = rare.names
     before = definitions[: definitions.index(rare)]
-    made = "".join(each.text for each in _needed(before, _names_used_in(rare.text)))
+    made = "".join(each.text for each in _needed(before, rare.uses))
     return f'if name == "{name}" then\n{made}{rare.text}return {name}\nend\n'
 
 
@@ -227,6 +235,7 @@ def rarely_called_by(text: str) -> set[str]:
     return set(found[1].split(", ")) if found else set()
 
 
+@cache
 def library_text(name: str) -> str:
     """Return the library ``name``.
 
@@ -238,10 +247,13 @@ def library_text(name: str) -> str:
 
 def _libraries_of(text: str) -> list[str]:
     """Return the names of all that a file needs, each after those that it needs itself."""
-    names: dict[str, None] = {}
-    for name in required_by(text):
-        names.update(dict.fromkeys([*_libraries_of(library_text(name)), name]))
-    return list(names)
+    names = [needed for name in required_by(text) for needed in _with_what_it_needs(name)]
+    return list(dict.fromkeys(names))
+
+
+@cache
+def _with_what_it_needs(library: str) -> tuple[str, ...]:
+    return (*_libraries_of(library_text(library)), library)
 
 
 def _names_used_in(text: str) -> set[str]:
