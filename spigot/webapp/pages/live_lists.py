@@ -34,7 +34,7 @@ from spigot.webapp.waiting.parked_response import (
 from .cards import Texts
 from .list_lines import SHOWN_CLIENTS, SHOWN_GROUPS, client_line, gone_line, group_line, job_line
 from .moments import server_us
-from .overview_model import changed
+from .overview_model import changed, changed_in_each
 from .page_feed import PageFeed, PageFeeds
 from .page_stream import PageStream
 
@@ -62,18 +62,21 @@ class ListPicture:
     lines: dict[str, Texts]
     order: list[str]
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the whole."""
+        return {"page": self.page, "lines": self.lines, "order": self.order}
+
     def since(self, before: "ListPicture | None", /) -> dict[str, Any]:
         """Return what differs; the whole if there is nothing to compare with."""
         if before is None:
-            return {"page": self.page, "lines": self.lines, "order": self.order}
-        lines = {
-            key: changed(before.lines.get(key, {}), texts) for key, texts in self.lines.items()
-        }
+            return self.to_json()
         found: dict[str, Any] = {
             "page": changed(before.page, self.page),
-            "lines": {key: texts for key, texts in lines.items() if texts},
+            "lines": changed_in_each(before.lines, self.lines),
         }
-        return found if before.order == self.order else found | {"order": self.order}
+        if before.order != self.order:
+            found["order"] = self.order
+        return found
 
 
 class JobsList:

@@ -45,16 +45,13 @@ class Overview:
         order = list(self.cards)
         return {"page": self.page, "cards": self.cards, "rows": self.rows, "order": order}
 
-    def since(self, before: "Overview | None") -> dict[str, Any]:
+    def since(self, before: "Overview | None", /) -> dict[str, Any]:
         """Return what differs; the whole if there is nothing to compare with."""
         if before is None:
             return self.to_json()
-        cards = {
-            name: changed(before.cards.get(name, {}), texts) for name, texts in self.cards.items()
-        }
         found: dict[str, Any] = {
             "page": changed(before.page, self.page),
-            "cards": {name: texts for name, texts in cards.items() if texts},
+            "cards": changed_in_each(before.cards, self.cards),
             "rows": {n: rows for n, rows in self.rows.items() if rows != before.rows.get(n)},
         }
         if list(before.cards) != list(self.cards):
@@ -124,6 +121,12 @@ class OverviewSource:
 def changed(before: Texts, after: Texts) -> Texts:
     """Return the texts that are others than before."""
     return {key: text for key, text in after.items() if before.get(key) != text}
+
+
+def changed_in_each(before: dict[str, Texts], after: dict[str, Texts]) -> dict[str, Texts]:
+    """Return the same of several, by name; without those that are as they were."""
+    found = {name: changed(before.get(name, {}), texts) for name, texts in after.items()}
+    return {name: texts for name, texts in found.items() if texts}
 
 
 def _totals(views: list[BucketView]) -> Texts:

@@ -10,8 +10,8 @@ from spigot.runtime.followed_file import FollowedFile, read_text
 from .rules import Rules
 from .rules_text import RulesError, build_rules, parse_rules
 
-CHECK_US = 1_000_000
-"""Microseconds that a change of the file may go unseen."""
+FILE_CHECK_SECONDS = 1.0
+"""How often the file is looked at, at most."""
 
 
 def read_rules(path: str | PathLike[str], *, optional: bool = False) -> Rules:
@@ -77,7 +77,7 @@ class RulesFile:
 
     def in_force(self) -> Rules:
         """Return the rules in force, after a look at the file at most once a second."""
-        self._file.look(CHECK_US / 1_000_000)
+        self._file.look(FILE_CHECK_SECONDS)
         return self._file.value
 
     def check_now(self) -> None:
