@@ -118,7 +118,7 @@ class Steps:
         self._app = app_behind_a_door(url)
         self._jobs = jobs
         self._ids: list[str] = []
-        self._tokens: list[str] = []
+        self._claims: list[Claim] = []
         self._logged: list[str] = []
         self._round = 0
 
@@ -155,24 +155,25 @@ class Steps:
 
     def start(self) -> None:
         """Claim them; each claim says that the line of one that ended before is written."""
-        before, self._tokens = self._tokens, []
+        before, self._claims = [claim.token for claim in self._claims], []
         for number in range(self._jobs):
             token = f"{self._round:08x}{number:024x}"
             claim = self._bucket.claim(
                 WORKER, token, lease_ms=TERMS.lease_ms, logged=before[number : number + 1]
             )
             assert isinstance(claim, Claim)
-            self._tokens.append(token)
+            self._claims.append(claim)
 
     def renew(self) -> None:
         """Renew each lease once, as a worker does every other second."""
-        for token in self._tokens:
-            self._leases.renew([token], 480)
+        for claim in self._claims:
+            self._leases.renew([claim.token], 480)
 
     def end(self) -> None:
         """Finish them with a small result."""
-        for token in self._tokens:
-            self._leases.complete(AttemptReport(token, "document"), "finished", result=RESULT)
+        for claim in self._claims:
+            report = AttemptReport(claim.token, "document", claim=claim)
+            self._leases.complete(report, "finished", result=RESULT)
 
 
 def app_behind_a_door(url: str) -> Flask:

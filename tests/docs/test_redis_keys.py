@@ -137,7 +137,7 @@ def meaning(name: str, before: str) -> str:
 def hash_calls() -> Iterator[tuple[str, list[str], str]]:
     """Yield command, arguments from the key on, and the script before it."""
     for script in lua_texts():
-        for match in re.finditer(r'(?:redis\.call|lenient|try)\("(H[A-Z]+)", ', script):
+        for match in re.finditer(r'(?:redis\.p?call|lenient|try)\("(H[A-Z]+)", ', script):
             key, *rest = arguments(script[match.end() :])
             before = script[: match.start()]
             yield match[1], [meaning(key, before), *rest], before

@@ -114,7 +114,7 @@ class ClockedBucket:
 
     def finish(self, claim: Claim, result: str = "null", used: str = "") -> Ended | None:
         return self.leases.complete(
-            AttemptReport(claim.token, "work", used=used),
+            AttemptReport(claim.token, "work", used=used, claim=claim),
             "finished",
             result=result,
             now_us=self.now_us,

@@ -37,7 +37,7 @@ DEFINITION = re.compile(
 RARELY_BEGINS = "rarely = function(name)\n"
 """Declared before the functions that call it, and made after those that it uses."""
 
-NO_NAMES = re.compile(r'--\[\[.*?\]\]|"[^"\n]*"|--[^\n]*', re.DOTALL)
+NO_NAMES = re.compile(r"""--\[\[.*?\]\]|"[^"\n]*"|'[^'\n]*'|--[^\n]*""", re.DOTALL)
 """Comments and strings."""
 
 USED_NAME = re.compile(r"(?<![.\w])[A-Za-z_]\w*(?! =[^=])")

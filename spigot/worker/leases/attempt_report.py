@@ -4,6 +4,8 @@ import base64
 import zlib
 from dataclasses import dataclass
 
+from spigot.jobs.bucket.leaky_bucket import Claim
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptReport:
@@ -20,6 +22,7 @@ class AttemptReport:
         noted: What its downstream said of its own limits, likewise.
         counted_as: The type in metrics: ``rq`` for all that plain RQ enqueued, whose functions
             anybody may name.
+        claim: Of the attempt, if it is at hand: then the server has less to read.
     """
 
     token: str
@@ -31,6 +34,7 @@ class AttemptReport:
     used: str = ""
     noted: str = ""
     counted_as: str = "rq"
+    claim: Claim | None = None
 
     @property
     def told(self) -> str:

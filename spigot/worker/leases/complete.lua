@@ -1,5 +1,5 @@
 -- requires: times, bucket, attempts, bucket_stats, job_end, repeats, result_log, refusals, failures
--- rarely: ended_before, end_unless_it_goes_on, note_failure, settle_budgets, repeat_job, keep_progress, note_pass, wake, waiting_in, utc_us, has_dependents, read_logged, logged
+-- rarely: utc_text, try, lenient, queue_keys, waiting_in, wake, read_lease, fate_of, leave_attempt, ended_before, log_line, keep_progress, has_dependents, end_unless_it_goes_on, add_result, repeat_job, registry_score, end_job, end_bounds, count_end, note_failure, note_pass
 --[[
 End an attempt whose function was run, and with it the job: finished, failed or cancelled.
 
@@ -22,19 +22,101 @@ ARGV[13] place      where the application raised the error; "" if finished, or i
 ARGV[14] told       what it said that it used of each budget, as budgets.lua reads amounts, "|", and
                     what its downstream said of its limits, as upstream_limits.lua reads it
 
+What the worker knows from its claim, if that shows nothing unusual (known_claim.py); else nothing:
+
+ARGV[15] job        id
+ARGV[16] queue      name
+ARGV[17] worker     name
+ARGV[18] slot_us    Unix time
+ARGV[19] slot       the same in seconds
+ARGV[20] minute     in which it lies, as RQ writes times
+ARGV[21] head       of the line for the result log, from after its time to before its run time
+ARGV[22] log        what the type wants logged, JSON
+
 Returns {line for the result log, 1 if jobs depend on this one else 0}, the same again when it
 is called again before the line is logged, or {} if the lease is gone: then nothing was changed
 Source: rq.worker.BaseWorker.handle_job_success and handle_job_failure, rq.repeat.Repeat.schedule,
 RQ 2.12.
 ]]
-local token, status, type_name, result, returned = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local error, trace, keep_s, bucket = ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[9]
-local progress, now_us, late_us = ARGV[10], clock_us(ARGV[11]), tonumber(ARGV[12])
+local token, status, result, returned, bucket = ARGV[1], ARGV[2], ARGV[4], ARGV[5], ARGV[9]
+local now_us, late_us, id, queue = clock_us(ARGV[11]), tonumber(ARGV[12]), ARGV[15], ARGV[16]
+local key = bucket_key(bucket)
+
+-- 1. The usual end: a function returned, and its job is as it was claimed, which the token proves.
+-- Each command is written out, as each call of a function costs time.
+
+local job_key = RQ_JOB .. (id or "")
+local job = id and status == "finished" and redis.pcall("HMGET", job_key, "spigot_token", "status", "spigot_stop",
+  "result_ttl", "spigot_revision") or {}
+local ttl_s = number(job[4]) or 0
+if job[1] == token and job[2] == "started" and not job[3] and ttl_s > 0
+  and redis.call("EXISTS", job_key .. ":dependents") == 0 then
+  local worker, type_name, slot_us = ARGV[17], ARGV[3], tonumber(ARGV[18])
+  local run_us, into_us = math.max(0, now_us - slot_us), now_us - slot_us + slot_us % 60000000
+  local now_text = into_us >= 0 and into_us < 60000000 and string.format("%s%09.6fZ", ARGV[20], into_us / SECOND_US)
+    or utc_text(now_us)
+
+  -- arrive, as in job_moves.lua
+  local line = '{"time":"' .. now_text .. ARGV[21] .. string.format("%.6f", run_us / SECOND_US)
+    .. ',"slot_at":' .. ARGV[19] .. ',"result":' .. result .. ',"log":' .. ARGV[22] .. "}"
+  local unlogged, kept = key .. ":unlogged", worker .. "\n" .. line
+  if type(redis.pcall("HSET", unlogged, token, kept)) == "table" then lenient("HSET", unlogged, token, kept) end
+  local results, entry = "rq:results:" .. id, { "type", "1", "worker_name", worker, "execution_id", token,
+    "execution_started_at", ARGV[19], "execution_ended_at", string.format("%.6f", now_us / SECOND_US) }
+  if returned ~= "" then entry[11], entry[12] = "return_value", returned end
+  local added = redis.pcall("XADD", RESULT_DRAFT, "*", unpack(entry))
+  local copied = type(added) == "string" and redis.pcall("COPY", RESULT_DRAFT, results)
+  if copied then redis.call("DEL", RESULT_DRAFT) end
+  if copied == 1 then
+    redis.call("EXPIRE", results, job[4])
+  else
+    add_result(id, 1, { worker = worker, token = token, slot_us = slot_us }, now_us, ttl_s, "return_value", returned)
+  end
+  local finished, until_s = "rq:finished:" .. queue, (now_us + ttl_s * SECOND_US) / SECOND_US
+  if type(redis.pcall("ZADD", finished, until_s, id)) == "table" then lenient("ZADD", finished, until_s, id) end
+  if ARGV[10] ~= "" then redis.call("HSET", job_key, "spigot_progress", ARGV[10]) end
+  redis.call("EXPIRE", job_key, job[4])
+  redis.call("HSET", job_key, "status", "finished", "ended_at", now_text, "spigot_revision", (number(job[5]) or 0) + 1)
+  redis.pcall("PUBLISH", EVENTS, id)
+
+  -- leave
+  redis.call("HDEL", job_key, "spigot_token")
+  if type(redis.pcall("DEL", KEYS[1])) == "number" then redis.pcall("ZREM", key .. ":leases", token) end
+  redis.pcall("ZREM", "rq:wip:" .. queue, id .. ":" .. token)
+
+  -- tell
+  local record, stats = "rq:worker:" .. worker, key .. ":stats"
+  local shown = redis.pcall("HMGET", record, "current_job", "total_working_time", "successful_job_count")
+  local ended = (number(shown[3]) or 0) + 1
+  local worked_s = ((number(shown[2]) or 0) * SECOND_US + now_us - slot_us) / SECOND_US
+  if shown[1] == id then
+    redis.pcall("HDEL", record, "current_job")
+    redis.pcall("HSET", record, "state", "idle", "successful_job_count", ended, "total_working_time", worked_s)
+  elseif shown[1] or redis.pcall("EXISTS", record) == 1 then
+    redis.pcall("HSET", record, "successful_job_count", ended, "total_working_time", worked_s)
+  end
+  redis.pcall("HINCRBY", stats, "finished:" .. type_name, "1")
+  if late_us then
+    local late, run = end_bounds(late_us, run_us)
+    local run_counts = "run:" .. type_name .. ":"
+    redis.pcall("HINCRBY", stats, "late::" .. late, "1")
+    redis.pcall("HINCRBY", stats, "late::sum_us", ARGV[12])
+    redis.pcall("HINCRBY", stats, run_counts .. run, "1")
+    redis.pcall("HINCRBY", stats, run_counts .. "sum_us", run_us)
+  end
+  local numbers = redis.pcall("HMGET", key, "mean_run_us", "max_running", "refused_us")
+  local mean_us = number(numbers[1]) or run_us
+  redis.pcall("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
+  if numbers[3] then note_pass({ bucket = bucket, job = id, slot_us = slot_us }, now_us) end
+  if (number(numbers[2]) or 0) > 0 and waiting_in(queue_keys(bucket)) > 0 then wake(bucket) end
+  return { line, 0 }
+end
+
+-- 2. Any other end: decide whether the attempt is still to be ended, and how.
+
+local type_name, error, trace, keep_s, progress = ARGV[3], ARGV[6], ARGV[7], tonumber(ARGV[8]), ARGV[10]
 local used, noted = ARGV[14] or "", ""
 if used ~= "" then used, noted = string.match(used, "^([^|]*)|?(.*)$") end
-
--- 1. Decide whether the attempt is still to be ended, and how.
-
 local lease = read_lease(token)
 if not lease then return ended_before(bucket, token) end
 local ending = { now_us = now_us, started = late_us or status == "finished", reported = used, noted = noted }
@@ -44,9 +126,10 @@ if fate == "left" then
   return ended_before(bucket, token)
 end
 if status ~= "finished" and fate == "cancelled" then status = "cancelled" end
-local id, queue, key, known = lease.job, lease.queue, bucket_key(lease.bucket), lease.known
+id, queue, key = lease.job, lease.queue, bucket_key(lease.bucket)
+local known = lease.known
 
--- 2. Arrive: a line for the log, the result, the job's last state.
+-- 3. Arrive: a line for the log, the result, the job's last state.
 
 local entry = { now_us = now_us, job = id, bucket = lease.bucket, type = type_name,
   status = status, attempt = lease.attempt, worker = lease.worker, slot_us = lease.slot_us,
@@ -74,18 +157,18 @@ if fate ~= "deleted" then
   end
 end
 
--- 3. Leave the attempt, and tell.
+-- 4. Leave the attempt, and tell.
 
 ending.counted = status == "finished" and "successful_job_count" or "failed_job_count"
 leave_attempt(lease, fate, ending)
 count_end(entry)
-if FAILED[status] and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
-local numbers = try("HMGET", key, "mean_run_us", "max_running", "refused_us", "passed_slot_us") or {}
+if (status == "failed" or status == "refused") and fate ~= "deleted" then note_failure(entry, ARGV[13], trace, keep_s) end
+local numbers = try("HMGET", key, "mean_run_us", "max_running", "refused_us") or {}
 local run_us = math.max(0, now_us - lease.slot_us) -- how long a worker is taken: estimates need the mean
 local mean_us = number(numbers[1]) or run_us
 try("HSET", key, "mean_run_us", math.floor(mean_us + (run_us - mean_us) / 8))
 if numbers[3] and (status == "finished" or status == "failed") then
-  note_pass(lease, numbers[3], numbers[4], now_us)
+  note_pass(lease, now_us)
 end
 if (number(numbers[2]) or 0) > 0 and waiting_in(queue_keys(lease.bucket)) > 0 then wake(lease.bucket) end
 return { line, is_awaited and 1 or 0 }

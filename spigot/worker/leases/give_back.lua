@@ -89,8 +89,7 @@ local function count_attempt(lease)
   if status == "" then try("HSET", job, "spigot_attempts", lease.attempt - 1) end
   if status == "retrying" then
     count_retry(lease)
-    local known = try("HMGET", bucket_key(bucket), "refused_us", "passed_slot_us") or {}
-    note_pass(lease, known[1], known[2], now_us)
+    note_pass(lease, now_us)
   end
   if refusal.judged then count_refusal(lease, refusal.judged, now_us) end
   if status == "reaped" and max_reaps > 0 then add(job, "spigot_reaps", 1) end

@@ -19,6 +19,7 @@ from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
+from .known_claim import known_of
 from .lease_answers import Ended, Reaped, Renewed
 from .lease_terms import LeaseTerms
 
@@ -74,6 +75,9 @@ class LeaseStore:
             redis.RedisError: It is unknown whether it was ended; calling again is safe.
         """
         returned = "" if result in ("", "null") else base64.b64encode(result.encode()).decode()
+        known: list[str | int] = []
+        if report.claim is not None and status == "finished" and not report.told:
+            known = known_of(report.claim, self._bucket, report.type_name)
         return self._end(
             self._complete,
             report,
@@ -92,6 +96,7 @@ class LeaseStore:
                 report.late,
                 place_of(report.trace) or "",
                 report.told,
+                *known,
             ],
         )
 

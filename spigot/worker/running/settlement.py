@@ -65,6 +65,7 @@ def _report(job: ClaimedJob, outcome: Outcome) -> AttemptReport:
         used=outcome.used,
         noted=outcome.noted,
         counted_as=job.type_name or "rq",
+        claim=job.claim,
     )
 
 

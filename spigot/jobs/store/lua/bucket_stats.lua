@@ -46,11 +46,15 @@ local function refused_lately(name, now_us)
   return sum
 end
 
--- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
-local function observe(stats, prefix, bounds_us, us)
+local function bound_of(us, bounds_us)
   local n = 1
   while bounds_us[n] and us > bounds_us[n] do n = n + 1 end
-  try("HINCRBY", stats, prefix .. (bounds_us[n] or "inf"), 1)
+  return bounds_us[n] or "inf"
+end
+
+-- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
+local function observe(stats, prefix, bounds_us, us)
+  try("HINCRBY", stats, prefix .. bound_of(us, bounds_us), 1)
   try("HINCRBY", stats, prefix .. "sum_us", math.max(0, us))
 end
 
@@ -82,3 +86,6 @@ local function count_end(entry)
     observe(stats, "run:" .. type .. ":", LONG_US, entry.now_us - entry.slot_us)
   end
 end
+
+-- The bounds of what is observed at an end.
+local function end_bounds(late_us, run_us) return bound_of(late_us, LATE_US), bound_of(run_us, LONG_US) end

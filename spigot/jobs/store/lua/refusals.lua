@@ -37,11 +37,11 @@ local function verdict_on(refusals, bucket)
   return bucket.refusing_slot_us > refusals.last_us and "innocent" or "open"
 end
 
--- An attempt ended and was not refused: its job is no suspect, and the downstream serves. Takes
--- `refused_us` and `passed_slot_us` of the bucket.
-local function note_pass(lease, refused_us, passed_us, now_us)
+-- An attempt ended and was not refused: its job is no suspect, and the downstream serves.
+local function note_pass(lease, now_us)
   local key = bucket_key(lease.bucket)
-  refused_us, passed_us = number(refused_us), number(passed_us) or 0
+  local known = try("HMGET", key, "refused_us", "passed_slot_us") or {}
+  local refused_us, passed_us = number(known[1]), number(known[2]) or 0
   if not refused_us then return end
   if refused_us > now_us then refused_us = 0 end -- the clock was set back
   try("HDEL", RQ_JOB .. lease.job, unpack(REFUSALS))

@@ -1,0 +1,89 @@
+"""What a worker knows of an attempt from its claim, so that its usual end reads hardly anything."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.store.stored_values import stored_int
+from spigot.jobs.store.times import utc_text
+
+UNUSUAL = (
+    b"dependency_id",  # RQ may have brought it back though it was cancelled
+    b"ended_at",  # likewise whoever had it run again
+    b"repeats_left",
+    b"reserved",
+    b"spigot_reaps",
+    b"spigot_suspicion",
+)
+"""Fields of a claimed job that only the long way of ``complete.lua`` heeds."""
+
+MOST_BRACKETS = 1000
+"""How deep ``cjson`` reads."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def known_of(claim: Claim, bucket: str, type_name: str) -> list[str | int]:
+    """Return what ``complete.lua`` takes of a claim.
+
+    Args:
+        claim: Whose attempt ends.
+        bucket: Its name.
+        type_name: Of the job, for the result log.
+
+    Returns:
+        Nothing if the job is none of the catalog's, or something happened to it before its
+        claim: then the script reads what it needs.
+    """
+    fields = claim.fields
+    enqueued = fields.get(b"spigot_enqueued_us", b"")
+    enqueued_us = stored_int(enqueued) if enqueued.isdigit() else 0
+    is_new = fields.get(b"created_at") == fields.get(b"enqueued_at")  # and was never requeued
+    is_typed = fields.get(b"spigot_type") == type_name.encode("utf-8", "replace")
+    logged = _logged(fields)
+    if not (enqueued_us and is_new and is_typed) or logged is None:
+        return []
+    if any(map(fields.get, UNUSUAL)):
+        return []
+    slot_us = claim.slot_us
+    worker = fields[b"worker_name"].decode()
+    head = (
+        f'","id":{_json(claim.job_id)},"type":{_json(type_name)},"bucket":{_json(bucket)}'
+        f',"status":"finished","attempt":{claim.attempt},"worker":{_json(worker)}'
+        f',"queued_for":{_seconds(max(0, slot_us - enqueued_us))},"ran_for":'
+    )
+    return [
+        claim.job_id,
+        claim.queue,
+        worker,
+        slot_us,
+        _seconds(slot_us),
+        utc_text(slot_us)[: -len("00.000000Z")],
+        head,
+        logged,
+    ]
+
+
+def _logged(fields: Mapping[bytes, bytes]) -> str | None:
+    """Return what the type wants logged; None if ``result_log.lua`` is to say what of it."""
+    try:
+        text = fields.get(b"spigot_log", b"{}").decode()
+        if CONTROL.search(text) or text.count("[") + text.count("{") > MOST_BRACKETS:
+            return None
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a surrogate is no text
+    except ValueError:
+        return None
+    return text
+
+
+def _json(text: str) -> str:
+    """Return the text as ``cjson`` writes it."""
+    written = json.dumps(text, ensure_ascii=False)
+    return written.replace("/", "\\/").replace("\x7f", "\\u007f")
+
+
+def _seconds(us: int) -> str:
+    return f"{us / 1_000_000:.6f}"
