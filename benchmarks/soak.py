@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -113,7 +114,7 @@ class Harm:
         try:
             old = self._stack.primary
             deed()  # type: ignore[operator]
-        except (AssertionError, StopIteration):  # the sentinels do not agree just now
+        except (AssertionError, StopIteration, RedisError):  # the sentinels do not agree just now
             return False
         self._healing = threading.Thread(target=self._heal, args=(old,))
         self._healing.start()
