@@ -19,7 +19,7 @@ from laboratory import private_server, processes
 from redis import Redis
 
 FEW, MANY = 2, 10
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 180
 APP = """
 import time
 

@@ -217,6 +217,13 @@ async def linger_on_loop(how: str) -> None:
     time.sleep(600)
 
 
+@job_type("keep_loop")
+async def keep_loop(seconds: float) -> None:
+    """Keep the event loop for a while, as one that makes a client does, and await then."""
+    time.sleep(seconds)
+    await asyncio.sleep(0)
+
+
 @job_type("crash")
 def crash() -> None:
     """Crash the interpreter."""

@@ -116,6 +116,17 @@ def test_each_ends_at_its_timeout(start_worker, wait_together, enqueue, read, tm
 
 
 @pytest.mark.slow
+def test_many_that_keep_the_loop_for_a_moment_are_not_taken_for_one_that_blocks(
+    start_worker, enqueue, read
+):
+    """They begin in one round of the loop, which takes longer than one of them may."""
+    ids = [enqueue("keep_loop", seconds=0.5) for _ in range(15)]
+    start_worker(concurrency=15, lease_seconds=PATIENT_LEASE)
+
+    assert {(job.status, job.error) for job in await_all(read, ids)} == {("finished", None)}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("type", ["crash", "crash_on_loop"])
 def test_a_job_that_crashes_is_named_and_abandoned_alone(
     start_worker, wait_together, enqueue, read, redis, tmp_path, type

@@ -65,7 +65,7 @@ class JobLoop:
         self._loop.call_soon_threadsafe(self._plan, attempt, prepared)
 
     def is_silent(self, seconds: float) -> bool:
-        """Return whether the loop has not come round for so long."""
+        """Return whether the loop has neither come round nor begun a job for so long."""
         return time.monotonic() - self._table.beat_at(LOOP_BEAT) > seconds
 
     def interrupt_silence(self) -> None:
@@ -86,6 +86,7 @@ class JobLoop:
         task.add_done_callback(self._tasks.discard)
 
     async def _follow(self, attempt: Attempt, prepared: PreparedCall) -> None:
+        self._note_life()  # many may begin in one round, and each keep the loop for a moment
         await self._run(attempt, prepared)
 
     def _kick(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
@@ -97,8 +98,11 @@ class JobLoop:
         if self.is_silent(OWN_PATIENCE_SECONDS):
             self.interrupt_silence()
 
-    def _beat(self) -> None:
+    def _note_life(self) -> None:
         self._table.beat(LOOP_BEAT, time.monotonic())
+
+    def _beat(self) -> None:
+        self._note_life()
         self._loop.call_later(BEAT_SECONDS, self._beat)
 
     def _make_task(
