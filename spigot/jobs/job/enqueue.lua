@@ -1,19 +1,22 @@
 -- requires: times, bucket, clock, delayed, bucket_stats, places, room, job_state, budgets
--- rarely: heed_clock, delayed_score, describe, refusal, wake, excess_of, count_refused, start_by_budgets, living_workers, waiting_in
+-- rarely: heed_clock, delayed_score, describe, wake, excess_of, room_for, count_refused, start_by_budgets, waiting_in, lenient, read_numbers, utc_text
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
 KEYS[1] queue   list of RQ, the ids of waiting jobs
 KEYS[2] queues  set of RQ, the keys of all queues
 
-ARGV[1] queue     name; belongs to the bucket NAME as NAME-high, NAME or NAME-low
-ARGV[2] type      of the jobs
-ARGV[3] keep_s    seconds that idempotency keys are kept, >= 1
-ARGV[4] delay_us  how long the jobs wait before they join the queue, >= 0
-ARGV[5] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[6] chosen    1: somebody chose the ids, and a job of such an id that exists stays as it is
-ARGV[7] shared    how many of the next arguments are fields that all of the jobs have
-ARGV[8…]          these fields, alternating name and value: what RQ 2.12 stores for a job; the script
+ARGV[1] queue     name; belongs to the bucket as BUCKET-high, BUCKET or BUCKET-low
+ARGV[2] bucket    name
+ARGV[3] type      of the jobs
+ARGV[4] keep_s    seconds that idempotency keys are kept, >= 1
+ARGV[5] delay_us  how long the jobs wait before they join the queue, >= 0
+ARGV[6] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[7] chosen    1: somebody chose the ids, and a job of such an id that exists stays as it is
+ARGV[8] minute    since 1970, by the clock of whoever calls the script
+ARGV[9] text      of this minute, as UTC: "2026-01-31T12:00:"
+ARGV[10] shared   how many of the next arguments are fields that all of the jobs have
+ARGV[11…]         these fields, alternating name and value: what RQ 2.12 stores for a job; the script
                   adds status and times. Then for each job its id, the key of its idempotency hash
                   {fingerprint, job} ("" for none), the fingerprint of its request, how many of the
                   next arguments are fields of its own, and these
@@ -21,13 +24,14 @@ ARGV[8…]          these fields, alternating name and value: what RQ 2.12 store
 Returns {now_us, an answer for each job}, {"unpublished"}: the bucket has no numbers yet, or
         {"newer", schema}: a newer version wrote them. The answers: {"queued", position, start_us},
         0 for none, {"full" | "draining", ms until it is worth to come back}, {"costly", budget,
-        cost, the largest that fits}: it would never start, {"exists", what `describe` in job_state.lua returns}. With an idempotency key that was used before: {"same",
-        job id, what `describe` says of that job}, or {"conflict"} if the request was another
+        cost, the largest that fits}: it would never start, {"exists", what `describe` in
+        job_state.lua returns}. With an idempotency key that was used before: {"same", job id, what
+        `describe` says of that job}, or {"conflict"} if the request was another
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
 local queue, queues = KEYS[1], KEYS[2]
-local queue_name, job_type, keep_s, delay_us = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local now_us, is_chosen, shared = clock_us(ARGV[5]), ARGV[6] == "1", tonumber(ARGV[7])
+local queue_name, name, job_type, keep_s, delay_us = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local now_us, is_chosen, shared = clock_us(ARGV[6]), ARGV[7] == "1", tonumber(ARGV[10])
 local answers, new = { now_us }, {}
 
 -- What is answered for a job that was made before; nil for a new one.
@@ -45,24 +49,48 @@ end
 
 -- 1. Decide which of the jobs are new, and how many of these there is room for.
 
-local at = 8 + shared
+local at = 11 + shared
 while at <= #ARGV do
   local job = { id = ARGV[at], idempotency = ARGV[at + 1], fingerprint = ARGV[at + 2], at = at + 4 }
   job.last = at + 3 + ARGV[at + 3]
   job.answer = #answers + 1
-  answers[job.answer] = known(job.id, job.idempotency, job.fingerprint) or false
+  answers[job.answer] = (is_chosen or job.idempotency ~= "") and known(job.id, job.idempotency, job.fingerprint) or false
   if not answers[job.answer] then new[#new + 1] = job end
   at = job.last + 1
 end
 if #new == 0 then return answers end
 
-local name = bucket_of(queue_name)
-local bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_field(queue_name) })
-if not bucket then return { "unpublished" } end
+-- Written out, as reading and counting them one by one takes twice the time.
+local key = bucket_key(name)
+local values = redis.call("HMGET", key, "interval_us", "burst", "capacity", "last_slot_us", "ahead_us", "paced_us",
+  "mean_run_us", "held_until_us", "max_running", head_field(queue_name), "draining", "paused", "schema", "budgets")
+if not values[1] then return { "unpublished" } end
+local bucket = {
+  name = name,
+  interval_us = tonumber(values[1]) or 0,
+  burst = tonumber(values[2]) or 0,
+  capacity = tonumber(values[3]) or -MOST,
+  last_slot_us = tonumber(values[4]) or 0,
+  ahead_us = tonumber(values[5]) or 0,
+  paced_us = tonumber(values[6]) or 1,
+  mean_run_us = tonumber(values[7]) or 0,
+  held_until_us = values[8] and tonumber(values[8]) or 0,
+  max_running = values[9] and tonumber(values[9]) or 0,
+  draining = values[11] == "1" and 1,
+  paused = values[12] == "1" and 1,
+  schema = values[13] == "1" and SCHEMA or number(values[13]) or 0,
+  budgets = values[14] ~= "" and values[14] or nil,
+}
+local head = tonumber(values[10]) or 0
+local sum = bucket.interval_us + bucket.burst + bucket.capacity + bucket.last_slot_us + bucket.ahead_us
+  + bucket.paced_us + bucket.mean_run_us + bucket.held_until_us + bucket.max_running + head
+if not (sum >= 0 and sum <= MOST) or bucket.interval_us < 1 or bucket.burst < 1 or bucket.paced_us < 1 then -- odd values
+  bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_field(queue_name) })
+  head = bucket[head_field(queue_name)]
+end
 if is_newer(bucket) then return { "newer", bucket.schema } end
 
--- Those that cost more than a budget ever holds would never start.
-local function refuse_costly()
+if bucket.budgets then -- those that cost more than a budget ever holds would never start
   local fitting = {}
   for _, job in ipairs(new) do
     for n = job.at, job.last - 1, 2 do
@@ -72,27 +100,31 @@ local function refuse_costly()
     if excess then answers[job.answer] = { "costly", unpack(excess) } else fitting[#fitting + 1] = job end
   end
   new = fitting
+  if #new == 0 then return answers end
 end
 
-if bucket.budgets then refuse_costly() end
-if #new == 0 then return answers end
-
 local waiting, before = waiting_before(name, queue)
-local delayed, places = bucket_key(name) .. ":delayed", waiting
+local delayed, places = key .. ":delayed", waiting
 if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
-local taken, refused = room_for(bucket, now_us, places, #new)
-for i = taken + 1, #new do answers[new[i].answer] = refused end
-if refused then count_refused(name, now_us, refused[1], job_type, #new - taken) end
+local taken = #new
+if bucket.draining == 1 or places + taken > bucket.capacity then
+  local room, refused = room_for(bucket, now_us, places, taken)
+  for i = room + 1, taken do answers[new[i].answer] = refused end
+  if refused then count_refused(name, now_us, refused[1], job_type, taken - room) end
+  taken = room
+end
 if taken == 0 then return answers end
 
 -- 2. Arrive. What can fail comes first: the key that finds the first request again, then the place.
 -- An entry without a job is dropped, but a job without an entry would wait for ever.
 
+local ids = {}
 for i = 1, taken do
-  local idempotency = new[i].idempotency
-  if idempotency ~= "" then
-    redis.call("HSET", idempotency, "fingerprint", new[i].fingerprint, "job", new[i].id)
-    redis.call("EXPIRE", idempotency, keep_s)
+  local job = new[i]
+  ids[i] = job.id
+  if job.idempotency ~= "" then
+    redis.call("HSET", job.idempotency, "fingerprint", job.fingerprint, "job", job.id)
+    redis.call("EXPIRE", job.idempotency, keep_s)
   end
 end
 
@@ -102,19 +134,22 @@ if delay_us > 0 then
   heed_clock(name, now_us)
   status, place_field, due_us = "scheduled", "spigot_due_us", now_us + delay_us
   local score = delayed_score(name, due_us)
-  for i = 1, taken do redis.call("ZADD", delayed, score, new[i].id) end
+  for i = 1, taken do redis.call("ZADD", delayed, score, ids[i]) end
 else
-  local ids = {}
-  for i = 1, taken do ids[i] = new[i].id end
   local length = redis.call("RPUSH", queue, unpack(ids))
-  if length == taken then lenient("SADD", queues, queue) end -- RQ forgets a queue with its last job
-  if length == taken and bucket.budgets then is_head = true end
-  first_place = bucket[head_field(queue_name)] + length - taken
+  if length == taken then -- RQ forgets a queue with its last job
+    lenient("SADD", queues, queue)
+    if bucket.budgets then is_head = true end
+  end
+  first_place = head + length - taken
 end
 
-local now_text = utc_text(now_us)
+-- Clocks mostly agree on the minute, and its text takes long to reckon.
+local in_minute_us = now_us - ARGV[8] * 60 * SECOND_US
+local now_text = in_minute_us >= 0 and in_minute_us < 60 * SECOND_US
+  and string.format("%s%02d.%06dZ", ARGV[9], in_minute_us / SECOND_US, in_minute_us % SECOND_US) or utc_text(now_us)
 local fields = { place_field, due_us, "status", status, "created_at", now_text, "enqueued_at", now_text,
-  "spigot_enqueued_us", now_us, "spigot_revision", 1, unpack(ARGV, 8, 7 + shared) }
+  "spigot_enqueued_us", now_us, "spigot_revision", "1", unpack(ARGV, 11, 10 + shared) }
 local own = 12 + shared
 for i = 1, taken do
   local job = new[i]
@@ -123,14 +158,14 @@ for i = 1, taken do
   redis.call("HSET", RQ_JOB .. job.id, unpack(fields, 1, own + job.last - job.at + 1))
 end
 
--- 3. Tell.
+-- 3. Tell; without it no job is lost, so what fails of it stops nothing.
 
 if is_head or due_us then wake(name) end
-count(name, "enqueued", job_type, taken)
+redis.pcall("HINCRBY", key .. ":stats", "enqueued:" .. job_type, taken)
 for i = 1, taken do
-  try("PUBLISH", EVENTS, new[i].id)
-  local position, start_us = before + i, due_us
+  redis.pcall("PUBLISH", EVENTS, ids[i])
+  local position, start_us = due_us and 0 or before + i, due_us
   if not due_us then start_us = bucket.paused ~= 1 and start_of(bucket, now_us, position, new[i].cost) or 0 end
-  answers[new[i].answer] = { "queued", due_us and 0 or position, start_us }
+  answers[new[i].answer] = { "queued", position, start_us }
 end
 return answers

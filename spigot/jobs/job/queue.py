@@ -16,7 +16,7 @@ from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, usual_cost
 from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
-from spigot.jobs.store.times import clock_argument, utc_text
+from spigot.jobs.store.times import clock_argument, minute_text, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import JobType
 from spigot.jobs.types.payloads import AcceptedPayload
@@ -109,7 +109,7 @@ class JobQueue:
                 under the same ``job_id`` is safe.
         """
         job = self.accept(type_name, payload, priority, **options)
-        (outcome,) = self.enqueue_many([job], now_us=now_us)
+        (outcome,) = self._take_in((job,), now_us)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -215,11 +215,13 @@ class JobQueue:
         script_keys = [keys.queue(queue), "rq:queues"]
         args = [
             queue,
+            first.type.bucket,
             first.type.name,
             self._keep_seconds,
             first.delay_us,
             clock_argument(now_us),
             int(first.id_is_chosen),
+            *minute_text(now_us),
             len(shared),
             *shared,
             *(argument for job in batch for argument in job.arguments()),

@@ -1,5 +1,6 @@
 """Times as clients read them, and as scripts take them."""
 
+import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal
@@ -19,6 +20,17 @@ def utc_text(us: int, *, digits: Literal["seconds", "microseconds"] = "microseco
 @lru_cache(maxsize=64)  # times that are written together are mostly of a few seconds
 def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+
+
+def minute_text(now_us: int | None) -> tuple[int, str]:
+    """Return the present minute since 1970, and how times within it begin: "2026-01-31T12:00:".
+
+    Args:
+        now_us: Unix microseconds, which only tests pass; None takes the clock of this machine.
+    """
+    seconds = int(time.time()) if now_us is None else now_us // 1_000_000
+    minute = seconds // 60
+    return minute, _second_text(minute * 60)[:-2]
 
 
 def clock_argument(now_us: int | None) -> int | str:

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -79,7 +80,7 @@ class JobType:
         """Whether the function is a coroutine function."""
         return inspect.iscoroutinefunction(innermost(self.function))
 
-    @property
+    @cached_property
     def payload_rules(self) -> PayloadRules:
         """What it takes, and what of that is shown."""
         return PayloadRules(self.name, self.payload, self.log, self.hidden)

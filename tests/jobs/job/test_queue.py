@@ -10,6 +10,7 @@ from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Repeated
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
+from spigot.jobs.store.times import minute_text
 from tests.support.minimal_app import NUMBERS
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips
@@ -66,6 +67,19 @@ def test_the_clock_is_that_of_the_server(queue, redis):
 
     enqueued_us = int(redis.hget(keys.job(job.id), "spigot_enqueued_us"))
     assert before <= divmod(enqueued_us, 1_000_000) <= after
+
+
+@pytest.mark.parametrize("off_seconds", [0, -3600, 60, 3600])
+def test_times_are_those_of_the_server_though_the_clock_here_is_off(
+    queue, redis, monkeypatch, off_seconds
+):
+    minute = minute_text(NOW_US + off_seconds * 1_000_000)
+    monkeypatch.setattr("spigot.jobs.job.queue.minute_text", lambda now_us: minute)
+
+    job = queue.enqueue("add", {"x": 1}, now_us=NOW_US)
+
+    text = b"2026-01-01T00:00:00.123456Z"
+    assert redis.hmget(keys.job(job.id), "created_at", "enqueued_at") == [text, text]
 
 
 def test_the_payload_is_kept_as_it_was_sent(queue, redis):

@@ -134,6 +134,20 @@ def test_threads_and_forks_share_it(add):
     assert add() == 102
 
 
+def test_a_connection_of_an_earlier_term_is_connected_anew(redis, client, add):
+    (connection,) = client.connection_pool._available_connections
+    before = redis.info("stats")["total_connections_received"]
+    connection.primary.end(connection.primary.term)
+
+    assert [add(), add()] == [1, 2]
+    assert redis.info("stats")["total_connections_received"] == before + 1
+
+
+def test_a_client_that_is_told_new_credentials_is_left_to_redis_py(redis_url):
+    with connect(redis_url, timeout=5, credential_provider=object()) as client:
+        assert not takes_direct_calls(client)
+
+
 def test_a_client_that_tries_again_by_itself_goes_on_doing_so(redis_url):
     with Redis.from_url(redis_url) as client:
         assert not takes_direct_calls(client)

@@ -37,10 +37,12 @@ local function try(...)
   return reply
 end
 
+local MOST = 9007199254740992 -- up to here Lua counts exactly
+
 -- A number that Lua counts exactly; nil for all else.
 local function number(text)
   local value = tonumber(text or nil)
-  return value and math.abs(value) <= 9007199254740992 and value or nil
+  return value and value <= MOST and value >= -MOST and value or nil
 end
 
 -- Adds to a number in a hash; one that is no number begins anew.
@@ -100,12 +102,12 @@ end
 local function waiting_before(name, queue)
   local middle, blanks = RQ_QUEUE .. name, blanks_key(name)
   local high, low = middle .. "-high", middle .. "-low"
-  local in_high, in_middle = lenient("LLEN", high) or 0, lenient("LLEN", middle) or 0
-  local in_low = lenient("LLEN", low) or 0
-  if redis.call("EXISTS", blanks .. "-high", blanks, blanks .. "-low") > 0 then
-    in_high, in_middle, in_low = waiting_in({ high }), waiting_in({ middle }), waiting_in({ low })
-  end
+  local in_high, in_middle, in_low = redis.call("LLEN", high), redis.call("LLEN", middle), redis.call("LLEN", low)
   local waiting = in_high + in_middle + in_low
+  if waiting > 0 and redis.call("EXISTS", blanks .. "-high", blanks, blanks .. "-low") > 0 then
+    in_high, in_middle, in_low = waiting_in({ high }), waiting_in({ middle }), waiting_in({ low })
+    waiting = in_high + in_middle + in_low
+  end
   return waiting, queue == high and in_high or queue == middle and in_high + in_middle or waiting
 end
 

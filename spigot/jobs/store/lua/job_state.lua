@@ -13,16 +13,25 @@ local function position_of(bucket_name, queue_name, job_id, place)
   return position + waiting_in(before)
 end
 
+-- How many jobs the workers of a bucket run at once, and how many of these places are free; kept for
+-- the script's next job.
+local function read_places(bucket, now_us)
+  local _, places = living_workers(bucket.name, now_us)
+  if bucket.max_running > 0 then places = math.min(places, bucket.max_running) end
+  bucket.places, bucket.free = places, 0
+  if places == 0 then return end
+  local running = tonumber(redis.pcall("ZCARD", bucket_key(bucket.name) .. ":leases")) or 0
+  bucket.free = math.max(0, places - running)
+end
+
 -- When the job at `position` should start: the later of its slot and of what the workers
 -- allow, who are the narrower place if a job runs longer than their number of intervals.
 local function start_by_places(bucket, now_us, position)
   local slot_us = slot_of(bucket, now_us, position)
   if now_us + position * bucket.mean_run_us <= slot_us then return slot_us end -- one worker would do
-  local _, places = living_workers(bucket.name, now_us)
-  if bucket.max_running > 0 then places = math.min(places, bucket.max_running) end
+  if not bucket.places then read_places(bucket, now_us) end
+  local places, before = bucket.places, position - bucket.free
   if places == 0 then return slot_us end
-  local running = lenient("ZCARD", bucket_key(bucket.name) .. ":leases") or 0
-  local before = position - math.max(0, places - running)
   return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / places))
 end
 
