@@ -10,13 +10,13 @@ from math import inf
 from werkzeug.datastructures import Headers
 
 from spigot.jobs.job.state import JobState
+from spigot.webapp.waiting.event_stream import RECONNECT_MS
 from spigot.webapp.waiting.waiting_response import http_head
 
 from .cards import Texts
 from .job_model import JobPictures, read_or_none
 
 PERIOD_SECONDS = 1.0
-RECONNECT_MS = 2000
 
 
 class JobPageStream:

@@ -8,11 +8,11 @@ import time
 from werkzeug.datastructures import Headers
 
 from spigot.jobs.job.state import JobState
+from spigot.webapp.waiting.event_stream import RECONNECT_MS
 from spigot.webapp.waiting.waiting_response import http_head
 
 from .page_feed import PERIOD_SECONDS, PageFeed
 
-RECONNECT_MS = 2000
 HEARTBEAT_LOOKS = 15
 """Proxies close connections that are silent for long."""
 

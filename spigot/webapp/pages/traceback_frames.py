@@ -3,15 +3,18 @@
 import re
 from typing import Any
 
-from spigot.jobs.job.failure_place import FOREIGN
+from spigot.jobs.job.failure_place import FOREIGN, FRAME
 
-FRAME = re.compile(r'^ *File "(?P<file>[^"\n]*)", line (?P<line>\d+), in (?P<function>.*)$')
+GROUP = "Exception Group Traceback"
+MARGIN = re.compile(r"^ *\| ", re.M)
+"""What stands in front of the lines of a group."""
 
 
 def frames_of(traceback: str | None) -> list[dict[str, Any]]:
     """Return the frames of a traceback: place, code, and whether it is the application's own."""
     found: list[dict[str, Any]] = []
-    for line in (traceback or "").splitlines():
+    text = traceback or ""
+    for line in (MARGIN.sub("", text) if GROUP in text else text).splitlines():
         if match := FRAME.match(line):
             own = not FOREIGN.search(match["file"])
             found.append({**match.groupdict(), "own": own, "code": []})

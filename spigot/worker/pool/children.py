@@ -106,7 +106,7 @@ class Children:
         self._is_closed = True
         self._thread.join()
         for child in self._all():
-            self._hear(child, child.hear_last)
+            self._receive(child, child.receive_rest)
             child.reap()
 
     def _all(self) -> list[PoolProcess]:
@@ -141,26 +141,26 @@ class Children:
 
     def _look(self) -> None:
         children = self._all()
-        open_ends = [child for child in children if not child.told_all]
+        open_ends = [child for child in children if not child.has_closed]
         ready, _, _ = select.select(open_ends, [], [], LOOK_SECONDS)
         for child in ready:
-            self._hear(child, child.hear)
+            self._receive(child, child.receive)
         for child in children:
             if child.has_ended():
-                self._bury(child)
+                self._see_off(child)
         living = [child for child in children if child.wait_status is None]
         self._heartbeat.look(living)
         self._computing_jobs.look(living)
         self._renewer.expire()
         self._replace()
 
-    def _hear(self, child: PoolProcess, hear: Callable[[], object]) -> None:
-        for kind, token, values in hear():  # type: ignore[attr-defined]
+    def _receive(self, child: PoolProcess, receive: Callable[[], object]) -> None:
+        for kind, token, values in receive():  # type: ignore[attr-defined]
             if kind == "ended":
                 self._on_end(child, token, Outcome(*values))
 
-    def _bury(self, child: PoolProcess) -> None:
-        self._hear(child, child.hear_last)
+    def _see_off(self, child: PoolProcess) -> None:
+        self._receive(child, child.receive_rest)
         with self._mutex:
             if child is self._main:
                 self._main = None

@@ -88,11 +88,11 @@ class PoolProcess:
                 return False
         return True
 
-    def hear(self) -> Iterator[tuple[Any, ...]]:
+    def receive(self) -> Iterator[tuple[Any, ...]]:
         """Yield what it has told, when there is something to read."""
         return self._reader.read()
 
-    def hear_last(self) -> Iterator[tuple[Any, ...]]:
+    def receive_rest(self) -> Iterator[tuple[Any, ...]]:
         """Yield what it had told before it ended."""
         self._pipe.setblocking(False)
         while not self._reader.ended:
@@ -102,7 +102,7 @@ class PoolProcess:
                 return
 
     @property
-    def told_all(self) -> bool:
+    def has_closed(self) -> bool:
         """Whether it has closed its end."""
         return self._reader.ended
 

@@ -17,7 +17,7 @@ STATE, LATE_US, THREAD_ID = range(3)
 FREE, WAITING, BEGUN = range(3)
 """States of a place."""
 
-MICROSECOND = 1_000_000
+SECOND_US = 1_000_000
 
 
 class SharedTable:
@@ -33,11 +33,11 @@ class SharedTable:
 
     def beat(self, word: int, now: float) -> None:
         """Note a sign of life, at monotonic seconds."""
-        self._words[word] = round(now * MICROSECOND)
+        self._words[word] = round(now * SECOND_US)
 
     def beat_at(self, word: int) -> float:
         """Return when the last sign of life was, in monotonic seconds."""
-        return self._words[word] / MICROSECOND
+        return self._words[word] / SECOND_US
 
     def __getitem__(self, word: int) -> int:
         return self._words[word]

@@ -10,7 +10,7 @@ import time
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 
-MICROSECOND = 1_000_000
+SECOND_US = 1_000_000
 
 
 class HoldNews:
@@ -21,11 +21,11 @@ class HoldNews:
 
     def note(self) -> None:
         """Note that the bucket is held from now on; from any thread or forked process."""
-        self._word[0] = round(time.monotonic() * MICROSECOND)
+        self._word[0] = round(time.monotonic() * SECOND_US)
 
     def came_after(self, claim: Claim) -> bool:
         """Return whether the bucket was held after a job was asked for, so that it must wait.
 
         Whoever asked later was told of the hold, and got a job only once it was over.
         """
-        return self._word[0] / MICROSECOND > claim.asked_at
+        return self._word[0] / SECOND_US > claim.asked_at
