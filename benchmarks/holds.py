@@ -109,11 +109,10 @@ def one_round(redis: Redis, folder: Path, environment: dict[str, str], number: i
     wait_for(lambda: redis.zcard("rq:finished:default") >= finished)
     held_until = int(redis.hget("spigot:1:bucket:default", "held_until_us")) / 1e6
     starts = [line.split() for line in notes.read_text().splitlines()]
-    ((refused_at, cause),) = [(float(at), pid) for at, pid, refused in starts if refused == "1"]
+    (cause,) = [pid for _, pid, refused in starts if refused == "1"]
     held_at = held_until - HOLD_SECONDS
-    during = [(float(at), pid) for at, pid, _ in starts if refused_at < float(at) < held_until]
-    late = [at - held_at for at, _ in during if at > held_at]
-    return Round(late, sum(pid == cause for _, pid in during))
+    late = [(float(at) - held_at, pid) for at, pid, _ in starts if held_at < float(at) < held_until]
+    return Round([at for at, _ in late], sum(pid == cause for _, pid in late))
 
 
 if __name__ == "__main__":

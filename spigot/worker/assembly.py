@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from redis import Redis
 from rq import Worker
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
-from spigot.jobs.store import keys
 from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.runtime.stop_signals import StopSignals
@@ -102,7 +100,7 @@ class Assembly:
         self._connections = connections
         self._stop = stop
         self._concurrency = 1
-        self._hold_news = HoldNews()
+        self._hold_news = HoldNews(start.bucket)
         self.early_stops = EarlyStops()
         self._horizon = ClaimHorizon()
         self._places: Callable[[], int] = lambda: 1
@@ -165,6 +163,7 @@ class Assembly:
             maintain: As ``parts`` takes it.
         """
         self._concurrency = concurrency
+        self._hold_news.share()  # the first child is forked before there is a connection
         parts = self.parts(HorseRunner, maintain)
         executor = parts.executor
         assert isinstance(executor, Executor)
@@ -290,12 +289,8 @@ class Assembly:
             worker.pubsub_channel_name,
             worker.handle_payload,
             LAST_TIMEOUT,
-            {keys.holds(): self._hear_hold},
+            self._hold_news,
         )
-
-    def _hear_hold(self, message: dict[str, Any]) -> None:
-        if message["data"] == self.start.bucket.encode():
-            self._hold_news.note()
 
     def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:
         # while it is idle, it is told at once: its wait for the wake-up ends

@@ -144,7 +144,7 @@ class TestStop:
     def test_before_the_slot_gives_the_job_back_unbegun(self, bucket, redis, tmp_path):
         stop = StopSignals(on_second=lambda: None)
         tools = RunnerTools(
-            hold_news=HoldNews(),
+            hold_news=HoldNews("default"),
             early_stops=EarlyStops(),
             catalog=JobCatalog.load(["tests.support.worker_jobs"]),
             renewer=Mock(),

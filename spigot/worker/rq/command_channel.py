@@ -1,4 +1,4 @@
-"""Hears RQ's commands to one worker: stop the job, kill the horse, shut down."""
+"""Hears RQ's commands to one worker (stop the job, kill the horse, shut down), and of holds."""
 
 import logging
 import time
@@ -9,6 +9,8 @@ from redis import Redis
 from redis.client import PubSub, PubSubWorkerThread
 from redis.exceptions import RedisError
 
+from spigot.jobs.store import keys
+from spigot.worker.running.hold_news import HoldNews
 from spigot.worker.running.outcome import one_line
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,7 @@ class CommandChannel:
         name: Of the channel.
         obey: Does what a message says; called from the thread.
         patience: Seconds to wait for the end of the thread, which needs the server for that.
-        others: Further channels that are heard on the same connection, and what hears them.
+        hold_news: Hears of holds on the same connection.
     """
 
     def __init__(
@@ -36,10 +38,11 @@ class CommandChannel:
         name: str,
         obey: Callable[[dict[str, Any]], None],
         patience: float,
-        others: Mapping[str, Callable[[dict[str, Any]], None]],
+        hold_news: HoldNews,
     ) -> None:
         self._redis = redis
-        self._channels = {name: obey, **others}
+        self._channels = {name: obey, keys.holds(): hold_news.hear}
+        self._hold_news = hold_news
         self._patience = patience
         self._thread: PubSubWorkerThread | None = None
 
@@ -49,8 +52,8 @@ class CommandChannel:
         Raises:
             redis.RedisError: It does not listen yet.
         """
-        pubsub = self._redis.pubsub()  # type: ignore[no-untyped-call]
-        pubsub.subscribe(**self._channels)
+        pubsub = _Subscription(self._redis, self._hold_news)
+        pubsub.begin(self._channels)
         self._thread = pubsub.run_in_thread(
             sleep_time=LISTEN_SECONDS, daemon=True, exception_handler=_listen_again
         )
@@ -61,10 +64,54 @@ class CommandChannel:
         Raises:
             redis.RedisError: The server does not answer; the thread ends with the process.
         """
-        if self._thread is not None:
+        if self._thread is None:
+            return
+        try:
             self._thread.stop()  # before its subscription ends, or it would wait for a new one
             self._thread.pubsub.unsubscribe()
             self._thread.join(self._patience)
+        finally:
+            self._hold_news.close()
+
+
+class _Subscription(PubSub):
+    """Lets the news of holds look at what has come, each time before it is read.
+
+    Args:
+        redis: Its address.
+        hold_news: Looks.
+    """
+
+    def __init__(self, redis: Redis, hold_news: HoldNews) -> None:
+        super().__init__(redis.connection_pool)
+        self._hold_news = hold_news
+
+    def begin(self, channels: Mapping[str, Callable[[dict[str, Any]], None]]) -> None:
+        """Subscribe; redis-py takes note of ``on_connect`` only once it is connected."""
+        self.subscribe(**channels)
+        self._show(self.connection)
+
+    def on_connect(self, connection: Any) -> None:
+        """Subscribe again, and look at what comes there."""
+        super().on_connect(connection)
+        self._show(connection)
+
+    def parse_response(self, block: bool = True, timeout: float = 0) -> Any:
+        """Return the next message; None if none comes within ``timeout`` seconds."""
+        connection: Any = self.connection
+
+        def read() -> Any:
+            has_come = connection.can_read(timeout=timeout)
+            self._hold_news.look()
+            if not has_come:
+                return None
+            return connection.read_response(disconnect_on_error=False, push_request=True)
+
+        # in one go: between two, redis-py may connect anew, and drop what has come
+        return self._execute(connection, read)  # type: ignore[no-untyped-call]
+
+    def _show(self, connection: Any) -> None:
+        self._hold_news.listen_on(connection._sock)
 
 
 def _listen_again(error: BaseException, pubsub: PubSub, thread: PubSubWorkerThread) -> None:
