@@ -101,8 +101,8 @@ def _submit(
 ) -> None:
     for _ in range(times):
         job = {"type": type, "payload": payload or {}, "priority": priority}
-        status, told = web.ask("POST", "/jobs", job)
-        assert status == 202, told
+        # a server that is late is told as one that is away: what counts is that the job is there
+        wait_for(lambda job=job: web.ask("POST", "/jobs", job)[0] == 202)
 
 
 def _is_seen(running: Prometheus) -> bool:

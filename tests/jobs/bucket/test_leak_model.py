@@ -339,4 +339,4 @@ def test_the_scripts_do_what_the_model_does(redis, limits):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_scripts_do_what_the_model_does_for_long(redis, limits):
-    check(lambda: LeakMachine(redis), examples=60, steps=80)
+    check(lambda: LeakMachine(redis), examples=40, steps=80)

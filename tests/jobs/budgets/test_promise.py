@@ -312,4 +312,4 @@ def test_a_changed_limit_counts_at_once(redis, kind):
 @pytest.mark.parametrize("steady", [True, False])
 @pytest.mark.parametrize("kind", KINDS, ids=["at start", "unknown", "both", "window", "jobs"])
 def test_the_promise_for_long(redis, kind, steady):
-    check(redis, kind, steady, examples=30)
+    check(redis, kind, steady, examples=20)
