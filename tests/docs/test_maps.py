@@ -18,11 +18,7 @@ PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(TOPS)})/[\w./-]*[\w/]")
 DOTTED = re.compile(r"\bspigot(?:\.(?!conf\b|json\b)[A-Za-z_]\w*)+")
 MAPS = ["docs/architecture.md", "docs/glossary.md", "docs/redis-keys.md", "docs/idle-polling.md"]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "tests" / "support" / "README.md"]
-LINKS = [
-    (page, link)
-    for page in PAGES
-    for link in re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
-]
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +77,8 @@ def test_readers_find_the_maps(page):
     assert f"]({page})" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("page", "link"), LINKS, ids=lambda value: getattr(value, "name", value))
-def test_links_lead_to_files(page, link):
-    assert (page.parent / link).exists()
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    links = LINK.findall(page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []

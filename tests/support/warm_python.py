@@ -247,7 +247,26 @@ def _run(order: dict[str, Any], streams: list[int]) -> None:
     os.environ.update(order["environment"])
     if os.environ.get("PYTHONUNBUFFERED"):
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    _run_main(order["arguments"])
+    try:
+        _run_main(order["arguments"])
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        _end(end.code or 0)
+    else:
+        _end(0)
+
+
+def _end(code: int) -> None:
+    """End as the interpreter does, but free no modules: that takes longer than most programs."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody reads it any more, or it is closed: the usual end
+        sys.exit(code)
+    os._exit(code)
 
 
 def _run_main(arguments: Sequence[str]) -> None:
