@@ -87,12 +87,7 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
         raise TypeError(f"is_admin must be a function that takes a request, not {is_admin!r}")
     settings = settings or load_settings()
     catalog = JobCatalog.load(choose_apps(settings))
-    buckets = BucketFile(
-        settings.buckets,
-        catalog.bucket_names(),
-        optional=settings.is_unset("buckets"),
-        costs=catalog.costs(),
-    )
+    buckets = BucketFile.of(settings, catalog.bucket_names(), catalog.costs())
     url = find_server_url(settings)
     limits_url = settings.limits_redis_url or url
     redis = connect(url, timeout=WEB_REPLY_SECONDS)

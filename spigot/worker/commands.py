@@ -67,29 +67,15 @@ def worker(
     if not under_up:
         tell_missing_files(settings)
     catalog = JobCatalog.load(choose_apps(settings))
-    configs = BucketFile(
-        settings.buckets,
-        catalog.bucket_names(),
-        optional=settings.is_unset("buckets"),
-        costs=catalog.costs(),
-    )
+    configs = BucketFile.of(settings, catalog.bucket_names(), catalog.costs())
     _check_known(buckets, configs)
     url = find_server_url(settings)
     check_server(url, waits=settings.wait_replicas > 0)  # it may come and go later
     redis = connect(url, timeout=MAIN_TIMEOUT)
-    plan = [
-        name
-        for name in buckets or configs
-        for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
-    ]
+    plan = _plan(buckets, count, configs)
     with suppress(RedisError):  # the workers publish as well, and insist
         configs.publish(redis, set(plan))  # a bucket of a newer version ends the command at once
-
-    counts = Counter(plan)
-    if tell_plan is not None:
-        os.write(tell_plan, f"{json.dumps(counts)}\n".encode())
-    elif len(plan) > 1:
-        log.info("%d workers: %s", len(plan), ", ".join(f"{b} {n}" for b, n in counts.items()))
+    _tell(plan, tell_plan)
 
     def work(bucket: str) -> None:
         worker_class, options = _kind(simple, concurrency or configs[bucket].concurrency)
@@ -104,6 +90,24 @@ def worker(
     )
     if not processes.run():
         raise click.ClickException("a worker failed; its reason is above")
+
+
+def _plan(buckets: Iterable[str], count: int | None, configs: BucketFile) -> list[str]:
+    """Return the bucket of each worker."""
+    return [
+        name
+        for name in buckets or configs
+        for _ in range(count or configs[name].workers or DEFAULT_WORKERS)
+    ]
+
+
+def _tell(plan: list[str], descriptor: int | None) -> None:
+    """Tell who asked how many workers each bucket gets; otherwise the log, if there are several."""
+    counts = Counter(plan)
+    if descriptor is not None:
+        os.write(descriptor, f"{json.dumps(counts)}\n".encode())
+    elif len(plan) > 1:
+        log.info("%d workers: %s", len(plan), ", ".join(f"{b} {n}" for b, n in counts.items()))
 
 
 def _kind(

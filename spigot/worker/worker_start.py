@@ -66,12 +66,7 @@ def prepare_start(
             connection = connect(find_server_url(settings), timeout=timeout)
         catalog = catalog or JobCatalog.load(choose_apps(settings))
         if buckets is None:
-            buckets = BucketFile(
-                settings.buckets,
-                [bucket],
-                optional=settings.is_unset("buckets"),
-                costs=catalog.costs(),
-            )
+            buckets = BucketFile.of(settings, [bucket], catalog.costs())
         return WorkerStart(names, bucket, settings, catalog, buckets, connection)
     except (OperatorError, ValueError) as error:
         raise SystemExit(str(error)) from error

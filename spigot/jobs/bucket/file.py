@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from spigot.jobs.budgets.declared_cost import DeclaredCost
 from spigot.jobs.budgets.known_costs import too_costly
 from spigot.runtime.followed_file import FollowedFile
+from spigot.runtime.settings import Settings
 
 from .config import (
     BucketConfig,
@@ -60,6 +61,22 @@ class BucketFile(Mapping[str, BucketConfig]):
         self._file = FollowedFile(
             path, self._parse, error=BucketConfigError, contents="numbers", optional=optional
         )
+
+    @classmethod
+    def of(
+        cls, settings: Settings, names: Iterable[str], costs: Iterable[DeclaredCost]
+    ) -> "BucketFile":
+        """Return the file that the settings name; one that nobody named need not exist.
+
+        Args:
+            settings: Of this process.
+            names: As the class takes them; so are the costs.
+            costs: Of all job types.
+
+        Raises:
+            BucketConfigError: The file cannot be used now, at the start.
+        """
+        return cls(settings.buckets, names, optional=settings.is_unset("buckets"), costs=costs)
 
     def __getitem__(self, name: str) -> BucketConfig:
         return self._file.value[name]
