@@ -61,10 +61,14 @@ if job[1] == token and job[2] == "started" and not job[3] and ttl_s > 0
     .. ',"slot_at":' .. ARGV[19] .. ',"result":' .. result .. ',"log":' .. ARGV[22] .. "}"
   local unlogged, kept = key .. ":unlogged", worker .. "\n" .. line
   if type(redis.pcall("HSET", unlogged, token, kept)) == "table" then lenient("HSET", unlogged, token, kept) end
-  local results, entry = "rq:results:" .. id, { "type", "1", "worker_name", worker, "execution_id", token,
-    "execution_started_at", ARGV[19], "execution_ended_at", string.format("%.6f", now_us / SECOND_US) }
-  if returned ~= "" then entry[11], entry[12] = "return_value", returned end
-  local added = redis.pcall("XADD", RESULT_DRAFT, "*", unpack(entry))
+  local results, now_s, added = "rq:results:" .. id, string.format("%.6f", now_us / SECOND_US), nil
+  if returned == "" then
+    added = redis.pcall("XADD", RESULT_DRAFT, "*", "type", "1", "worker_name", worker, "execution_id", token,
+      "execution_started_at", ARGV[19], "execution_ended_at", now_s)
+  else
+    added = redis.pcall("XADD", RESULT_DRAFT, "*", "type", "1", "worker_name", worker, "execution_id", token,
+      "execution_started_at", ARGV[19], "execution_ended_at", now_s, "return_value", returned)
+  end
   local copied = type(added) == "string" and redis.pcall("COPY", RESULT_DRAFT, results)
   if copied then redis.call("DEL", RESULT_DRAFT) end
   if copied == 1 then
