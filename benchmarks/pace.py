@@ -3,6 +3,7 @@
     python benchmarks/pace.py                          # 12 cells, about 7 minutes
     python benchmarks/pace.py --rates 100 --fleets 1   # one cell
     python benchmarks/pace.py --fleets 1 4 16 --others --plot docs/pace.svg   # about 20 minutes
+    python benchmarks/pace.py --rates 50 --fleets 2 --pools --stand-still 40 --busy 2
 
 Each cell of the table is a full backlog, a fleet of real processes and a private server. The
 other systems are installed into environments of their own, and run in the same run, so that
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from laboratory import node_modules, private_server, python_environment, version_of_node_package
+from pace_disturbance import busy_loops, standing_still
 from pace_measure import Cell, Pace, Start, is_over, percentile, read_starts
 from pace_plot import draw
 from pace_systems import Place, System, bullmq, celery, plain_rq, spigot
@@ -39,19 +41,23 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="per cell")
     parser.add_argument("--others", action="store_true", help="compare with other systems")
     parser.add_argument("--strict", action="store_true", help="fail unless Spigot is exact")
+    parser.add_argument("--pools", action="store_true", help="measure pools, too")
+    parser.add_argument("--stand-still", type=float, default=0, help="ms a second, of the server")
+    parser.add_argument("--busy", type=int, default=0, help="loops that compute meanwhile")
     parser.add_argument("--plot", type=Path, help="SVG of the gaps at the last rate and fleet")
     options = parser.parse_args()
     last = Cell(options.rates[-1], options.fleets[-1], options.seconds)
     plotted: dict[str, list[int]] = {}
     missed = 0
-    with tempfile.TemporaryDirectory(prefix="pace-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pace-") as folder, busy_loops(options.busy):
         systems = [spigot(simple=True), spigot(simple=False)]
+        systems += [spigot(simple=False, concurrency=20)] if options.pools else []
         systems += other_systems(Path(folder)) if options.others else []
         print(f"{os.cpu_count()} cores, {options.seconds:g} s a cell\n\n{HEADER}", flush=True)
         for cell in cells(options.rates, options.fleets, options.seconds):
             for system in systems:
                 try:
-                    pace = Pace.of(cell, measure(system, cell))
+                    pace = Pace.of(cell, measure(system, cell, options.stand_still))
                 except ValueError as error:
                     print(f"| {system.name} | {cell.rate}/s | {cell.workers} | {error} |")
                     continue
@@ -84,8 +90,8 @@ def other_systems(folder: Path) -> Iterator[System]:
     yield plain_rq(python_environment(folder / "rq", "rq", "hiredis"))
 
 
-def measure(system: System, cell: Cell) -> list[Start]:
-    """Let a fleet work off a backlog; return the starts."""
+def measure(system: System, cell: Cell, stand_still: float) -> list[Start]:
+    """Let a fleet work off a backlog, while the server stands still; return the starts."""
     with (
         tempfile.TemporaryDirectory(prefix="pace-") as folder,
         private_server(Path(folder)) as url,
@@ -94,11 +100,12 @@ def measure(system: System, cell: Cell) -> list[Start]:
         with system.fleet(cell, place):
             system.fill(cell, place)
             deadline = time.monotonic() + cell.seconds + PATIENCE_SECONDS
-            while time.monotonic() < deadline:
-                starts = read_starts(place.notes)
-                if is_over(cell, starts, time.time_ns() // 1000):
-                    return starts
-                time.sleep(0.5)
+            with standing_still(url, stand_still):
+                while time.monotonic() < deadline:
+                    starts = read_starts(place.notes)
+                    if is_over(cell, starts, time.time_ns() // 1000):
+                        return starts
+                    time.sleep(0.5)
         return read_starts(place.notes)
 
 

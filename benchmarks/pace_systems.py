@@ -66,9 +66,10 @@ class System:
     fill: Callable[[Cell, Place], None]
 
 
-def spigot(*, simple: bool) -> System:
-    """Return this system."""
-    kind = ["--simple"] if simple else []
+def spigot(*, simple: bool, concurrency: int = 1) -> System:
+    """Return this system; with more than one job at once, its workers are pools."""
+    kind = ["--simple"] if simple else ["--concurrency", str(concurrency)]
+    name = "simple workers" if simple else "forking workers" if concurrency == 1 else "pools"
 
     @contextmanager
     def fleet(cell: Cell, place: Place) -> Iterator[None]:
@@ -97,7 +98,7 @@ def spigot(*, simple: bool) -> System:
             for _ in range(cell.jobs):
                 queue.enqueue("note", {})
 
-    return System(f"Spigot, {'simple' if simple else 'forking'} workers", fleet, fill)
+    return System(f"Spigot, {name}", fleet, fill)
 
 
 def plain_rq(python: Path) -> System:

@@ -161,3 +161,43 @@ class TestClaimer:
             claimer.ask()
 
         assert bucket.asked_ahead_us == [QUICK_US] * 3
+
+
+INTERVAL, STANDSTILL = 20 * MS, 40 * MS
+
+
+def lost_slots(horizon: ClaimHorizon, clock: Clock, seconds: int, *, stands_still: bool) -> int:
+    """Claim 50 jobs a second, from a server that may stand still for 40 ms in each second."""
+    last = begun_at = clock.now
+    used, due_at = 0, clock.now
+    while last < begun_at + seconds:
+        ahead = horizon.ahead_us / 1_000_000
+        into_second = clock.now % 1
+        if stands_still and into_second < STANDSTILL:
+            clock.now += STANDSTILL - into_second
+        clock.now += MS
+        horizon.note_claim(clock.now - due_at)
+        slot = max(last + INTERVAL, clock.now)
+        if slot - clock.now > ahead:
+            clock.now = slot - ahead
+        else:
+            last, used = slot, used + 1
+        due_at = clock.now
+    return round((last - begun_at) / INTERVAL) - used
+
+
+def test_a_server_that_stands_still_once_a_second_costs_no_slots_once_that_is_known(horizon, clock):
+    assert lost_slots(horizon, clock, 120, stands_still=False) == 0
+    assert horizon.ahead_us == QUICK_US
+
+    seconds = 200
+    lost = lost_slots(horizon, clock, seconds, stands_still=True)
+    assert lost <= 3  # at the first standstill, which nothing had told of
+    assert horizon.ahead_us == CLAIM_AHEAD_US
+    assert lost_slots(horizon, clock, seconds, stands_still=True) == 0
+
+
+def test_a_horizon_that_learns_nothing_would_lose_slots_for_good(clock):
+    seconds, short = 200, Mock(ahead_us=QUICK_US)
+
+    assert lost_slots(short, clock, seconds, stands_still=True) > seconds / 2
