@@ -28,7 +28,7 @@ SETTINGS = {*BucketConfig.model_fields, *OperatorSettings.model_fields, *rate_fi
 """Fields of a bucket that ``configure.lua`` is told by name."""
 
 HASHES = {
-    "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]",
+    "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]|\"spigot:1:bucket:\" \.\. name",
     "lease": r"lease: KEYS\[1\]|lease_key\(.*\)",
     "budgets": r"budgets_key\(.*\)|key",
     "sweep": r"sweep: KEYS\[1\]",

@@ -22,6 +22,31 @@ ALIVE_SECONDS = 40.0
 CLAIM_AHEAD_US = 50_000
 """How long before its slot a job may be claimed at most, as in ``bucket.lua``."""
 
+NOTED_SECONDS = 9.0
+"""A worker that was noted as alive within so many seconds is not noted again."""
+
+FIELDS_OF_A_NEW_JOB = (
+    b"data",
+    b"status",
+    b"created_at",
+    b"enqueued_at",
+    b"spigot_enqueued_us",
+    b"spigot_revision",
+    b"spigot_type",
+    b"spigot_place",
+    b"origin",
+    b"description",
+    b"timeout",
+    b"result_ttl",
+    b"failure_ttl",
+    b"spigot_request_id",
+    b"spigot_log",
+    b"retries_left",
+    b"retry_intervals",
+)
+"""In the order in which ``leak.lua`` answers their values, without the last four if a job has none
+of these."""
+
 
 class UnpublishedBucketError(Exception):
     """The bucket has no numbers in Redis: publish ``buckets.json`` and ask again."""
@@ -89,6 +114,19 @@ class Look:
     must_reap: bool
 
 
+@dataclass(slots=True)
+class _Contact:
+    """What a worker knows of what the bucket knows of it.
+
+    Attributes:
+        noted_at: When it last asked to be noted as alive, in seconds on the clock of ``claim``.
+        may_poll: False if it is neither poller nor standby.
+    """
+
+    noted_at: float = -math.inf
+    may_poll: bool = True
+
+
 class LeakyBucket:
     """One bucket, as a worker sees it. The arithmetic is in ``bucket.lua`` and ``leak.lua``.
 
@@ -105,6 +143,7 @@ class LeakyBucket:
         self._leak = load_script(redis, __package__, "leak.lua")
         self._look = load_script(redis, __package__, "look.lua")
         self._leave = load_script(redis, __package__, "leave.lua")
+        self._contacts: dict[str, _Contact] = {}
 
     def claim(
         self,
@@ -179,21 +218,44 @@ class LeakyBucket:
             redis.RedisError: As ``claim``.
         """
         queues = [keys.queue(name) for name in self.queues]
-        alive_ms, clock = round(ALIVE_SECONDS * 1000), clock_argument(now_us)
+        asked_at, clock = time.monotonic(), clock_argument(now_us)
+        now = asked_at if now_us is None else now_us / 1_000_000
+        contact = self._contacts.pop(worker, _Contact())  # nothing is known if there is no answer
+        is_noted = 0 <= now - contact.noted_at < NOTED_SECONDS
+        alive_ms = 0 if is_noted else round(ALIVE_SECONDS * 1000)
+        told = [alive_ms, rq_ttl, clock, concurrency, ahead_us, int(contact.may_poll), *logged]
+        told_once = [0, rq_ttl, clock, concurrency, ahead_us, 0]
         calls: list[Call] = []
         for token in tokens:
-            args = [self.name, worker, token, lease_ms, alive_ms, rq_ttl, clock, concurrency]
-            told = () if calls else logged  # once is enough
-            calls.append((self._leak, [keys.lease(token), *queues], [*args, ahead_us, *told]))
-        asked_at = time.monotonic()
+            args = [self.name, worker, token, lease_ms, *(told_once if calls else told)]
+            calls.append((self._leak, [keys.lease(token), *queues], args))
         replies = call_together(self._redis, calls)
-        return [
+        answers = [
             self._read(reply, worker, token, asked_at)
             for reply, token in zip(replies, tokens, strict=True)
         ]
+        self._contacts[worker] = _Contact(
+            contact.noted_at if is_noted else now,
+            any(isinstance(answer, Wait) and answer.polling for answer in answers),
+        )
+        return answers
 
     def _read(self, reply: list[Any], worker: str, token: str, asked_at: float) -> Claim | Wait:
         match reply:
+            case [b"new", job_id, queue, slot_us, wait_us, values]:
+                names = zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
+                return Claim(
+                    stored_text(job_id),
+                    stored_text(queue),
+                    token,
+                    slot_us,
+                    wait_us,
+                    time.monotonic() + wait_us / 1_000_000,
+                    1,
+                    {name: value for name, value in names if value is not None}
+                    | _started(slot_us, worker),
+                    asked_at,
+                )
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
                 return Claim(
                     stored_text(job_id),
@@ -230,6 +292,8 @@ class LeakyBucket:
             args=[self.name, worker, int(polling), clock_argument(now_us)],
         )
         wait_us, state, must_reap = reply
+        if polling and worker in self._contacts:
+            self._contacts[worker].may_poll = True
         seconds = SLEEP_SECONDS if wait_us < 0 else wait_us / 1_000_000
         return Look(seconds or None, stored_text(state), bool(must_reap))
 
@@ -243,6 +307,7 @@ class LeakyBucket:
         Raises:
             redis.RedisError: The worker counts as alive for a little longer.
         """
+        self._contacts.pop(worker, None)
         self._leave(args=[self.name, worker, *logged])
 
 

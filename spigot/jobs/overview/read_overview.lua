@@ -1,4 +1,4 @@
--- requires: times, bucket, bucket_stats
+-- requires: times, bucket, bucket_stats, history
 --[[
 Read what the pages show of a bucket besides its state. The work does not grow with what waits in it.
 
@@ -29,8 +29,15 @@ end
 
 local failed, failed_recently = ended("failed")
 local _, finished_recently = ended("finished")
+-- The cells, and behind them the last one, if the string does not have its starts yet.
+local function read_cells()
+  local stored = lenient("GET", key .. ":history") or ""
+  local _, last = unwritten_cell(name)
+  return stored .. (#stored % CELL_BYTES == 0 and last or "")
+end
+
 local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us") or {}
 return { now_us, number(numbers[1]) or 0, number(numbers[2]) or 0, failed, failed_recently,
-  finished_recently, lenient("GET", key .. ":history") or "",
+  finished_recently, read_cells(),
   lenient("LRANGE", key .. ":changes", 0, SHOWN_CHANGES - 1) or {},
   refused_lately(name, now_us) }

@@ -16,7 +16,9 @@ from spigot.jobs.bucket.leaky_bucket import (
     UnpublishedBucketError,
     Wait,
 )
+from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
+from spigot.jobs.store.times import utc_text
 from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import SECOND_US, START_US, WORKER, ClockedBucket
 from tests.support.leak_model import CLAIM_AHEAD_US
@@ -490,6 +492,61 @@ def test_a_worker_that_gets_no_job_hears_when_leases_were_looked_through(bucket,
     assert answer.reaped_ago == pytest.approx(0.04)
 
 
+class TestFieldsOfTheJob:
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"status": "queued"},
+            {"spigot_request_id": "r1"},
+            {"spigot_log": "{}", "retries_left": "2", "retry_intervals": "[0]"},
+            {"spigot_hidden": '[["text"]]'},
+            {"meta": "x"},
+            {"spigot_attempts": "3", "spigot_revision": "7"},
+            {"spigot_revision": "3"},
+            {"enqueued_at": "2027-01-15T08:00:01.000000Z"},
+        ],
+    )
+    def test_a_worker_gets_all_of_them(self, bucket, redis, changed):
+        bucket.enqueue("a")
+        redis.hset(keys.job("a"), mapping=changed)
+        waited = redis.hgetall(keys.job("a"))
+
+        claim = bucket.ask()
+
+        assert claim.attempt == int(changed.get("spigot_attempts", "0")) + 1
+        assert claim.fields == waited | {
+            name: claim.fields[name]
+            for name in (b"status", b"started_at", b"last_heartbeat", b"worker_name")
+        }
+        stored = redis.hgetall(keys.job("a"))
+        assert (
+            stored.items()
+            >= {
+                b"status": b"started",
+                b"started_at": utc_text(claim.slot_us).encode(),
+                b"spigot_token": claim.token.encode(),
+                b"spigot_attempts": b"%d" % claim.attempt,
+                b"spigot_revision": b"%d" % (int(waited[b"spigot_revision"]) + 1),
+            }.items()
+        )
+
+    @pytest.mark.parametrize("missing", ["data", "spigot_type", "spigot_enqueued_us"])
+    def test_a_field_that_is_missing_stops_no_job(self, bucket, redis, missing):
+        bucket.enqueue("a")
+        bucket.enqueue("b")
+        redis.hdel(keys.job("a"), missing)
+
+        assert bucket.ask().job_id == ("b" if missing == "data" else "a")
+
+    def test_of_a_job_that_starts_a_day_later(self, bucket, redis):
+        bucket.enqueue("a")
+        bucket.sleep(86_400)
+
+        claim = bucket.ask()
+
+        assert redis.hget(keys.job("a"), "started_at") == utc_text(claim.slot_us).encode()
+
+
 class TestSignOfLife:
     def test_a_worker_counts_as_alive_for_longer_than_it_sleeps(self, bucket, redis):
         bucket.ask()
@@ -512,6 +569,27 @@ class TestSignOfLife:
         assert redis.ttl(f"rq:worker:{WORKER}") > 470
         assert redis.zscore(keys.workers("default"), WORKER) == (START_US / 1000) + 49_000
         assert redis.hget(f"rq:worker:{WORKER}", "last_heartbeat") == b"2027-01-15T08:00:09.000000Z"
+
+    def test_is_renewed_within_nine_seconds_after_the_server_lost_it(self, bucket, redis):
+        bucket.ask()
+        redis.delete(keys.workers("default"))
+        bucket.sleep(9)
+
+        bucket.ask()
+
+        assert redis.zrange(keys.workers("default"), 0, -1) == [WORKER.encode()]
+
+    def test_is_renewed_at_once_when_the_bucket_was_published_again(self, bucket, redis):
+        bucket.ask()
+        redis.flushdb()
+        with pytest.raises(UnpublishedBucketError):
+            bucket.ask()
+        redis.delete(keys.workers("default"))
+        BucketPublisher(redis).publish(bucket.configs)
+
+        bucket.ask()
+
+        assert redis.zrange(keys.workers("default"), 0, -1) == [WORKER.encode()]
 
     def test_is_renewed_after_the_clock_was_set_back(self, bucket, redis):
         bucket.ask()

@@ -6,7 +6,6 @@ from spigot.jobs.overview.history import CELL_BYTES, CELLS, Cell, read_history
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import ClockedBucket
-from tests.support.round_trips import commands_done
 
 HISTORY = keys.history("default")
 
@@ -33,21 +32,50 @@ class TestScripts:
         assert starts(bucket) == [0, 0, 2, 0, 1]
         assert [cell.waiting for cell in cells(bucket, 3)] == [2, 2, 1]
 
-    def test_a_start_costs_one_command_and_an_enqueue_none(self, counting_redis):
+    def test_is_written_when_the_next_cell_begins_and_by_no_other_start(self, counting_redis):
         redis, bucket = counting_redis, ClockedBucket(counting_redis)
-        for number in range(2):
+
+        def written():
+            return redis.info("commandstats").get("cmdstat_setrange", {"calls": 0})["calls"]
+
+        before = written()
+        for number in range(4):
+            bucket.enqueue(f"j{number}")
+        for _ in range(3):
+            bucket.finish(bucket.claim())
+        assert written() == before
+        assert starts(bucket, 1) == [3]
+
+        bucket.sleep(5)
+        bucket.finish(bucket.claim())
+
+        assert written() == before + 1
+        assert starts(bucket, 2) == [3, 1]
+
+    def test_keeps_the_starts_of_a_cell_in_which_a_hold_began(self, bucket):
+        for number in range(3):
             bucket.enqueue(f"j{number}")
         bucket.finish(bucket.claim())
-        bucket.sleep(1)
-        before = redis.info("commandstats").get("cmdstat_setrange", {"calls": 0})["calls"]
-        done = commands_done(redis)
-
-        bucket.enqueue("one more")
-        assert commands_done(redis) > done
-        assert redis.info("commandstats")["cmdstat_setrange"]["calls"] == before
+        bucket.hold(bucket.claim(), 12)
+        bucket.sleep(20)
         bucket.claim()
 
-        assert redis.info("commandstats")["cmdstat_setrange"]["calls"] == before + 1
+        assert starts(bucket) == [2, 0, 0, 0, 1]
+        assert [cell.stop for cell in cells(bucket)] == [None, "held", "held", None, None]
+
+    def test_keeps_the_starts_before_a_look_at_a_paused_bucket(self, bucket):
+        for number in range(3):
+            bucket.enqueue(f"j{number}")
+        bucket.finish(bucket.claim())
+        bucket.finish(bucket.claim())
+        bucket.set(paused=True)
+        bucket.sleep(5)
+        bucket.ask()
+        bucket.sleep(5)
+        bucket.ask()
+
+        assert starts(bucket, 3) == [2, 0, 0]
+        assert [cell.stop for cell in cells(bucket, 3)] == [None, "paused", "paused"]
 
     def test_what_waits_behind_a_pause_is_seen_each_cell(self, bucket):
         bucket.set(paused=True)
@@ -81,9 +109,12 @@ class TestScripts:
         assert [cell.rate for cell in cells(bucket, 3)] == [10, 10, 2]
 
     def test_nothing_is_written_while_nothing_waits(self, bucket, redis):
-        bucket.enqueue("only")
-        bucket.finish(bucket.claim())
+        for name in ("first", "last"):
+            bucket.enqueue(name)
+            bucket.sleep(5)
+            bucket.finish(bucket.claim())
         written = redis.get(HISTORY)
+        assert written
         for _ in range(3):
             bucket.sleep(5)
             bucket.ask()
@@ -104,7 +135,10 @@ class TestScripts:
         bucket.enqueue("job")
 
         assert bucket.finish(bucket.claim())
-        assert sum(starts(bucket)) == 0
+        bucket.enqueue("next")
+        bucket.sleep(5)
+        assert bucket.finish(bucket.claim())
+        assert starts(bucket, 2) == [0, 1]  # the last cell is in the bucket's hash
 
 
 def read(*written, now=100, waiting=0, stop=None):

@@ -105,14 +105,6 @@ local function seen_by_rq(worker, now_us, ttl_s)
   try("EXPIRE", key, ttl_s)
 end
 
-local FRESH_MS = 9000 -- a sign of life that is not older is not renewed
-
--- Of the ms until which a worker counts as alive, which is alive_ms after its last sign of life.
-local function is_fresh(until_ms, now_us, alive_ms)
-  local age_ms = ms(now_us) + alive_ms - (number(until_ms) or 0)
-  return age_ms >= 0 and age_ms < FRESH_MS
-end
-
 local function note_alive(name, worker, now_us, alive_ms, concurrency, rq_ttl_s)
   lenient("ZADD", bucket_key(name) .. ":workers", ms(now_us) + alive_ms, worker)
   if concurrency > 1 then lenient("HSET", bucket_key(name) .. ":concurrency", worker, concurrency) end

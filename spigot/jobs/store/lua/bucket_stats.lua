@@ -54,8 +54,8 @@ end
 
 -- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
 local function observe(stats, prefix, bounds_us, us)
-  try("HINCRBY", stats, prefix .. bound_of(us, bounds_us), 1)
-  try("HINCRBY", stats, prefix .. "sum_us", math.max(0, us))
+  redis.pcall("HINCRBY", stats, prefix .. bound_of(us, bounds_us), "1")
+  redis.pcall("HINCRBY", stats, prefix .. "sum_us", math.max(0, us))
 end
 
 -- The last time the job joined a queue: RQ's own requeue leaves our times as they were, and changes
@@ -66,15 +66,13 @@ local function joined_us(job)
   return us > 0 and us or nil
 end
 
--- Counts a start; `bucket` still has the slot before this one, and `attempt` is 1 for the first.
-local function count_start(bucket, type, attempt, since_us, slot_us)
-  local stats = bucket_key(bucket.name) .. ":stats"
-  try("HINCRBY", stats, "started:" .. type, 1)
+-- Counts a start. `since_us` is when the job joined the queue, nil if that is unknown; `last_slot_us`
+-- the slot before this one.
+local function count_start(stats, type, is_first, since_us, slot_us, last_slot_us)
+  redis.pcall("HINCRBY", stats, "started:" .. type, "1")
   if not since_us then return end
-  if attempt == 1 then observe(stats, "waiting:" .. type .. ":", LONG_US, slot_us - since_us) end
-  if since_us <= bucket.last_slot_us then -- it waited all the while
-    observe(stats, "gap::", GAP_US, slot_us - bucket.last_slot_us)
-  end
+  if is_first then observe(stats, "waiting:" .. type .. ":", LONG_US, slot_us - since_us) end
+  if since_us <= last_slot_us then observe(stats, "gap::", GAP_US, slot_us - last_slot_us) end -- it waited all the while
 end
 
 -- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.

@@ -71,11 +71,14 @@ end
 -- What a worker is told that gets no job now. `look` is what it found: {bucket, worker, now_us,
 -- ahead_us, waiting, due_ms: when the next delayed job is due}.
 local function wait_until(look, look_ms, slack_ms, standby_ms)
-  clear_wake_up(look.bucket.name)
+  local bucket = look.bucket
+  local known = redis.call("HMGET", bucket_key(bucket.name), "alone_ms", "reaped_us")
+  bucket.alone_ms, bucket.reaped_us = number(known[1]) or 0, number(known[2]) or 0
+  clear_wake_up(bucket.name)
   if look.due_ms <= look_ms + slack_ms then look_ms, slack_ms = look.due_ms, 0 end
-  local mine_ms, exact = choose_poller(look.bucket, look.worker, look.now_us, look_ms, slack_ms, standby_ms)
+  local mine_ms, exact = choose_poller(bucket, look.worker, look.now_us, look_ms, slack_ms, standby_ms)
   if not mine_ms then return { "sleep", 0, look.waiting } end
-  local wait_us, reaped_us_ago = math.max(1, mine_ms - ms(look.now_us)) * 1000, look.now_us - look.bucket.reaped_us
+  local wait_us, reaped_us_ago = math.max(1, mine_ms - ms(look.now_us)) * 1000, look.now_us - bucket.reaped_us
   return { exact and "wait" or "poll", wait_us, look.waiting, math.max(0, reaped_us_ago) }
 end
 

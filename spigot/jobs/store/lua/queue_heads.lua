@@ -13,6 +13,16 @@ local function read_waiting(list, id)
   return { list = list, id = id, hash = hash, known = known, attempts = number(known.spigot_attempts) or 0 }
 end
 
+-- How many entries the queues have, the first of them that has any, and how many of them have.
+local function filled_of(queues)
+  local entries, first, filled = 0, nil, 0
+  for _, list in ipairs(queues) do
+    local length = lenient("LLEN", list) or 0
+    if length > 0 then entries, first, filled = entries + length, first or list, filled + 1 end
+  end
+  return entries, first, filled
+end
+
 local function take_first(list)
   redis.call("LPOP", list)
   move_head(queue_name(list), 1)

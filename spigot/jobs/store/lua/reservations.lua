@@ -70,3 +70,13 @@ local function reserve(bucket, charge, slot_us)
   end
   if #fields > 0 then lenient("HSET", budgets_key(bucket.name), unpack(fields)) end
 end
+
+-- The answer to a claim that was answered before: `lease` is of its attempt.
+local function told_again(lease, now_us)
+  local hash, slot_us = redis.call("HGETALL", RQ_JOB .. lease.job), lease.slot_us
+  if lease.budgets then
+    local budgets = try("HGET", bucket_key(lease.bucket), "budgets") or ""
+    for _, value in ipairs({ "reserved", lease.budgets, "budgets", budgets }) do hash[#hash + 1] = value end
+  end
+  return { "job", lease.job, lease.queue, slot_us, math.max(0, slot_us - now_us), lease.attempt, hash }
+end

@@ -38,6 +38,18 @@ local function utc_text(us)
   return text
 end
 
+-- The same for a time on the day of another one, whose text is known: most jobs start on the day
+-- on which they were enqueued.
+local function utc_text_beside(us, other_us, other_text)
+  local day_us = us - us % 86400000000
+  if other_us < day_us or other_us > us then return utc_text(us) end
+  local second = math.floor((us - day_us) / 1000000)
+  local minute = math.floor(second / 60)
+  local hour = math.floor(minute / 60)
+  return string.sub(other_text, 1, 11) .. string.format("%02d:%02d:%02d.%06dZ", hour, minute - hour * 60,
+    second - minute * 60, us - day_us - second * 1000000)
+end
+
 -- The inverse, for jobs that plain RQ enqueued; nil for what is no time.
 local function utc_us(text)
   local year, month, day, hour, minute, second, fraction =
