@@ -112,14 +112,14 @@ def inline(*, apps: Sequence[str] = ()) -> Iterator[FakeQueue]:
     """
     clock = VirtualClock()
     with _in_memory(apps, clock) as (queue, worker):
-        enqueue_many = JobQueue.enqueue_many
+        take_in = JobQueue._take_in
 
-        def enqueue_and_run(self: JobQueue, *arguments: Any, **options: Any) -> Any:
-            outcomes = enqueue_many(self, *arguments, **options)
+        def take_in_and_run(self: JobQueue, *arguments: Any) -> Any:
+            outcomes = take_in(self, *arguments)
             worker.run_all()
             return [queue.state(o.id) if isinstance(o, JobState) else o for o in outcomes]
 
-        with patch.object(JobQueue, "enqueue_many", enqueue_and_run):
+        with patch.object(JobQueue, "_take_in", take_in_and_run):
             yield queue
 
 
@@ -147,16 +147,16 @@ def _in_memory(
 @contextmanager
 def _noting(queue: FakeQueue) -> Iterator[None]:
     """Note what job queues take in."""
-    enqueue_many = JobQueue.enqueue_many
+    take_in = JobQueue._take_in  # what ``enqueue`` and ``enqueue_many`` have in common
 
-    def enqueue_and_note(self: JobQueue, jobs: Sequence[NewJob], **options: Any) -> Any:
-        outcomes = enqueue_many(self, jobs, **options)
+    def take_in_and_note(self: JobQueue, jobs: Sequence[NewJob], *arguments: Any) -> Any:
+        outcomes = take_in(self, jobs, *arguments)
         for job, outcome in zip(jobs, outcomes, strict=True):
             if isinstance(outcome, JobState):
                 queue.enqueued.append(_enqueued(job))
         return outcomes
 
-    with patch.object(JobQueue, "enqueue_many", enqueue_and_note):
+    with patch.object(JobQueue, "_take_in", take_in_and_note):
         yield
 
 
