@@ -33,6 +33,9 @@ OF_A_QUEUE = {
     "scheduled": "sorted set",
     "deferred": "sorted set",
 }
+PADDING = b"padding"
+"""The field of a bucket's counters that is none."""
+
 SEVERAL = {
     keys.buckets(): "set",
     "rq:queues": "set",
@@ -113,5 +116,5 @@ def _odd_numbers(redis: Redis) -> Iterator[str]:
 def _odd_counters(redis: Redis, name: str) -> Iterator[str]:
     if _is_a(redis, keys.stats(name), "hash"):
         for field, stored in redis.hgetall(keys.stats(name)).items():
-            if stored_int(stored, -1) < 0:
+            if field != PADDING and stored_int(stored, -1) < 0:
                 yield f"{stored_text(field)} of {keys.stats(name)} is {stored!r}"

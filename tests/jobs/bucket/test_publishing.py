@@ -28,6 +28,7 @@ def publisher(redis):
 def counting(redis):
     """The fields that count, without where they come from."""
     fields = redis.hgetall(MAIL)
+    del fields[b"padding"]
     return {name: fields[name] for name in fields if not name.startswith((b"file_", b"operator_"))}
 
 
