@@ -20,7 +20,7 @@ class HoldingProxy:
         is_held: Returns whether what the server sent is to be held back.
     """
 
-    def __init__(self, server: Path, path: Path, is_held: Callable[[bytes], bool]) -> None:
+    def __init__(self, server: Path, path: Path, is_held: Callable[[bytes], object]) -> None:
         self.url = f"unix://{path}"
         self._server = server
         self._is_held = is_held

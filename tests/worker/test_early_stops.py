@@ -1,5 +1,6 @@
 """RQ's command to stop a job is obeyed also before the job's worker has it in hand."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,10 @@ KINDS = [
 ]
 
 
+CLAIMED = re.compile(rb"\n(job|new)\r\n")
+"""What ``leak.lua`` answers to a claim begins so."""
+
+
 def stop(redis: Redis, job_id: str) -> None:
     send_stop_job_command(redis, job_id, serializer=JSONSerializer)
 
@@ -32,7 +37,7 @@ def proxy(redis) -> Iterator[HoldingProxy]:
     """A server that keeps the answer to the first claim from its worker."""
     server = Path(redis.connection_pool.connection_kwargs["path"])
     with TemporaryDirectory() as folder:  # the path of a socket must be short
-        proxy = HoldingProxy(server, Path(folder) / "redis.sock", lambda data: b"\njob\r\n" in data)
+        proxy = HoldingProxy(server, Path(folder) / "redis.sock", CLAIMED.search)
         yield proxy
         proxy.close()
 

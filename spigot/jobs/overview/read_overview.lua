@@ -27,15 +27,15 @@ local function ended(registry)
   return all, recent
 end
 
-local failed, failed_recently = ended("failed")
-local _, finished_recently = ended("finished")
 -- The cells, and behind them the last one, if the string does not have its starts yet.
 local function read_cells()
-  local stored = lenient("GET", key .. ":history") or ""
-  local _, last = unwritten_cell(name)
+  local stored = read_history(name)
+  local _, last = unwritten_cell(name, stored)
   return stored .. (#stored % CELL_BYTES == 0 and last or "")
 end
 
+local failed, failed_recently = ended("failed")
+local _, finished_recently = ended("finished")
 local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us") or {}
 return { now_us, number(numbers[1]) or 0, number(numbers[2]) or 0, failed, failed_recently,
   finished_recently, read_cells(),

@@ -33,24 +33,25 @@ local function write_cell(name, cell, text)
   try("SETRANGE", bucket_key(name) .. ":history", place_of(cell), text)
 end
 
--- The last cell, if it has starts that the string does not tell of: number and text; else nil.
-local function unwritten_cell(name)
-  local key, known = bucket_key(name), {}
-  local values = lenient("HMGET", key, "cell", "cell_starts", "cell_waiting", "paced_us") or {}
+local function read_history(name) return lenient("GET", bucket_key(name) .. ":history") or "" end
+
+-- The last cell, if it has starts that the history does not tell of: number and text; else nil.
+local function unwritten_cell(name, history)
+  local known = {}
+  local values = lenient("HMGET", bucket_key(name), "cell", "cell_starts", "cell_waiting", "paced_us") or {}
   for i = 1, 4 do known[i] = math.max(0, number(values[i]) or 0) end
   local cell, starts = known[1], known[2]
   if starts == 0 then return nil end
   local at = place_of(cell)
-  local stored = lenient("GETRANGE", key .. ":history", at, at + CELL_BYTES - 1) or ""
-  local is_written = tonumber(string.sub(stored, 1, 9)) == cell
-    and tonumber(string.sub(stored, 10, 16)) == math.min(starts, 9999999)
+  local is_written = tonumber(string.sub(history, at + 1, at + 9)) == cell
+    and tonumber(string.sub(history, at + 10, at + 16)) == math.min(starts, 9999999)
   if is_written then return nil end
   return cell, cell_text(cell, starts, known[3], math.max(1, known[4]), 0)
 end
 
 -- Before the hash tells of another cell.
 local function keep_last_cell(name)
-  local cell, text = unwritten_cell(name)
+  local cell, text = unwritten_cell(name, read_history(name))
   if cell then write_cell(name, cell, text) end
 end
 
