@@ -154,7 +154,9 @@ def test_is_logged_once_and_counted_as_no_failure(bucket, redis):
     assert (line["queued_for"], line["ran_for"], line["slot_at"]) == (2, None, None)
     adopted = bucket.reap()
     assert [json.loads(line)["id"] for line in adopted.lines.values()] == ["gone"]
-    assert redis.hgetall(keys.stats("default")) == {b"enqueued:work": b"1", b"cancelled:work": b"1"}
+    counts = redis.hgetall(keys.stats("default"))
+    del counts[b"padding"]
+    assert counts == {b"enqueued:work": b"1", b"cancelled:work": b"1"}
 
 
 def test_expires_as_other_ended_jobs_do(bucket, redis):
