@@ -70,7 +70,7 @@ class Processes:
 
     def __enter__(self) -> Self:
         self.roots = [self._start(command) for command in self._commands]
-        wait_for(lambda: all(map(children_of, (root.pid for root in self.roots))), 60)
+        wait_for(self._are_up, 60)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -79,7 +79,8 @@ class Processes:
             root.wait()
 
     def stop(self) -> dict[str, int]:
-        """Stop all, and return the exit code of each part."""
+        """Stop all once all are up, and return the exit code of each part."""
+        wait_for(self._are_up, 60)
         self._sizes = {
             log.name: len(log.read_text(errors="replace")) for log in self._folder.glob("*.out")
         }
@@ -90,6 +91,11 @@ class Processes:
             f"part {number}, {' '.join(command)},": code
             for number, (command, code) in enumerate(zip(self._commands, codes, strict=True))
         }
+
+    def _are_up(self) -> bool:
+        """Return whether each part has children, and so obeys signals; start what has ended."""
+        self.start_gone()
+        return all(children_of(root.pid) for root in self.roots)
 
     def last_words(self) -> str:
         """Return what the parts logged since they were asked to stop, but for ends of jobs."""
