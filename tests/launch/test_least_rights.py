@@ -18,7 +18,7 @@ from spigot.jobs.program import program_at
 from spigot.jobs.store.server_rights import DOOR_COMMANDS, command_name, probe_commands
 from spigot.runtime.server.redis_connection import connect
 from tests.support.fleet import Fleet
-from tests.support.processes import wait_for
+from tests.support.processes import wait_for, whole_lines
 from tests.support.servers import oldest_server, own_server
 
 ROOT = Path(__file__).parents[2]
@@ -217,8 +217,8 @@ def work_through_rq(fleet, web):
 def kill_a_worker(fleet, web):
     nap = post(web, "nap", seconds=2, name="killed")
     note = fleet.folder / "killed.note"
-    wait_for(note.exists)
-    horse = int(note.read_text().split()[1])
+    wait_for(lambda: whole_lines(note))
+    horse = int(whole_lines(note)[0].split()[1])
     worker = int(Path(f"/proc/{horse}/stat").read_text().rpartition(")")[2].split()[1])
     subprocess.run(["kill", f"-{signal.SIGKILL}", str(worker), str(horse)], check=True)
     wait_for(lambda: web.ask("GET", f"/jobs/{nap}")[1]["status"] == "finished", 60)
