@@ -243,38 +243,28 @@ class LeakyBucket:
     def _read(self, reply: list[Any], worker: str, token: str, asked_at: float) -> Claim | Wait:
         match reply:
             case [b"new", job_id, queue, slot_us, wait_us, values]:
-                names = zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
-                return Claim(
-                    stored_text(job_id),
-                    stored_text(queue),
-                    token,
-                    slot_us,
-                    wait_us,
-                    time.monotonic() + wait_us / 1_000_000,
-                    1,
-                    {name: value for name, value in names if value is not None}
-                    | _started(slot_us, worker),
-                    asked_at,
-                )
+                attempt, named = 1, zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
-                return Claim(
-                    stored_text(job_id),
-                    stored_text(queue),
-                    token,
-                    slot_us,
-                    wait_us,
-                    time.monotonic() + wait_us / 1_000_000,
-                    attempt,
-                    dict(zip(flat[::2], flat[1::2], strict=True)) | _started(slot_us, worker),
-                    asked_at,
-                )
+                named = zip(flat[::2], flat[1::2], strict=True)
             case [b"wait" | b"poll" as word, wait_us, waiting, reaped_us_ago]:
                 seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
                 exact, reaped_ago = word == b"wait", reaped_us_ago / 1_000_000
                 return Wait(seconds, waiting, exact=exact, reaped_ago=reaped_ago)
             case [b"sleep", _, waiting]:
                 return Wait(SLEEP_SECONDS, waiting, polling=False)
-        raise UnpublishedBucketError(self.name)
+            case _:
+                raise UnpublishedBucketError(self.name)
+        return Claim(
+            stored_text(job_id),
+            stored_text(queue),
+            token,
+            slot_us,
+            wait_us,
+            time.monotonic() + wait_us / 1_000_000,
+            attempt,
+            {name: value for name, value in named if value is not None} | _started(slot_us, worker),
+            asked_at,
+        )
 
     def look(self, worker: str, *, polling: bool, now_us: int | None = None) -> Look:
         """Look whether the bucket is to be asked; cheaper than to claim.
