@@ -94,7 +94,8 @@ def _sweep(deed: Deed, live: Live, at_once: int) -> None:
 
     done = sum(life.done for life, _ in lives)
     print(f"{done} of {len(places)} places in {time.monotonic() - begun:.0f} s")
-    assert [problem for _, wrong in lives for problem in wrong] == []
+    problems = [problem for _, wrong in lives for problem in wrong]
+    assert not problems, "\n".join(problems)
     assert done > 0.5 * len(places)  # the first life may have been slow, and polled more often
 
 

@@ -11,15 +11,16 @@ was not read: a peek takes nothing away, costs no round trip, and a forked proce
 
 import mmap
 import ssl
+import struct
 import time
 from contextlib import suppress
 from socket import (
     AF_UNIX,
+    CMSG_SPACE,
     MSG_DONTWAIT,
     MSG_PEEK,
     SOCK_DGRAM,
     fromfd,
-    recv_fds,
     send_fds,
     socket,
     socketpair,
@@ -32,6 +33,10 @@ from spigot.jobs.store import keys
 SECOND_US = 1_000_000
 
 PEEKED_BYTES = 1 << 16
+
+DESCRIPTOR = struct.Struct("i")
+
+PEEK_AT_ONCE = MSG_PEEK | MSG_DONTWAIT
 
 
 class HoldNews:
@@ -97,10 +102,14 @@ class HoldNews:
         """
         made = self._connected[0]
         with suppress(BlockingIOError):  # the parent makes another one just now
-            _, descriptors, _, _ = recv_fds(self._mailbox[0], 1, 1, MSG_PEEK | MSG_DONTWAIT)
-            if descriptors:
+            # not recv_fds: it forgets its flags (Python 3.11 to 3.13), and would take and wait
+            space = CMSG_SPACE(DESCRIPTOR.size)
+            _, sent, _, _ = self._mailbox[0].recvmsg(1, space, PEEK_AT_ONCE)
+            for _, _, descriptor in sent:
                 # the one before is closed once no other thread looks at it any more
-                self._peeked, self._peeked_as = socket(fileno=descriptors[0]), made
+                own = socket(fileno=DESCRIPTOR.unpack(descriptor)[0])
+                own.set_inheritable(False)
+                self._peeked, self._peeked_as = own, made
 
     def hear(self, message: dict[str, Any]) -> None:
         """Heed a message that was read; call ``look`` right before it is read."""

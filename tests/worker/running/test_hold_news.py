@@ -1,8 +1,10 @@
 """The news of a hold: heard by a thread, or seen by who looks before the thread could read it."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from socket import socket, socketpair
 from typing import Any
@@ -35,14 +37,18 @@ def fork(ask: Callable[[], bool]) -> Iterator[Callable[[], bool]]:
             there.send(b"1" if ask() else b"0")
         os._exit(0)
     there.close()
+    here.settimeout(10)
 
     def ask_there() -> bool:
         here.send(b"?")
         return here.recv(1) == b"1"
 
-    yield ask_there
-    here.close()
-    os.waitpid(pid, 0)
+    try:
+        yield ask_there
+    finally:
+        here.close()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 def in_a_fork(ask: Callable[[], bool]) -> bool:
@@ -130,6 +136,33 @@ def test_who_was_forked_before_looks_at_the_newest_connection(news, redis, conne
         hold(redis)
 
         assert ask()
+
+
+def test_each_who_was_forked_before_looks_and_so_does_each_of_its_threads(news, redis):
+    news.share()
+    claim = claim_now()
+
+    def ask_in_threads() -> bool:
+        with ThreadPoolExecutor(4) as threads:
+            return all(threads.map(lambda _: news.came_after(claim), range(4)))
+
+    with fork(ask_in_threads) as one, fork(ask_in_threads) as other, redis.pubsub() as subscription:
+        news.listen_on(subscribe(subscription, news))
+        assert not one()
+        assert not other()
+        hold(redis)
+
+        assert one()
+        assert other()
+
+
+def test_a_look_does_not_wait_for_a_connection_that_is_just_made(news):
+    news.share()
+    claim = claim_now()
+    with fork(lambda: news.came_after(claim)) as ask:
+        news._connected[0] = 1  # as if what is in the mailbox had been taken to be replaced
+
+        assert not ask()
 
 
 def test_what_is_never_read_does_not_stop_what_is_claimed_later(news, redis, subscription):
