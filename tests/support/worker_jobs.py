@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr, model_validator
 from rq import get_current_job
 
 from spigot.jobs.budgets.report import report_cost
@@ -207,6 +207,20 @@ def linger(how: str) -> None:
                     time.sleep(0.01)
                 except Exception:
                     continue
+
+
+class Endless(BaseModel):
+    """A payload that a worker never comes to an end with."""
+
+    @model_validator(mode="after")
+    def wait_in_a_worker(self) -> "Endless":
+        time.sleep(600 if "RQ_WORKER_ID" in os.environ else 0)
+        return self
+
+
+@job_type("never_begin", payload=Endless, timeout=1)
+def never_begin(payload: Endless) -> None:
+    """Wait for ever before the function is called, as an import may."""
 
 
 @job_type("linger_on_loop", timeout=1)

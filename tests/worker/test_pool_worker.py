@@ -116,6 +116,26 @@ def test_each_ends_at_its_timeout(start_worker, wait_together, enqueue, read, tm
 
 
 @pytest.mark.slow
+def test_what_never_begins_is_given_up(start_worker, wait_together, enqueue, read, redis, tmp_path):
+    """Eleven seconds after its slot at the latest, or five after it was cancelled."""
+    start_worker(concurrency=20, lease_seconds=PATIENT_LEASE)
+    others = wait_together(4)
+    overdue, unwanted = enqueue("never_begin"), enqueue("never_begin")
+    wait_for(lambda: read(unwanted).status == "started")
+    JobCanceller(redis, keep_seconds=60).cancel(unwanted)
+    (cancelled,) = await_all(read, [unwanted])
+    (failed,) = await_all(read, [overdue])
+    (tmp_path / "go").touch()
+
+    assert {job.status for job in await_all(read, others)} == {"finished"}
+    assert cancelled.status == "cancelled"
+    assert failed.status == "failed"
+    assert failed.error == (
+        "JobTimeoutException: it did not end at its timeout (1 s); it was left behind"
+    )
+
+
+@pytest.mark.slow
 def test_many_that_keep_the_loop_for_a_moment_are_not_taken_for_one_that_blocks(
     start_worker, enqueue, read
 ):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.outcome import Outcome
+from spigot.worker.running.runner import TIMEOUT_MARGIN
 
 if TYPE_CHECKING:
     from .job_threads import JobThread
@@ -40,7 +41,7 @@ class Attempt:
         kicked_at: When it was last told.
         has_begun: Whether its function was called.
         is_over: Whether its outcome was told; what comes later is thrown away.
-        thread: That runs it, if it is a plain function.
+        thread: That prepares and runs it, if it is a plain function.
         is_lost: Whether that was left behind.
     """
 
@@ -62,6 +63,11 @@ class Attempt:
     def token(self) -> str:
         """Of the attempt."""
         return self.job.claim.token
+
+    def prepare_in(self, thread: "JobThread") -> None:
+        """Let a thread prepare it, which an import that does not end must not do for ever."""
+        self.thread = thread
+        self.deadline = self.job.start_at + self.job.longest_seconds + TIMEOUT_MARGIN
 
     def begin(self) -> bool:
         """Return whether the function may be called now: nobody wants it to end."""

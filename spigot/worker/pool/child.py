@@ -193,10 +193,12 @@ class Child:
 
     def _prepare_and_call(self, thread: JobThread, attempt: Attempt) -> None:
         job = attempt.job
+        attempt.prepare_in(thread)
         with log_ids(job_id=job.id, request_id=job.request_id):
             prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
             if prepared.is_async:  # of plain RQ: only an import told
                 current_attempt.set(None)
+                attempt.thread = None
                 self._loop.plan(attempt, prepared)
                 return
             time.sleep(max(0.0, job.start_at - time.monotonic()))
@@ -208,7 +210,6 @@ class Child:
     def _call(self, thread: JobThread, attempt: Attempt, prepared: PreparedCall) -> Outcome:
         if not self._begin(attempt):
             return _never_begun(attempt)
-        attempt.thread = thread
         run = partial(prepared.run, self._writers)
         try:
             ended: Outcome = thread.call(attempt, lambda: self._names.call(attempt.place, run))

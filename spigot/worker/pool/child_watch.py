@@ -78,8 +78,8 @@ class ChildWatch:
         self._table[LEFT_BEHIND] = max(0, self._table[LEFT_BEHIND] - 1)
 
     def _look_at(self, attempt: Attempt, now: float) -> None:
-        if not attempt.has_begun:
-            return
+        if not attempt.has_begun and attempt.thread is None:
+            return  # its slot is to come, or the loop stands still, which is looked at by itself
         if attempt.reason is None:
             if now > attempt.deadline:
                 attempt.interrupt(overdue(attempt.job), is_overdue=True)
