@@ -91,12 +91,13 @@ class OverviewSource:
         names = [view.state.name for view in views]
         running = self._lister.page(["started"], names, limit=SHOWN).jobs if names else []
         now_us = max((view.now_us for view in views), default=int(time.time() * 1_000_000))
+        changes = changes_of(views, now_us)
         rows = {
             "running": [_running(job, now_us) for job in running],
             "refused": _refused_rows(refused or [], views),
-            "changes": changes_of(views, now_us),
+            "changes": changes,
         }
-        page = _totals(views) | _admin_totals(views, refused) | _heading(shown)
+        page = _totals(views) | _admin_totals(views, refused, changes) | _heading(shown)
         return Overview(page, cards, rows)
 
     def read_one(self, name: str, *, is_admin: bool) -> Overview:
@@ -142,7 +143,9 @@ def _totals(views: list[BucketView]) -> Texts:
     }
 
 
-def _admin_totals(views: list[BucketView], refused: list[Refused] | None) -> Texts:
+def _admin_totals(
+    views: list[BucketView], refused: list[Refused] | None, changes: list[Texts]
+) -> Texts:
     failed = sum(view.failed for view in views)
     running = sum(view.state.running for view in views)
     by_buckets = sum(view.refused for view in views)
@@ -158,6 +161,7 @@ def _admin_totals(views: list[BucketView], refused: list[Refused] | None) -> Tex
         "page_running_note": f"{SHOWN} of {running:,}" if running > SHOWN else "",
         "page_nothing_runs": "" if running else "Nothing runs.",
         "page_nobody_refused": "" if turned_away or refused is None else "Nobody was refused.",
+        "page_nobody_changed": "" if changes else "Nobody has changed a bucket.",
     }
 
 

@@ -46,9 +46,12 @@ class TestPage:
         redis.hset(keys.job(job_id), mapping={"status": "started"})
         redis.zadd(keys.running("default"), {f"{job_id}:token": 1})
         write_refusals(redis, Counter({("192.0.2.1", "default"): 3}))
+        nobody = "Nobody has changed a bucket."
+        assert nobody in client.get("/", auth=ADMIN).text
         client.patch("/buckets/narrow", json={"paused": True}, auth=ADMIN)
 
         page = client.get("/", auth=ADMIN).text
+        assert nobody not in page
 
         for text in (job_id[:8], "192.0.2.1", "paused it", "1 of 2 buckets needs you"):
             assert text in page
