@@ -196,10 +196,15 @@ class Days:
         workers = keys.workers(OF_REAL_WORKERS)
         self.redis.zadd(workers, dict.fromkeys(self.redis.zrange(workers, 0, -1), 1), xx=True)
         ended = [f"rq:{kind}:{OF_REAL_WORKERS}" for kind in ("finished", "failed", "canceled")]
+        wait_for(lambda: not any(self._still_counts(registry) for registry in ended))
         worker = self._start()
         wait_for(lambda: self.redis.scard("rq:workers") == self.redis.zcard(workers) == 1, 30)
         wait_for(lambda: not self.redis.exists(*ended), 30)
         assert worker.stop() == 0
+
+    def _still_counts(self, registry: str) -> bool:
+        """Return whether an entry is kept on purpose: RQ cleans once in a quarter of an hour."""
+        return self.redis.zcount(registry, self.redis.time()[0], "+inf") > 0
 
     def _expire(self) -> None:
         """Let go what would be gone by tomorrow."""
