@@ -223,6 +223,11 @@ def never_begin(payload: Endless) -> None:
     """Wait for ever before the function is called, as an import may."""
 
 
+@job_type("never_begin_on_loop", payload=Endless, timeout=1)
+async def never_begin_on_loop(payload: Endless) -> None:
+    """The same on the event loop."""
+
+
 @job_type("linger_on_loop", timeout=1)
 async def linger_on_loop(how: str) -> None:
     """The same on the event loop."""

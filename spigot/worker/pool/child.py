@@ -1,7 +1,8 @@
 """The child of a pool: runs functions, and knows neither leases nor outcomes of others.
 
 Its threads: the main one is the event loop, one receives what the parent sends, one tells it what
-came of it, one keeps watch, and one runs each plain function. ``docs/pool-worker.md`` has a map.
+came of it, one keeps watch, one prepares coroutine functions, and one prepares and runs each plain
+function. ``docs/pool-worker.md`` has a map.
 """
 
 import asyncio
@@ -171,12 +172,10 @@ class Child:
         attempt = Attempt(job, place)
         self._attempts[attempt.token] = attempt
         job_type = self._tools.plan.catalog.find(job.type_name)
-        if job_type is None or not job_type.is_async:
+        if job_type is not None and job_type.is_async:
+            self._threads.prepare(attempt)
+        else:
             self._threads.run(attempt)
-            return
-        with log_ids(job_id=job.id, request_id=job.request_id):
-            prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
-        self._loop.plan(attempt, prepared)
 
     def _end(self, token: str, why: str) -> None:
         attempt = self._attempts.get(token)
@@ -196,14 +195,14 @@ class Child:
         attempt.prepare_in(thread)
         with log_ids(job_id=job.id, request_id=job.request_id):
             prepared = prepare(job, self._tools.plan.catalog, PoolDeathPenalty)
-            if prepared.is_async:  # of plain RQ: only an import told
+            if prepared.is_async:
                 current_attempt.set(None)
                 attempt.thread = None
                 self._loop.plan(attempt, prepared)
-                return
-            time.sleep(max(0.0, job.start_at - time.monotonic()))
-            attempt.kick = partial(thread.interrupt, attempt)
-            self._tell(attempt, self._call(thread, attempt, prepared))
+            else:
+                time.sleep(max(0.0, job.start_at - time.monotonic()))
+                attempt.kick = partial(thread.interrupt, attempt)
+                self._tell(attempt, self._call(thread, attempt, prepared))
         if attempt.is_lost:
             self._watch.found(thread, attempt)
 

@@ -59,6 +59,7 @@ class ChildWatch:
             self._table.beat(BEAT, now)
             self._note_lateness(now - due)
             try:
+                self._threads.pass_on()
                 for attempt in list(self._attempts.values()):
                     self._look_at(attempt, now)
                 if self._loop.is_silent(PATIENCE_SECONDS):

@@ -2,16 +2,21 @@
 
 A new thread must wait for the interpreter's lock before whoever starts it can go on, which takes
 ten milliseconds beside one that computes: so threads are made before they are needed.
+
+Coroutine functions run elsewhere, but are prepared here: one thread does that for one after the
+other, and if one of them takes long, those behind it go to another.
 """
 
 import ctypes
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
-from queue import SimpleQueue
+from math import inf
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -24,6 +29,9 @@ SetAsyncExc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 DEEPEST_FRAME = 8
 SPARE = 2
 
+PREPARE_SECONDS = 0.3
+"""How long the preparation of one attempt may keep others waiting."""
+
 
 class JobThread:
     """One thread; it runs one attempt after the other.
@@ -31,6 +39,10 @@ class JobThread:
     Args:
         work: What it does with an attempt.
         on_free: Called when it has done that.
+
+    Attributes:
+        is_lost: Whether its function does not end.
+        busy_since: Monotonic seconds since which it works at an attempt; infinite if at none.
     """
 
     def __init__(self, work: Work, on_free: Callable[["JobThread"], None], name: str) -> None:
@@ -40,12 +52,19 @@ class JobThread:
         self._mutex = threading.Lock()
         self._interruptible: object = None
         self.is_lost = False
+        self.busy_since = inf
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def take(self, attempt: Attempt) -> None:
         """Run an attempt soon; does not wait."""
         self._inbox.put(attempt)
+
+    def waiting(self) -> Iterator[Attempt]:
+        """Yield the attempts that it has not come to, and take them away from it."""
+        with suppress(Empty):
+            while True:
+                yield self._inbox.get_nowait()
 
     def call(self, key: object, function: Callable[[], Any]) -> Any:
         """Call a function that ``interrupt`` may end; only in this thread.
@@ -98,6 +117,7 @@ class JobThread:
     def _run(self) -> None:
         while True:
             attempt = self._inbox.get()
+            self.busy_since = time.monotonic()
             try:
                 copy_context().run(self._work, self, attempt)
             finally:
@@ -118,6 +138,8 @@ class JobThreads:
         self._most = most
         self._idle: SimpleQueue[JobThread] = SimpleQueue()
         self._made = 0
+        self._mutex = threading.Lock()
+        self._preparer: JobThread | None = None
 
     def top_up(self) -> None:
         """Make threads before they are needed."""
@@ -126,13 +148,38 @@ class JobThreads:
 
     def run(self, attempt: Attempt) -> None:
         """Have an attempt run in a thread."""
-        thread = self._make() if self._idle.empty() else self._idle.get()
-        thread.take(attempt)
+        self._take_one().take(attempt)
+
+    def prepare(self, attempt: Attempt) -> None:
+        """Have an attempt prepared in a thread that does nothing else."""
+        with self._mutex:
+            self._prepare(attempt)
+
+    def pass_on(self) -> None:
+        """Let another thread prepare what waits behind an attempt that takes long."""
+        with self._mutex:
+            slow = self._preparer
+            if slow is None or time.monotonic() - slow.busy_since < PREPARE_SECONDS:
+                return
+            self._preparer = None
+            for attempt in slow.waiting():
+                self._prepare(attempt)
 
     def lose(self, thread: JobThread) -> None:
         """Count a thread out whose function does not end."""
         thread.is_lost = True
         self._made -= 1
+
+    def _prepare(self, attempt: Attempt) -> None:
+        if self._preparer is None:
+            self._preparer = self._take_one()
+        self._preparer.take(attempt)
+
+    def _take_one(self) -> JobThread:
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            return self._make()
 
     def _make(self) -> JobThread:
         self._made += 1
@@ -142,7 +189,10 @@ class JobThreads:
         if thread.is_lost:  # it came back after all
             thread.is_lost = False
             self._made += 1
-        self._idle.put(thread)
+        with self._mutex:
+            thread.busy_since = inf
+            if thread is not self._preparer:
+                self._idle.put(thread)
 
 
 def _set_exception(ident: int, kind: type[BaseException] | None) -> None:
