@@ -61,6 +61,7 @@ class Parts:
         leases: Of the bucket.
         result_log: Of this machine.
         commands: Of RQ to this worker.
+        primary_watch: Looks for another primary; is to connect before whoever only listens.
         start_threads: Starts what runs beside the loop.
         sign_off: Leaves the bucket, on a connection with little patience.
     """
@@ -73,6 +74,7 @@ class Parts:
     leases: LeaseStore
     result_log: ResultLog
     commands: CommandChannel
+    primary_watch: PrimaryWatch
     start_threads: Callable[[], None]
     sign_off: Callable[[], None]
 
@@ -151,7 +153,8 @@ class Assembly:
             leases=leases,
             result_log=self._result_log,
             commands=self._make_command_channel(),
-            start_threads=partial(self._start_threads, self._make_primary_watch(executor)),
+            primary_watch=self._make_primary_watch(executor),
+            start_threads=self._start_threads,
             sign_off=partial(claimer.sign_off, last_bucket, last_leases),
         )
 
@@ -198,7 +201,8 @@ class Assembly:
             )
         )
         self._places = lambda: pool[0].free_places
-        return replace(parts, executor=pool[0])
+        watch = self._make_primary_watch(pool[0])
+        return replace(parts, executor=pool[0], primary_watch=watch)
 
     def _leases_on(self, redis: Redis, wait: ReplicaWait | None = None) -> LeaseStore:
         return LeaseStore(redis, self.start.bucket, self._worker.name, self._terms, wait)
@@ -292,12 +296,11 @@ class Assembly:
             self._hold_news,
         )
 
-    def _make_primary_watch(self, executor: Executor) -> PrimaryWatch:
+    def _make_primary_watch(self, executor: Executor | PoolExecutor) -> PrimaryWatch:
         # while it is idle, it is told at once: its wait for the wake-up ends
         return PrimaryWatch(self.start.connection, lambda: bool(executor.running))
 
-    def _start_threads(self, primary_watch: PrimaryWatch) -> None:
+    def _start_threads(self) -> None:
         self._renewer.start()
         self._plain_pushes.start()
-        primary_watch.start()  # its thread ends with the object, which the parts hold
         self.start.buckets.follow_from_a_thread(self._connections.bucket_file, [self.start.bucket])

@@ -153,9 +153,14 @@ class RateAwareWorker(RqSide):
 
     def _begin(self) -> None:
         """Show up in the bucket and in RQ, as soon as there is a server."""
-        if self._parts.presence.begin(self.subscribe):
+        if self._parts.presence.begin(self._listen):
             self._parts.start_threads()
+            self._parts.primary_watch.start()
             log.log(self.begin_level, "worker %s serves bucket %s", self.name, self._bucket)
+
+    def _listen(self) -> None:
+        self._parts.primary_watch.connect()
+        self.subscribe()
 
     def dequeue_job_and_maintain_ttl(
         self, timeout: int | None, max_idle_time: int | None = None

@@ -4,6 +4,7 @@ import time
 from contextlib import ExitStack
 
 import pytest
+from redis import Redis
 from rq.command import send_stop_job_command
 
 from spigot.jobs.job.following import follow
@@ -78,6 +79,27 @@ def test_web_and_workers_go_on_at_the_new_primary(pair, fleet):
         told = b""
         while b'"cancelled"' not in told:
             told += stream.recv(1 << 16)
+
+
+@pytest.mark.slow
+def test_a_pool_without_a_free_place_hears_commands_at_the_new_primary(pair, fleet):
+    """Before it renews a lease, or has anything else to write."""
+    fleet.environment["SPIGOT_LEASE_SECONDS"] = "300"
+    queue = fleet.queue(pair.old)
+    naps = [queue.enqueue("nap", {"seconds": 60}).id for _ in range(2)]
+
+    def all_are(status: str, server: Redis) -> bool:
+        return all(job.status == status for job in JobReader(server).read_many(naps))
+
+    with fleet.workers(1, "--concurrency", "2"):
+        wait_for(lambda: all_are("started", pair.old))
+
+        become_replica_of_nobody(pair)
+        pair.lead_to_new()
+        wait_for(lambda: len(pair.new.pubsub_channels("rq:pubsub:*")) == CHANNELS - 1, 20)
+        for nap in naps:
+            send_stop_job_command(pair.new, nap)
+        wait_for(lambda: all_are("cancelled", pair.new))
 
 
 def test_a_web_that_only_reads_notices_it_too(pair, fleet):

@@ -55,7 +55,19 @@ class PrimaryWatch:
         self._closed = threading.Event()
         self._mutex = threading.Lock()
         self._started_in = 0
+        self._connection: Any = None
         weakref.finalize(self, self._closed.set)
+
+    def connect(self) -> None:
+        """Connect now: whoever connects later need not connect anew once the thread asks.
+
+        Raises:
+            redis.RedisError: The server is away.
+        """
+        if self._connection is None:
+            self._connection = self._make_connection()
+        if not isinstance(self._connection.primary, SentinelPrimary):
+            _connect(self._connection)
 
     def start(self) -> None:
         """Start the thread, once in each process; returns at once."""
@@ -64,10 +76,12 @@ class PrimaryWatch:
         with self._mutex:
             if self._started_in != os.getpid():
                 self._started_in = os.getpid()
-                own = sibling(self._redis, timeout=REPLY_SECONDS)
+                connection = self._connection
+                if connection is None or connection.pid != os.getpid():
+                    connection = self._make_connection()
                 threading.Thread(
                     target=_watch,
-                    args=(own, self._closed, self._is_needed),
+                    args=(connection, self._closed, self._is_needed),
                     name="primary-watch",
                     daemon=True,
                 ).start()
@@ -76,9 +90,11 @@ class PrimaryWatch:
         """End the thread soon."""
         self._closed.set()
 
+    def _make_connection(self) -> Any:
+        return lone_connection(sibling(self._redis, timeout=REPLY_SECONDS))
 
-def _watch(redis: Redis, closed: threading.Event, is_needed: Callable[[], bool] | None) -> None:
-    connection = lone_connection(redis)
+
+def _watch(connection: Any, closed: threading.Event, is_needed: Callable[[], bool] | None) -> None:
     primary = connection.primary
     if isinstance(primary, SentinelPrimary):
         _watch_by_sentinels(primary, closed)
@@ -99,12 +115,16 @@ def _watch_by_sentinels(primary: SentinelPrimary, closed: threading.Event) -> No
         closed.wait(SENTINEL_SECONDS)
 
 
+def _connect(connection: Any) -> None:
+    was_connected = connection.is_connected
+    connection.connect()
+    if not was_connected:
+        connection.begin_term()
+
+
 def _ask(connection: Any) -> None:
     try:
-        was_connected = connection.is_connected
-        connection.connect()
-        if not was_connected:
-            connection.begin_term()
+        _connect(connection)
         connection.send_command("SET", keys.never_written(), 1, "XX")
         connection.read_response()
     except ResponseError as error:  # whoever needs the server says so aloud

@@ -85,6 +85,7 @@ class _Subscription(PubSub):
     def __init__(self, redis: Redis, hold_news: HoldNews) -> None:
         super().__init__(redis.connection_pool)
         self._hold_news = hold_news
+        self._has_gap = False
 
     def begin(self, channels: Mapping[str, Callable[[dict[str, Any]], None]]) -> None:
         """Subscribe; redis-py takes note of ``on_connect`` only once it is connected."""
@@ -94,6 +95,7 @@ class _Subscription(PubSub):
     def on_connect(self, connection: Any) -> None:
         """Subscribe again, and look at what comes there."""
         super().on_connect(connection)
+        self._has_gap = True
         self._show(connection)
 
     def parse_response(self, block: bool = True, timeout: float = 0) -> Any:
@@ -105,10 +107,18 @@ class _Subscription(PubSub):
             self._hold_news.look()
             if not has_come:
                 return None
-            return connection.read_response(disconnect_on_error=False, push_request=True)
+            message = connection.read_response(disconnect_on_error=False, push_request=True)
+            self._end_gap(message)
+            return message
 
         # in one go: between two, redis-py may connect anew, and drop what has come
         return self._execute(connection, read)  # type: ignore[no-untyped-call]
+
+    def _end_gap(self, message: Any) -> None:
+        """Once the server says that holds are heard again, one may have been missed."""
+        if self._has_gap and message[:2] == [b"subscribe", keys.holds().encode()]:
+            self._has_gap = False
+            self._hold_news.note_gap()
 
     def _show(self, connection: Any) -> None:
         self._hold_news.listen_on(connection._sock)

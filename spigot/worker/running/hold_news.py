@@ -135,6 +135,10 @@ class HoldNews:
         self.look()
         return self._heard_us[0] / SECOND_US > claim.asked_at
 
+    def note_gap(self) -> None:
+        """Take it for news that nothing could be heard until now: there may have been a hold."""
+        self._note()
+
     def _note(self) -> None:
         self._heard_us[0] = round(time.monotonic() * SECOND_US)
 

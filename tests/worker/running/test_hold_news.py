@@ -199,3 +199,21 @@ def test_looks_at_the_connection_that_was_made_after_the_first_was_lost(news, re
 
     wait_for(lambda: news.came_after(claim))
     channel.close()
+
+
+def test_a_hold_that_nobody_heard_is_news_once_the_connection_stands_again(news, redis):
+    channel = CommandChannel(redis, "rq:pubsub:worker", lambda message: None, 5, news)
+    channel.open()
+    wait_for(lambda: listeners(redis))
+    claim = claim_now()
+    assert not news.came_after(claim)
+    with redis.pipeline() as at_once:
+        for one in listeners(redis):
+            at_once.client_kill_filter(_id=one)
+        at_once.publish(keys.holds(), "default")
+        *_, heard_by = at_once.execute()
+    assert heard_by == 0
+
+    wait_for(lambda: news.came_after(claim))
+    assert not news.came_after(claim_now())
+    channel.close()
