@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,6 +27,14 @@ APPENDED_AT_ONCE = 32
 KEPT_LINES = 100_000
 """Lines kept in memory while the file cannot be written; more stay in Redis alone, until this
 worker has ended and another adopts them."""
+
+LOCK_SECONDS = 1.0
+"""How long another process may hold the lock; it does for a write of a few lines."""
+
+LOCK_AGAIN_SECONDS = 0.2
+"""The same while the file could not be written the last time."""
+
+LOOK_SECONDS = 0.001
 
 
 class ResultLog:
@@ -120,10 +129,13 @@ class ResultLog:
         name = self._path.with_name(f".{self._path.name}.lock")
         lock = os.open(name, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _lock(lock, self._patience())
             yield
         finally:
             os.close(lock)
+
+    def _patience(self) -> float:
+        return LOCK_AGAIN_SECONDS if self._failing else LOCK_SECONDS
 
     def _append(self, line: bytes) -> None:
         """Write whole lines or nothing."""
@@ -137,6 +149,23 @@ class ResultLog:
             _write_whole(file, line)
         finally:
             os.close(file)
+
+
+def _lock(file: int, patience: float) -> None:
+    """Lock a file, or give up: whoever holds it may have been stopped.
+
+    Raises:
+        BlockingIOError: Another process holds it still.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(LOOK_SECONDS)
 
 
 def _as_json(line: bytes) -> bytes | None:

@@ -1,8 +1,10 @@
 """The result log: whole lines, none lost, whatever the disk and other processes do."""
 
+import fcntl
 import json
 import logging
 import resource
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -113,6 +115,20 @@ def test_a_file_that_cannot_be_written_is_tried_again(results, path, tmp_path, b
         (tmp_path / blocked).unlink()
     else:
         path.rmdir()
+    results.retry()
+
+    assert (path.read_bytes(), results.written()) == (b"{}\n", ["a"])
+
+
+def test_a_file_that_a_stopped_process_has_locked_keeps_nobody_waiting(results, path):
+    path.parent.mkdir()
+    with (path.parent / ".results.jsonl.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # as another process does that is stopped while it writes
+        writer = threading.Thread(target=results.write, args=("a", b"{}"), daemon=True)
+        writer.start()
+        writer.join(20)
+        assert not writer.is_alive()
+        assert results.written() == []
     results.retry()
 
     assert (path.read_bytes(), results.written()) == (b"{}\n", ["a"])
