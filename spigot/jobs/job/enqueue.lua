@@ -34,8 +34,9 @@ local queue_name, name, job_type, keep_s, delay_us = ARGV[1], ARGV[2], ARGV[3], 
 local now_us, is_chosen, shared = clock_us(ARGV[6]), ARGV[7] == "1", tonumber(ARGV[10])
 local answers, new = { now_us }, {}
 
--- What is answered for a job that was made before; nil for a new one.
-local function known(id, idempotency, fingerprint)
+-- What is answered for a job that was made before; nil for a new one. What it takes as arguments
+-- need not be kept for it at each call.
+local function known(id, idempotency, fingerprint, is_chosen, now_us)
   if is_chosen and redis.call("EXISTS", RQ_JOB .. id) == 1 then
     return { "exists", describe(id, now_us, "state") }
   end
@@ -54,7 +55,8 @@ while at <= #ARGV do
   local job = { id = ARGV[at], idempotency = ARGV[at + 1], fingerprint = ARGV[at + 2], at = at + 4 }
   job.last = at + 3 + ARGV[at + 3]
   job.answer = #answers + 1
-  answers[job.answer] = (is_chosen or job.idempotency ~= "") and known(job.id, job.idempotency, job.fingerprint) or false
+  answers[job.answer] = (is_chosen or job.idempotency ~= "")
+    and known(job.id, job.idempotency, job.fingerprint, is_chosen, now_us) or false
   if not answers[job.answer] then new[#new + 1] = job end
   at = job.last + 1
 end
@@ -144,10 +146,7 @@ else
   first_place = head + length - taken
 end
 
--- Clocks mostly agree on the minute, and its text takes long to reckon.
-local in_minute_us = now_us - ARGV[8] * 60 * SECOND_US
-local now_text = in_minute_us >= 0 and in_minute_us < 60 * SECOND_US
-  and string.format("%s%02d.%06dZ", ARGV[9], in_minute_us / SECOND_US, in_minute_us % SECOND_US) or utc_text(now_us)
+local now_text = utc_text_beside(now_us, ARGV[8] * 60000000, ARGV[9])
 local fields = { place_field, due_us, "status", status, "created_at", now_text, "enqueued_at", now_text,
   "spigot_enqueued_us", now_us, "spigot_revision", "1", unpack(ARGV, 11, 10 + shared) }
 local own = 12 + shared

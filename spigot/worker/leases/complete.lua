@@ -52,9 +52,7 @@ local ttl_s = number(job[4]) or 0
 if job[1] == token and job[2] == "started" and not job[3] and ttl_s > 0
   and redis.call("EXISTS", job_key .. ":dependents") == 0 then
   local worker, type_name, slot_us = ARGV[17], ARGV[3], tonumber(ARGV[18])
-  local run_us, into_us = math.max(0, now_us - slot_us), now_us - slot_us + slot_us % 60000000
-  local now_text = into_us >= 0 and into_us < 60000000 and string.format("%s%09.6fZ", ARGV[20], into_us / SECOND_US)
-    or utc_text(now_us)
+  local run_us, now_text = math.max(0, now_us - slot_us), utc_text_beside(now_us, slot_us, ARGV[20])
 
   -- arrive, as in job_moves.lua
   local line = '{"time":"' .. now_text .. ARGV[21] .. string.format("%.6f", run_us / SECOND_US)

@@ -14,6 +14,7 @@ from spigot.jobs.store.lua_script import (
     required_by,
     script_text,
 )
+from spigot.jobs.store.times import utc_text
 from tests.support.lua_globals import Globals, find_globals
 
 ROOT = Path(spigot.__file__).parent
@@ -113,6 +114,31 @@ def test_a_rare_function_brings_what_only_it_needs(redis, tmp_path, monkeypatch)
     assert text.index("rarely = function(name)") < text.index("local SECOND_US")
     assert redis.eval(text, 0, "") == b"common"
     assert redis.eval(text, 0, "1500000") == b"1970-01-01T00:00:01.500000Z"
+
+
+DAY_US = 86_400_000_000
+SINCE_MIDNIGHT_US = [
+    whole + fraction
+    for whole in (0, 59_000_000, 60_000_000, 3_599_000_000, 3_600_000_000, DAY_US - 1_000_000)
+    for fraction in (0, 1, 9, 123_456, 500_000, 999_990, 999_999)
+]
+
+
+@pytest.mark.parametrize("other_us", [0, 1, 60_000_000, DAY_US - 1, DAY_US, -1, 400 * DAY_US])
+@pytest.mark.parametrize("day", [0, 19_782, 20_454, 47_541])  # 19782: a 29th of February
+def test_a_time_is_written_alike_beside_any_other(redis, day, other_us):
+    text = (
+        library_text("times")
+        + "local other_us, texts = tonumber(ARGV[1]), {}\n"
+        + "for i = 3, #ARGV do texts[#texts + 1] ="
+        + " utc_text_beside(tonumber(ARGV[i]), other_us, ARGV[2]) end\nreturn texts"
+    )
+    times_us = [day * DAY_US + us for us in SINCE_MIDNIGHT_US]
+    other_us += day * DAY_US
+
+    texts = redis.eval(text, 0, other_us, utc_text(other_us)[:17], *times_us)
+
+    assert texts == [utc_text(us).encode() for us in times_us]
 
 
 def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch):

@@ -38,16 +38,13 @@ local function utc_text(us)
   return text
 end
 
--- The same for a time on the day of another one, whose text is known: most jobs start on the day
--- on which they were enqueued.
+-- The same for a time on the day of another one, of whose text it takes the date: most of a job's
+-- times lie on one day, and this takes half the time. "%d" cuts fractions off.
 local function utc_text_beside(us, other_us, other_text)
-  local day_us = us - us % 86400000000
-  if other_us < day_us or other_us > us then return utc_text(us) end
-  local second = math.floor((us - day_us) / 1000000)
-  local minute = math.floor(second / 60)
-  local hour = math.floor(minute / 60)
-  return string.sub(other_text, 1, 11) .. string.format("%02d:%02d:%02d.%06dZ", hour, minute - hour * 60,
-    second - minute * 60, us - day_us - second * 1000000)
+  local of_day_us = us % 86400000000
+  if us - of_day_us ~= other_us - other_us % 86400000000 then return utc_text(us) end
+  return string.format("%.11s%02d:%02d:%02d.%06dZ", other_text, of_day_us / 3600000000, of_day_us / 60000000 % 60,
+    of_day_us / 1000000 % 60, us % 1000000)
 end
 
 -- The inverse, for jobs that plain RQ enqueued; nil for what is no time.
