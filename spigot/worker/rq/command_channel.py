@@ -3,6 +3,8 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from socket import SHUT_RDWR
 from typing import Any
 
 from redis import Redis
@@ -28,7 +30,7 @@ class CommandChannel:
         redis: Its address; the channel has a connection of its own.
         name: Of the channel.
         obey: Does what a message says; called from the thread.
-        patience: Seconds to wait for the end of the thread, which needs the server for that.
+        patience: Seconds to wait for the end of the thread, which may wait for the server.
         hold_news: Hears of holds on the same connection.
     """
 
@@ -59,19 +61,13 @@ class CommandChannel:
         )
 
     def close(self) -> None:
-        """Listen no more.
-
-        Raises:
-            redis.RedisError: The server does not answer; the thread ends with the process.
-        """
+        """Listen no more; a thread that waits for the server to come back ends with the process."""
         if self._thread is None:
             return
-        try:
-            self._thread.stop()  # before its subscription ends, or it would wait for a new one
-            self._thread.pubsub.unsubscribe()
-            self._thread.join(self._patience)
-        finally:
-            self._hold_news.close()
+        self._thread.stop()  # before its subscription ends, or it would wait for a new one
+        self._thread.pubsub.end()
+        self._thread.join(self._patience)
+        self._hold_news.close()
 
 
 class _Subscription(PubSub):
@@ -86,11 +82,23 @@ class _Subscription(PubSub):
         super().__init__(redis.connection_pool)
         self._hold_news = hold_news
         self._has_gap = False
+        self._is_ending = False
 
     def begin(self, channels: Mapping[str, Callable[[dict[str, Any]], None]]) -> None:
         """Subscribe; redis-py takes note of ``on_connect`` only once it is connected."""
         self.subscribe(**channels)
         self._show(self.connection)
+
+    def end(self) -> None:
+        """Have the thread that reads come back at once; from another thread.
+
+        That one must not use the connection otherwise: both might find it lost and connect anew.
+        """
+        self._is_ending = True
+        socket = self.connection and self.connection._sock
+        if socket is not None:
+            with suppress(OSError):  # it is lost
+                socket.shutdown(SHUT_RDWR)
 
     def on_connect(self, connection: Any) -> None:
         """Subscribe again, and look at what comes there."""
@@ -103,9 +111,7 @@ class _Subscription(PubSub):
         connection: Any = self.connection
 
         def read() -> Any:
-            has_come = connection.can_read(timeout=timeout)
-            self._hold_news.look()
-            if not has_come:
+            if not self._has_come(connection, timeout):
                 return None
             message = connection.read_response(disconnect_on_error=False, push_request=True)
             self._end_gap(message)
@@ -113,6 +119,17 @@ class _Subscription(PubSub):
 
         # in one go: between two, redis-py may connect anew, and drop what has come
         return self._execute(connection, read)  # type: ignore[no-untyped-call]
+
+    def _has_come(self, connection: Any, seconds: float) -> bool:
+        """Wait for something to read."""
+        try:
+            has_come = bool(connection.can_read(timeout=seconds))
+        except RedisError:
+            if self._is_ending:  # that is why the connection is lost
+                return False
+            raise
+        self._hold_news.look()
+        return has_come
 
     def _end_gap(self, message: Any) -> None:
         """Once the server says that holds are heard again, one may have been missed."""

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +12,11 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from redis.client import PubSub
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.store import keys
-from spigot.worker.rq.command_channel import CommandChannel
+from spigot.worker.rq.command_channel import LISTEN_SECONDS, CommandChannel
 from spigot.worker.running.hold_news import HoldNews
 from tests.support.processes import wait_for
 
@@ -217,3 +219,30 @@ def test_a_hold_that_nobody_heard_is_news_once_the_connection_stands_again(news,
     wait_for(lambda: news.came_after(claim))
     assert not news.came_after(claim_now())
     channel.close()
+
+
+def test_who_ends_a_subscription_that_was_lost_does_not_connect_it_anew(news, redis, monkeypatch):
+    """The thread that reads may do so at the same time, and one of them would fail."""
+    channel = CommandChannel(redis, "rq:pubsub:worker", lambda message: None, 5, news)
+    channel.open()
+    connected_by = []
+    monkeypatch.setattr(
+        PubSub, "on_connect", lambda *_: connected_by.append(threading.current_thread())
+    )
+    for one in listeners(redis):
+        redis.client_kill_filter(_id=one)
+    channel.close()
+
+    assert threading.current_thread() not in connected_by
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_a_subscription_ends_at_once(news, redis, seconds):
+    channel = CommandChannel(redis, "rq:pubsub:worker", lambda message: None, 5, news)
+    channel.open()
+    time.sleep(seconds)  # the thread has or has not begun to read
+    begun = time.monotonic()
+    channel.close()
+
+    assert time.monotonic() - begun < LISTEN_SECONDS / 2
+    wait_for(lambda: not listeners(redis))
