@@ -131,7 +131,7 @@ if type(fields) == "number" and fields >= 13 and fields <= 17 then
   for i = 1, #new do
     if new[i] then fields = fields - 1 end
   end
-  local is_new = fields == 0 and new[1] and new[2] == "queued" and new[3] == new[4] and new[6] == "1" and new[7]
+  local is_new = fields == 0 and new[1] and new[2] == "queued" and new[3] and new[3] == new[4] and new[6] == "1" and new[7]
   if not is_new or (tonumber(new[5]) or math.huge) > slot_us then new = false end
 end
 local list, job, charge = first, nil, nil

@@ -90,11 +90,11 @@ class ChildWatch:
             attempt.kick_again(now)
 
     def _leave_behind(self, attempt: Attempt) -> None:
-        reason = attempt.reason
+        reason, thread = attempt.reason, attempt.thread
         assert reason is not None
-        if attempt.thread is not None:
+        if thread is not None:
             attempt.is_lost = True
-            self._threads.lose(attempt.thread)
+            self._threads.lose(thread)
         self._table[LEFT_BEHIND] += 1
         log.warning("job %s does not end and is left behind: %s", attempt.job.id, reason.summary)
         self._tell(attempt, replace(reason, error=f"{reason.error}; it was left behind"))

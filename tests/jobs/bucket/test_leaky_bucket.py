@@ -538,6 +538,14 @@ class TestFieldsOfTheJob:
 
         assert bucket.ask().job_id == ("b" if missing == "data" else "a")
 
+    def test_times_that_are_missing_stop_no_job_with_all_other_fields(self, bucket, redis):
+        bucket.enqueue("a")
+        others = ("spigot_request_id", "spigot_log", "retries_left", "retry_intervals")
+        redis.hset(keys.job("a"), mapping=dict.fromkeys(others, "1"))
+        redis.hdel(keys.job("a"), "created_at", "enqueued_at")
+
+        assert bucket.ask().job_id == "a"
+
     def test_of_a_job_that_starts_a_day_later(self, bucket, redis):
         bucket.enqueue("a")
         bucket.sleep(86_400)
