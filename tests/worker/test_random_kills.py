@@ -214,11 +214,11 @@ def test_the_books_balance_after_kills_at_random(
     wait_until_still(redis, clients.accepted)
     assert not list(problems(redis, "default", clients.accepted))
 
-    for _ in range(2):
-        start_worker(**fleet.options)
+    last = [start_worker(**fleet.options) for _ in range(2)]
     wait_for(lambda: all(has_ended(redis, id_) for id_ in clients.accepted), 120)
     print(dict(Counter(status_of(redis, id_) for id_ in clients.accepted)))
     assert not list(problems(redis, "default", clients.accepted))
+    assert [worker.stop() for worker in last] == [0, 0]  # or a line might go from here to there
     lines = read_lines(tmp_path / "results.jsonl") + kept_lines(redis, "default")
     ended = [id_ for id_ in clients.accepted if status_of(redis, id_) in ENDED]
     assert not list(problems_of_log(redis, lines, ended, interval=1 / RATE))

@@ -145,6 +145,7 @@ def search(redis: Redis, bucket: ClockedBucket) -> Counter[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_all_that_are_lost_and_no_others_are_brought_back(redis):
     bucket, crowd, bustle = ClockedBucket(redis, **NUMBERS), Crowd(redis), Bustle(redis)
     crowd.fill()
