@@ -56,13 +56,10 @@ class LockedFile:
             OSError: The file cannot be used.
         """
         self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        deadline = time.monotonic() + patience
-        while not _try_lock(self._file, shared=False):
-            if time.monotonic() > deadline:
-                owner = os.pread(self._file, 100, 0).split(b"\n")[0].decode() or "unknown"
-                os.close(self._file)
-                raise FileInUseError(owner)
-            time.sleep(0.02)
+        if not lock_within(self._file, patience):
+            owner = os.pread(self._file, 100, 0).split(b"\n")[0].decode() or "unknown"
+            os.close(self._file)
+            raise FileInUseError(owner)
         os.fchmod(self._file, 0o600)
         self.write("")
 
@@ -79,6 +76,22 @@ class LockedFile:
         """Say something in one line, in place of what was said before."""
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, f"{os.getpid()}\n{text}\n".encode(), 0)
+
+
+def lock_within(file: int, seconds: float, *, pause: float = 0.02) -> bool:
+    """Lock a file for this process alone; return whether that could be had.
+
+    Args:
+        file: Its descriptor, which holds the lock until it is closed.
+        seconds: To wait for another process that holds it; 0 or less looks once.
+        pause: Seconds between two looks.
+    """
+    deadline = time.monotonic() + seconds
+    while not _try_lock(file, shared=False):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
 
 
 def read_locked(path: Path) -> Left | None:

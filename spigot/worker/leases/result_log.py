@@ -5,18 +5,19 @@ leaves it in Redis (``keys.unlogged``), the worker appends it here, and then has
 there. So it is written at least once, and exactly once if nobody is killed in between.
 """
 
-import fcntl
+import errno
 import json
 import logging
 import math
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+
+from spigot.runtime.locked_file import lock_within
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,9 @@ class ResultLog:
         name = self._path.with_name(f".{self._path.name}.lock")
         lock = os.open(name, os.O_CREAT | os.O_RDWR, 0o644)
         try:
-            _lock(lock, self._patience())
+            # whoever holds it may have been stopped
+            if not lock_within(lock, self._patience(), pause=LOOK_SECONDS):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
             yield
         finally:
             os.close(lock)
@@ -149,23 +152,6 @@ class ResultLog:
             _write_whole(file, line)
         finally:
             os.close(file)
-
-
-def _lock(file: int, patience: float) -> None:
-    """Lock a file, or give up: whoever holds it may have been stopped.
-
-    Raises:
-        BlockingIOError: Another process holds it still.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise
-        time.sleep(LOOK_SECONDS)
 
 
 def _as_json(line: bytes) -> bytes | None:
