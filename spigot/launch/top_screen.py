@@ -7,7 +7,7 @@ import click
 from spigot.jobs.overview.history import Cell
 from spigot.jobs.overview.reading import BucketView
 from spigot.jobs.overview.verdict import Verdict, judge, pace_of
-from spigot.jobs.overview.words import rate_text, unit_of
+from spigot.jobs.overview.words import count_text, rate_text, unit_of
 from spigot.runtime.terminal import printable
 
 BARS = " ▁▂▃▄▅▆▇█"
@@ -36,7 +36,7 @@ def screen(
     need = sum(verdict.rank <= 3 for _, verdict in judged)
     waiting = sum(view.state.waiting for view in views)
     failed = sum(view.failed for view in views)
-    head = f"{len(views)} buckets, {need} need you   {waiting:,} wait   {failed:,} failed"
+    head = f"{count_text(len(views), 'bucket')}, {need} need you   {waiting:,} wait   {failed:,} failed"
     room = max(1, (height - 3) // LINES_OF_BUCKET)
     first = min(max(0, chosen - room + 1), max(0, len(views) - room))
     lines = [click.style(_cut(head, width), bold=True)]

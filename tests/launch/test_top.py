@@ -67,7 +67,7 @@ def test_without_a_terminal_one_picture_is_printed(bucket, redis_url, monkeypatc
     result = run_spigot("top")
 
     assert result.exit_code == 0, result.stderr
-    assert "1 buckets, 0 need you" in result.stdout
+    assert "1 bucket, 0 need you" in result.stdout
 
 
 @pytest.mark.parametrize(

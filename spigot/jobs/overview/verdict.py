@@ -139,7 +139,8 @@ def _badges(view: BucketView) -> Iterator[Badge]:
         sentence = f"{view.failed_recently:,} of the last {ended:,} jobs failed."
         yield Badge(3, "failing", "cross", "bad", sentence)
     yield from _stops(view)
-    yield _flow(view)
+    if state.waiting or not state.paused:
+        yield _flow(view)
 
 
 def _stops(view: BucketView) -> Iterator[Badge]:

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from redis import Redis, RedisError
@@ -24,6 +25,9 @@ FOR_STRANGERS = {"page_title": "Spigot: send a job, and know when it starts"}
 
 SHOWN = 12
 """Lines of each list, so that a look costs as little with many jobs."""
+
+MOST_TOLD = 3
+"""Buckets that are named under the heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,25 +175,33 @@ def _heading(buckets: list[Judged]) -> Texts:
     if need:
         needing = "needs" if len(need) == 1 else "need"
         title = f"{len(need)} of {count_text(len(buckets), 'bucket')} {needing} you"
-    elif len(buckets) == 1:
-        title = "The bucket runs by itself"
+        lead = _some({one.view.state.name: _need(one) for one in need})
     else:
-        title = f"All {len(buckets)} buckets run by themselves"
-    told = [f"{one.view.state.name} is {_need(one)}." for one in need[:3]]
-    if len(need) > len(told):
-        told.append(f"{len(need) - len(told)} more are below.")
+        title = "No bucket needs you"
+        lead = f"Nothing is full, fails, or lacks a worker. {_some(_stopped(buckets))}".rstrip()
     prefix = f"({failed:,} failed) " if failed else ""
-    return {
-        "page_title": f"{prefix}{title} · Spigot",
-        "page_heading": title,
-        "page_lead": " ".join(told) or "Nothing is full, fails, or lacks a worker.",
-    }
+    return {"page_title": f"{prefix}{title} · Spigot", "page_heading": title, "page_lead": lead}
+
+
+def _some(states: dict[str, str]) -> str:
+    """Return a sentence for each of the first buckets, and how many more there are."""
+    told = [f"{name} is {state}." for name, state in islice(states.items(), MOST_TOLD)]
+    if (more := len(states) - len(told)) > 0:
+        told.append(f"{more} more {'is' if more == 1 else 'are'} below.")
+    return " ".join(told)
 
 
 def _need(one: Judged) -> str:
     words = {"no worker": "without a worker", "full": "full", "failing": "failing"}
     badges = [badge for badge in one.verdict.badges if badge.rank <= NEEDS_SOMEBODY]
     return " and ".join(words[badge.word] for badge in badges)
+
+
+def _stopped(buckets: list[Judged]) -> dict[str, str]:
+    """Return those that let no job out, or none in, because somebody asked for it."""
+    words = {"held": "held", "asking": "held", "paused": "paused", "draining": "draining"}
+    first = {one.view.state.name: one.verdict.badges[0].word for one in buckets}
+    return {name: words[word] for name, word in first.items() if word in words}
 
 
 def _running(job: JobState, now_us: int) -> Texts:

@@ -89,6 +89,7 @@ PAUSED_BY_ADA = {
         (view(starts=2), ["keeps up"], 8, "nothing waits longer than its turn"),
         (view(), ["idle"], 9, "nothing waits; no job has started yet."),
         (view(paused=True, next_leak_at=None), ["paused"], 9, "paused."),
+        (view(paused=True, next_leak_at=None, starts=2), ["paused"], 9, "paused."),
     ],
 )  # fmt: skip
 def test_what_needs_somebody_comes_first_and_says_why(seen, words, rank, sentence):

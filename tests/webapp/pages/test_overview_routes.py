@@ -56,6 +56,20 @@ class TestPage:
         for text in (job_id[:8], "192.0.2.1", "paused it", "1 of 2 buckets needs you"):
             assert text in page
 
+    def test_where_no_bucket_needs_anybody_the_heading_names_those_that_stand(self, client):
+        heading = '<h1 data-text="page_heading">No bucket needs you</h1>'
+        nothing = "Nothing is full, fails, or lacks a worker."
+        page = client.get("/", auth=ADMIN).text
+        assert heading in page
+        assert f">{nothing}</p>" in page
+
+        client.patch("/buckets/narrow", json={"paused": True}, auth=ADMIN)
+        client.patch("/buckets/default", json={"draining": True}, auth=ADMIN)
+
+        page = client.get("/", auth=ADMIN).text
+        assert heading in page
+        assert f">{nothing} default is draining. narrow is paused.</p>" in page
+
     def test_the_admin_sees_how_many_jobs_a_full_bucket_refused(self, client, redis):
         answers = [
             client.post("/jobs", json={"type": "add", "payload": {"x": 1}}) for _ in range(5)
