@@ -36,7 +36,8 @@ def screen(
     need = sum(verdict.rank <= 3 for _, verdict in judged)
     waiting = sum(view.state.waiting for view in views)
     failed = sum(view.failed for view in views)
-    head = f"{count_text(len(views), 'bucket')}, {need} need you   {waiting:,} wait   {failed:,} failed"
+    buckets = count_text(len(views), "bucket")
+    head = f"{buckets}, {need} need you   {waiting:,} wait   {failed:,} failed"
     room = max(1, (height - 3) // LINES_OF_BUCKET)
     first = min(max(0, chosen - room + 1), max(0, len(views) - room))
     lines = [click.style(_cut(head, width), bold=True)]

@@ -33,6 +33,8 @@ function templateOf(name) {
   return templates.get(name);
 }
 
+export const copyOf = (name) => templateOf(name).template.cloneNode(true);
+
 export function fillCopy(name, copy, values) {
   const { template, bound } = templateOf(name);
   if (!template) return fill(copy, values);
@@ -48,7 +50,7 @@ export function fillRows(name, rows) {
     let row = known.get(values.key);
     known.delete(values.key);
     if (!row) {
-      row = templateOf(name).template.cloneNode(true);
+      row = copyOf(name);
       row.dataset.row = values.key;
     }
     fillCopy(name, row, values);

@@ -1,6 +1,6 @@
 // Keeps the overview and a bucket's page up to date by one stream of events.
 
-import { byId, fill, fillCopy, fillRows, localise } from "./elements.js";
+import { byId, copyOf, fill, fillCopy, fillRows, localise } from "./elements.js";
 import { follow } from "./stream.js";
 
 const SAY_EVERY_MS = 5000;
@@ -25,6 +25,19 @@ function reorder() {
   }
 }
 
+// A bucket that is new comes last; the links of its card lead to no bucket yet.
+function addCard(name) {
+  const card = copyOf("cards");
+  card.dataset.card = name;
+  for (const link of card.querySelectorAll("a")) {
+    const empty = /(\/buckets\/|[?&]bucket=)(?=\?|$)/;
+    link.setAttribute("href", link.getAttribute("href").replace(empty, `$1${name}`));
+  }
+  byId("no-buckets")?.remove();
+  byId("cards").append(card);
+  return card;
+}
+
 // One line in five seconds is read aloud, and only what is new.
 let saidAt = 0;
 const toSay = new Map();
@@ -40,12 +53,8 @@ function show(news) {
   fill(document, news.page);
   if (news.page.page_title) document.title = news.page.page_title;
   for (const [name, values] of Object.entries(news.cards)) {
-    const card = document.querySelector(`[data-card="${name}"]`);
-    if (!card) {
-      location.reload(); // a bucket that is new
-      return;
-    }
-    const word = card.querySelector(".state span").textContent;
+    const card = document.querySelector(`[data-card="${name}"]`) ?? addCard(name);
+    const word = card.querySelector(".state span")?.textContent; // a new card has none yet
     fillCopy("cards", card, values);
     if (values.word && values.word !== word) {
       toSay.set(name, `${name}: ${values.word}, ${card.querySelector(".why").textContent}`);

@@ -4,7 +4,9 @@ import time
 
 import pytest
 
+from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.control import BucketChange, BucketControl
+from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.runtime.rate import Rate
 from tests.support.browser import DEADLINE_SECONDS, chromium
 from tests.support.fleet import Fleet
@@ -95,6 +97,33 @@ def test_focus_and_selection_stay_while_the_page_changes(admin, web, fleet):
 
     assert admin.run("return document.activeElement") == link
     assert admin.run(node, CARD) == card
+
+
+LINKS_OF_A_CARD = {
+    "stranger": [],
+    "admin": [
+        "/buckets/new_one",
+        "/jobs?status=failed&bucket=new_one",
+        "/buckets/new_one?do=release",
+        "/buckets/new_one?do=resume",
+        "/buckets/new_one?do=pause",
+    ],
+}
+
+
+@pytest.mark.parametrize("audience", LINKS_OF_A_CARD)
+def test_a_new_bucket_appears_and_the_page_stays(request, audience, redis):
+    window, card = request.getfixturevalue(audience), '[data-card="new_one"]'
+    window.run("document.querySelector('.top nav a').focus(); window.stays = true")
+
+    BucketPublisher(redis).publish({"new_one": BucketConfig(rate="9/m")})
+
+    window.wait_for_text("9/m", f"#cards > {card}")
+    assert window.run("return window.stays && document.activeElement.matches('.top nav a')")
+    assert window.text(f"{card} h3") == "new_one"
+    links = "[...document.querySelectorAll(arguments[0])]"
+    hrefs = window.run(f"return {links}.map(link => link.getAttribute('href'))", f"{card} a")
+    assert hrefs == LINKS_OF_A_CARD[audience]
 
 
 def test_the_admin_sees_a_job_from_start_to_end(admin, web, fleet):
