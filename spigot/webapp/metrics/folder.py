@@ -11,9 +11,13 @@ from tempfile import mkdtemp
 from prometheus_client import values
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.locked_file import lock_within
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder."""
+
+LOCK_SECONDS = 10.0
+"""How long to wait for another web that starts, which has the lock for milliseconds."""
 
 
 class MetricsFolderError(OperatorError):
@@ -31,7 +35,7 @@ def metrics_folder(parent: Path) -> Iterator[Path]:
         parent: Made if need be.
 
     Raises:
-        MetricsFolderError: No folder can be made there.
+        MetricsFolderError: No folder can be made there, or another process keeps the lock.
     """
     try:
         folder, lock = _fresh_folder(parent)
@@ -64,7 +68,11 @@ def _fresh_folder(parent: Path) -> tuple[Path, int]:
 def _locked(folder: Path) -> Iterator[None]:
     file = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if not lock_within(file, LOCK_SECONDS):
+            raise MetricsFolderError(
+                f"the web keeps its counters in {folder}, and another process has had the lock of "
+                f"that folder for {LOCK_SECONDS:.0f} s: end it, or let it go on if it was stopped"
+            )
         yield
     finally:
         os.close(file)
@@ -74,9 +82,7 @@ def _remove_abandoned(parent: Path) -> None:
     for folder in parent.iterdir():
         file = os.open(folder, os.O_RDONLY)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder)
-        except BlockingIOError:
-            continue  # its processes live
+            if lock_within(file, 0):  # or its processes live
+                shutil.rmtree(folder)
         finally:
             os.close(file)

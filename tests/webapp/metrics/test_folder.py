@@ -1,5 +1,6 @@
 """The counters of several web processes, and the folder that they share them in."""
 
+import fcntl
 import os
 import re
 import signal
@@ -124,6 +125,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path):
         metrics_folder(tmp_path / "file" / "metrics"),
     ):
         pytest.fail("entered")
+
+
+def test_a_process_that_keeps_the_lock_ends_the_start_with_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("spigot.webapp.metrics.folder.LOCK_SECONDS", 0.2)
+    holder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    try:
+        with (
+            pytest.raises(MetricsFolderError, match=f"{tmp_path}, and another process has had"),
+            metrics_folder(tmp_path),
+        ):
+            pytest.fail("entered")
+    finally:
+        os.close(holder)
 
 
 def test_the_web_does_not_start_without_it(tmp_path, monkeypatch, redis_url):
