@@ -1,11 +1,12 @@
 """What a no-op job costs the server from enqueueing to its end, beside RQ in the same run.
 
-    python benchmarks/job_cost.py                  # about a minute
+    python benchmarks/job_cost.py                  # a minute or two
     python benchmarks/job_cost.py --server /usr/bin/redis-server
 
 Rounds of Spigot and of RQ take turns on one private server. In each, one process enqueues so many
 jobs one by one, and then a worker that runs jobs in its own process (``RateAwareSimpleWorker``,
-``SimpleWorker``) works until none is left. Results, log lines, events and metrics are on. The
+``SimpleWorker``) works until none is left. Results, log lines, events and metrics are on; in a row
+of its own, each job has an idempotency key. The
 processor time is the server's own (``INFO cpu``), its commands are those of ``INFO commandstats``,
 with those inside scripts. On a busy machine microseconds move by half; the ratios are what counts.
 """
@@ -18,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count, repeat
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -30,6 +32,7 @@ from rq.serializers import JSONSerializer
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue
+from spigot.jobs.program import Program
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
 from spigot.runtime.rate import Rate
@@ -37,6 +40,7 @@ from spigot.runtime.server.redis_connection import connect
 
 KEEP_SECONDS = 86_400
 BUCKETS = '{"default": {"rate": "100000/s burst 100", "capacity": 1000000}}'
+WITH_KEYS = "Spigot, with idempotency keys"
 HERE = Path(__file__)
 
 
@@ -78,14 +82,23 @@ def processor_us(redis: Redis) -> float:
 
 
 class Spigot:
-    """Enqueues and works as Spigot does."""
+    """Enqueues and works as Spigot does.
 
-    def __init__(self, redis: Redis, url: str, folder: Path) -> None:
+    Args:
+        redis: The server.
+        url: Its URL.
+        folder: For the worker's files.
+        with_keys: Whether each job has an idempotency key.
+    """
+
+    def __init__(self, redis: Redis, url: str, folder: Path, *, with_keys: bool = False) -> None:
         configs = {"default": BucketConfig(rate=Rate.parse("100000/s burst 100"), capacity=10**6)}
         BucketPublisher(redis).publish(configs)
         catalog = JobCatalog([getattr(do_nothing, MARK)])
         own = connect(url, timeout=5)  # as `spigot.enqueue` connects
-        self._queue = JobQueue(own, catalog, configs, keep_seconds=KEEP_SECONDS)
+        queue = JobQueue(own, catalog, configs, keep_seconds=KEEP_SECONDS)
+        self._program = Program(own, queue, KEEP_SECONDS)
+        self._keys = (f"order-{number}" for number in count()) if with_keys else repeat(None)
         buckets = folder / "buckets.json"
         buckets.write_text(BUCKETS)
         self._environment = os.environ | {
@@ -98,8 +111,8 @@ class Spigot:
 
     def enqueue(self, jobs: int) -> None:
         """Put so many jobs into the bucket, one by one."""
-        for number in range(jobs):
-            self._queue.enqueue("nothing", {"number": number})
+        for number, key in zip(range(jobs), self._keys, strict=False):
+            self._program.enqueue("nothing", {"number": number}, "default", key, delay=0)
 
     def work(self) -> None:
         """Run all jobs that wait."""
@@ -162,9 +175,11 @@ def print_rows(name: str, enqueue: Cost, work: Cost) -> None:
     )
 
 
-def ratio(parts: Mapping[str, list[Cost]], figure: Callable[[Cost, Cost], float]) -> float:
-    """Return a figure of Spigot's as a part of RQ's."""
-    return figure(*parts["Spigot"]) / figure(*parts["RQ"])
+def ratio(
+    parts: Mapping[str, list[Cost]], figure: Callable[[Cost, Cost], float], side: str = "Spigot"
+) -> float:
+    """Return a figure of one side's as a part of RQ's."""
+    return figure(*parts[side]) / figure(*parts["RQ"])
 
 
 def main() -> None:
@@ -175,13 +190,17 @@ def main() -> None:
     parser.add_argument("--server", help="program of the server; default: the embedded Valkey")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
-    lives: dict[str, list[tuple[Cost, Cost]]] = {"Spigot": [], "RQ": []}
     with (
         TemporaryDirectory() as folder,
         private_server(Path(folder), program=given.server) as url,
         Redis.from_url(url) as redis,
     ):
-        sides = {"Spigot": Spigot(redis, url, Path(folder)), "RQ": PlainRq(redis, url)}
+        sides = {
+            "Spigot": Spigot(redis, url, Path(folder)),
+            WITH_KEYS: Spigot(redis, url, Path(folder), with_keys=True),
+            "RQ": PlainRq(redis, url),
+        }
+        lives: dict[str, list[tuple[Cost, Cost]]] = {name: [] for name in sides}
         for side in sides.values():  # what is done once is no job's cost
             life_of(redis, side, 50)
         for _ in range(given.rounds):
@@ -197,8 +216,14 @@ def main() -> None:
     for name, (enqueue, work) in parts.items():
         print_rows(name, enqueue, work)
     life = ratio(parts, lambda enqueue, work: enqueue.server_us + work.server_us)
-    calls = ratio(parts, lambda enqueue, work: enqueue.jobs_per_s)
-    print(f"\nlife: {life:.2f} of RQ's; enqueue: {calls:.2f} of RQ's calls a second")
+    calls, with_keys = (
+        ratio(parts, lambda enqueue, work: enqueue.jobs_per_s, side)
+        for side in ("Spigot", WITH_KEYS)
+    )
+    print(
+        f"\nlife: {life:.2f} of RQ's; enqueue: {calls:.2f} of RQ's calls a second, "
+        f"{with_keys:.2f} with keys"
+    )
 
 
 if __name__ == "__main__":
