@@ -15,14 +15,17 @@ PASSWORD = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 """Of a URL; others' errors may have one in their text."""
 
 
+AS_JSON = json.JSONEncoder(default=str)
+
+
 class JsonFormatter(logging.Formatter):
     """One object per event; ``extra={"fields": {…}}`` adds to it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line of one event."""
-        moment = datetime.fromtimestamp(record.created, UTC)
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
         line: dict[str, Any] = {
-            "time": f"{moment:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "time": moment.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -32,7 +35,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return without_passwords(json.dumps(line, default=str))
+        return without_passwords(AS_JSON.encode(line))
 
 
 class TextFormatter(logging.Formatter):

@@ -214,7 +214,8 @@ class RateAwareWorker(RqSide):
         return job
 
     def _queue_of(self, claim: Claim) -> Queue:
-        return Queue(claim.queue, connection=self.connection, serializer=JSONSerializer)
+        """Return RQ's own: making another takes longer than reading the job."""
+        return next(queue for queue in self.queues if queue.name == claim.queue)
 
     def _is_empty(self, answer: Wait) -> bool:
         """Whether nothing waits, and nothing runs that may come back."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -252,8 +252,8 @@ class Child:
         if ended.status == "rate_limited":
             self._held_until = time.monotonic() + LONGEST_HOLD_SECONDS
         self._attempts.pop(attempt.token, None)
-        ended = replace(ended, late_us=self._table.late_us(attempt.place))
-        self._outbox.put(frame(("ended", attempt.token, outcomes.to_values(ended))))
+        late_us = self._table.late_us(attempt.place)
+        self._outbox.put(frame(("ended", attempt.token, outcomes.to_values(ended, late_us))))
 
     def _keep_telling(self) -> None:
         while True:

@@ -53,7 +53,8 @@ class ClaimedJob(Job):
         job.start_at = claim.start_at
         job.timeout = job.timeout or Queue.DEFAULT_TIMEOUT
         job.type_name = stored_text(claim.fields.get(b"spigot_type", b""))
-        job.hidden = json.loads(claim.fields.get(b"spigot_hidden", b"[]"))
+        hidden = claim.fields.get(b"spigot_hidden")
+        job.hidden = json.loads(hidden) if hidden else ()
         job.request_id = stored_text(claim.fields.get(b"spigot_request_id", b""))
         return job
 

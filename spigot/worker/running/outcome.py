@@ -96,9 +96,9 @@ class Outcome:
 FIELDS = tuple(field.name for field in fields(Outcome))
 
 
-def to_values(ended: Outcome) -> tuple[Any, ...]:
-    """Return an outcome as plain values, for ``Outcome(*values)``."""
-    return tuple(getattr(ended, name) for name in FIELDS)
+def to_values(ended: Outcome, late_us: int | None) -> tuple[Any, ...]:
+    """Return an outcome as plain values, for ``Outcome(*values)``, with its ``late_us``."""
+    return tuple(late_us if name == "late_us" else getattr(ended, name) for name in FIELDS)
 
 
 def cancelled() -> Outcome:

@@ -92,10 +92,11 @@ class PreparedCall:
 
     def _with_told(self, ended: Outcome, progress: AttemptProgress, used: UsedAmounts) -> Outcome:
         progress.close()
-        hidden = self.function.hidden | self.job.hidden_texts
-        return replace(
-            ended.without(hidden), progress=progress.last, used=used.text, noted=used.noted
-        )
+        ended = ended.without(self.function.hidden | self.job.hidden_texts)
+        last, text, noted = progress.last, used.text, used.noted
+        if not (last or text or noted):
+            return ended
+        return replace(ended, progress=last, used=text, noted=noted)
 
 
 def prepare(
