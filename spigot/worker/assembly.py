@@ -1,7 +1,7 @@
 """Puts a worker together from its parts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from redis import Redis
@@ -23,20 +23,14 @@ from spigot.worker.leases.lease_terms import LeaseTerms
 from spigot.worker.leases.lost_jobs import LostJobs
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.leases.takeover import take_over
-from spigot.worker.pool.child import PoolPlan
-from spigot.worker.pool.children import Children
-from spigot.worker.pool.lonely_jobs import LonelyJobs
-from spigot.worker.pool.pool_executor import PoolExecutor
-from spigot.worker.pool.suspicion import most_alone
 from spigot.worker.process.redis_availability import RedisAvailability
 from spigot.worker.rq.command_channel import CommandChannel
 from spigot.worker.rq.registration import RqRegistration
 from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.executor import Executor
 from spigot.worker.running.hold_news import HoldNews
-from spigot.worker.running.horse_runner import HorseRunner
 from spigot.worker.running.rq_callbacks import RqCallbacks
-from spigot.worker.running.runner import Runner, RunnerTools
+from spigot.worker.running.runner import Runner, RunnerTools, RunsJobs
 
 from .connections import LAST_TIMEOUT, Connections
 from .presence import Presence
@@ -70,7 +64,7 @@ class Parts:
     presence: Presence
     claimer: Claimer
     idle_time: IdleTime
-    executor: Executor | PoolExecutor
+    executor: RunsJobs
     leases: LeaseStore
     result_log: ResultLog
     commands: CommandChannel
@@ -80,7 +74,9 @@ class Parts:
 
 
 class Assembly:
-    """Makes the parts of one worker; those that several others need are made first.
+    """Makes the parts of a worker that runs one job at a time.
+
+    Those that several others need are made first.
 
     Args:
         worker: RQ's side of it.
@@ -89,23 +85,23 @@ class Assembly:
         stop: What signals said.
 
     Attributes:
-        start: As given.
         early_stops: Commands that come before their job is in hand.
     """
+
+    concurrency = 1
+    """How many jobs the worker runs at once."""
 
     def __init__(
         self, worker: Worker, start: WorkerStart, connections: Connections, stop: StopSignals
     ) -> None:
         self._worker = worker
-        self.start = start
+        self._start = start
         self._settings = start.settings
         self._connections = connections
         self._stop = stop
-        self._concurrency = 1
         self._hold_news = HoldNews(start.bucket)
         self.early_stops = EarlyStops()
         self._horizon = ClaimHorizon()
-        self._places: Callable[[], int] = lambda: 1
         self._terms = LeaseTerms(
             lease_ms=round(start.settings.lease_seconds * 1000),
             max_reaps=start.settings.max_reaps,
@@ -135,15 +131,15 @@ class Assembly:
         executor = self._make_executor(runner_class, leases, last_leases)
         presence = Presence(
             connections.main,
-            self.start.bucket,
-            self.start.buckets,
+            self._start.bucket,
+            self._start.buckets,
             self._registration,
             self._availability,
             self._stop,
             waits=wait is not None,
         )
         claimer = self._make_claimer(presence)
-        last_bucket = LeakyBucket(connections.last, self.start.bucket)
+        last_bucket = LeakyBucket(connections.last, self._start.bucket)
         return Parts(
             availability=self._availability,
             presence=presence,
@@ -158,54 +154,8 @@ class Assembly:
             sign_off=partial(claimer.sign_off, last_bucket, last_leases),
         )
 
-    def pool_parts(self, concurrency: int, maintain: Callable[[], None]) -> Parts:
-        """Return the parts of a worker that runs many jobs at once.
-
-        Args:
-            concurrency: How many.
-            maintain: As ``parts`` takes it.
-        """
-        self._concurrency = concurrency
-        self._hold_news.share()  # the first child is forked before there is a connection
-        parts = self.parts(HorseRunner, maintain)
-        executor = parts.executor
-        assert isinstance(executor, Executor)
-        plan = PoolPlan(
-            self.start.catalog,
-            self._connections.main,
-            self._worker._exc_handlers,
-            self._worker.name,
-            self._hold_news,
-        )
-        pool: list[PoolExecutor] = []
-        children = Children(
-            plan,
-            concurrency,
-            self._renewer,
-            self._settings.lease_seconds,
-            lambda child, place: pool[0].job_in(child, place),
-        )
-        lonely_jobs = LonelyJobs(
-            executor, self._runner_tools(), parts.leases, most_alone(concurrency)
-        )
-        pool.append(
-            PoolExecutor(
-                executor,
-                children,
-                lonely_jobs,
-                self._renewer,
-                self._stop,
-                self._settings.grace_seconds,
-                concurrency,
-                self.early_stops,
-            )
-        )
-        self._places = lambda: pool[0].free_places
-        watch = self._make_primary_watch(pool[0])
-        return replace(parts, executor=pool[0], primary_watch=watch)
-
     def _leases_on(self, redis: Redis, wait: ReplicaWait | None = None) -> LeaseStore:
-        return LeaseStore(redis, self.start.bucket, self._worker.name, self._terms, wait)
+        return LeaseStore(redis, self._start.bucket, self._worker.name, self._terms, wait)
 
     def _lost_jobs_on(self, redis: Redis) -> LostJobs:
         return LostJobs(redis, self._worker.name, self._terms)
@@ -222,10 +172,16 @@ class Assembly:
         )
 
     def _make_executor(
-        self,
-        runner_class: RunnerClass,
-        leases: LeaseStore,
-        last_leases: LeaseStore,
+        self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
+    ) -> RunsJobs:
+        return self._make_lone_executor(runner_class, leases, last_leases)
+
+    def _free_places(self) -> int:
+        """Return how many jobs may be claimed: each has ended when the next is wanted."""
+        return 1
+
+    def _make_lone_executor(
+        self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
     ) -> Executor:
         stop, grace_seconds = self._stop, self._settings.grace_seconds
         death_penalty = self._worker.death_penalty_class
@@ -234,7 +190,7 @@ class Assembly:
             renewer=self._renewer,
             leases=leases,
             last_leases=last_leases,
-            catalog=self.start.catalog,
+            catalog=self._start.catalog,
             result_log=self._result_log,
             rq_callbacks=RqCallbacks(stop, grace_seconds, death_penalty),
             availability=self._availability,
@@ -245,7 +201,7 @@ class Assembly:
 
     def _runner_tools(self) -> RunnerTools:
         return RunnerTools(
-            catalog=self.start.catalog,
+            catalog=self._start.catalog,
             renewer=self._renewer,
             stop=self._stop,
             grace_seconds=self._settings.grace_seconds,
@@ -260,12 +216,12 @@ class Assembly:
             self._worker.name,
             lease_ms=self._terms.lease_ms,
             rq_ttl=RQ_TTL,
-            concurrency=self._concurrency,
+            concurrency=self.concurrency,
             result_log=self._result_log,
             restore=presence.show_up,
-            on_claim=PlainJobWarning(self.start.bucket, self.start.buckets).look_at,
+            on_claim=PlainJobWarning(self._start.bucket, self._start.buckets).look_at,
             horizon=self._horizon,
-            places=lambda: self._places(),
+            places=self._free_places,
             early_stops=self.early_stops,
         )
 
@@ -275,7 +231,7 @@ class Assembly:
             worker=self._worker.name,
             leases=self._leases_on(self._connections.claims),
             lost_jobs=self._lost_jobs_on(self._connections.claims),
-            wake_up=WakeUpTokens(self._connections.wake_ups, self.start.bucket, self._stop),
+            wake_up=WakeUpTokens(self._connections.wake_ups, self._start.bucket, self._stop),
             plain_pushes=self._plain_pushes,
             registration=self._registration,
             result_log=self._result_log,
@@ -296,11 +252,13 @@ class Assembly:
             self._hold_news,
         )
 
-    def _make_primary_watch(self, executor: Executor | PoolExecutor) -> PrimaryWatch:
+    def _make_primary_watch(self, executor: RunsJobs) -> PrimaryWatch:
         # while it is idle, it is told at once: its wait for the wake-up ends
-        return PrimaryWatch(self.start.connection, lambda: bool(executor.running))
+        return PrimaryWatch(self._start.connection, lambda: bool(executor.running))
 
     def _start_threads(self) -> None:
         self._renewer.start()
         self._plain_pushes.start()
-        self.start.buckets.follow_from_a_thread(self._connections.bucket_file, [self.start.bucket])
+        self._start.buckets.follow_from_a_thread(
+            self._connections.bucket_file, [self._start.bucket]
+        )

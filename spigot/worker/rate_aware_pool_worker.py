@@ -4,8 +4,11 @@ from typing import Any
 
 from spigot.worker.pool.pool_executor import PoolExecutor
 
-from .assembly import Assembly, Parts
+from .assembly import Assembly
+from .connections import Connections
+from .pool_assembly import PoolAssembly
 from .rate_aware_worker import RateAwareWorker
+from .worker_start import WorkerStart
 
 DEFAULT_CONCURRENCY = 10
 """Where neither the command nor ``buckets.json`` says how many."""
@@ -29,13 +32,15 @@ class RateAwarePoolWorker(RateAwareWorker):
         self._asked_concurrency = concurrency
         super().__init__(*args, **options)
 
-    def _make_parts(self, assembly: Assembly) -> Parts:
-        stated = assembly.start.buckets[self._bucket].concurrency
+    def _make_assembly(self, start: WorkerStart, connections: Connections) -> Assembly:
+        stated = start.buckets[start.bucket].concurrency
         concurrency = self._asked_concurrency or stated or DEFAULT_CONCURRENCY
-        parts = assembly.pool_parts(concurrency, self.maintain)
-        assert isinstance(parts.executor, PoolExecutor)
-        self._pool = parts.executor
-        return parts
+        return PoolAssembly(self, start, connections, self._stop, concurrency)
+
+    @property
+    def _pool(self) -> PoolExecutor:
+        assert isinstance(self.executor, PoolExecutor)
+        return self.executor
 
     def _begin(self) -> None:
         self._pool.start()

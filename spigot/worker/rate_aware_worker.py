@@ -41,9 +41,9 @@ from spigot.worker.rq.rq_side import RqSide
 from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.horse_runner import HorseRunner
 
-from .assembly import Assembly, Parts, RunnerClass
+from .assembly import Assembly, RunnerClass
 from .connections import MAIN_TIMEOUT, Connections
-from .worker_start import prepare_start
+from .worker_start import WorkerStart, prepare_start
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -94,14 +94,14 @@ class RateAwareWorker(RqSide):
         self._last_connection = connections.last
         rq_options |= {"serializer": JSONSerializer, "queue_class": Queue, "job_class": Job}
         super().__init__(start.queues, name, connection=connections.main, **rq_options)
-        assembly = Assembly(self, start, connections, self._stop)
-        self._parts = self._make_parts(assembly)
+        assembly = self._make_assembly(start, connections)
+        self._parts = assembly.parts(self.runner_class, self.maintain)
         self.executor = self._parts.executor
         self.commands = self._parts.commands
         self.early_stops = assembly.early_stops
 
-    def _make_parts(self, assembly: Assembly) -> Parts:
-        return assembly.parts(self.runner_class, self.maintain)
+    def _make_assembly(self, start: WorkerStart, connections: Connections) -> Assembly:
+        return Assembly(self, start, connections, self._stop)
 
     def work(
         self,

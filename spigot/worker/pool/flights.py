@@ -42,10 +42,13 @@ class Flights:
 
     Args:
         concurrency: How many places there are.
+
+    Attributes:
+        concurrency: As given.
     """
 
     def __init__(self, concurrency: int) -> None:
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._flights: dict[str, Flight] = {}
         self._ending = 0
         self._changed = threading.Condition()
@@ -60,7 +63,7 @@ class Flights:
     def free_places(self) -> int:
         """How many more attempts there is room for."""
         with self._changed:
-            return self._concurrency - len(self._flights) - self._ending
+            return self.concurrency - len(self._flights) - self._ending
 
     @property
     def ending(self) -> int:
@@ -76,6 +79,13 @@ class Flights:
     def of(self, child: PoolProcess) -> list[Flight]:
         """Return those that run in a process."""
         return [flight for flight in self.all() if flight.child is child]
+
+    def name_of(self, child: PoolProcess, place: int | None) -> str:
+        """Return the job in a place of a process, for people."""
+        flight = next((flight for flight in self.of(child) if flight.place == place), None)
+        if flight is None:
+            return "one of its jobs"
+        return f"job {flight.job.id} ({flight.job.readable_name()})"
 
     def enter(self, job: ClaimedJob, child: PoolProcess | None = None) -> Flight:
         """Let an attempt take a place: in a process, or alone."""

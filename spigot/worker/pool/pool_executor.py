@@ -48,7 +48,7 @@ class PoolExecutor:
         renewer: Renews the leases, all of them together.
         stop: What signals said.
         grace_seconds: How long functions may run on after a signal.
-        concurrency: How many run at once.
+        flights: Those that run, and the places that are left.
         early_stops: Commands that came before their job was in hand.
     """
 
@@ -60,7 +60,7 @@ class PoolExecutor:
         renewer: LeaseRenewer,
         stop: StopSignals,
         grace_seconds: float,
-        concurrency: int,
+        flights: Flights,
         early_stops: EarlyStops,
     ) -> None:
         self._children = children
@@ -68,12 +68,9 @@ class PoolExecutor:
         self._renewer = renewer
         self._stop = stop
         self._grace_seconds = grace_seconds
-        self._concurrency = concurrency
         self._early_stops = early_stops
-        self._flights = Flights(concurrency)
-        self._endings = Endings(
-            executor, self._flights, lambda: children.tell_all("refusal_written")
-        )
+        self._flights = flights
+        self._endings = Endings(executor, flights, lambda: children.tell_all("refusal_written"))
         self.runner: Runner = _PoolRunner(self)
         self.refuse = executor.refuse
 
@@ -86,11 +83,6 @@ class PoolExecutor:
     def running(self) -> ClaimedJob | None:
         """The oldest of the running jobs."""
         return self._flights.oldest
-
-    @property
-    def free_places(self) -> int:
-        """How many more jobs may be claimed."""
-        return self._flights.free_places
 
     def wait_for_place(self) -> None:
         """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
@@ -109,13 +101,6 @@ class PoolExecutor:
             self._run_alone(job)
         else:
             self._run_among_others(job)
-
-    def job_in(self, child: PoolProcess, place: int | None) -> str:
-        """Return the job in a place of a child, for people."""
-        flight = next((f for f in self._flights.of(child) if f.place == place), None)
-        if flight is None:
-            return "one of its jobs"
-        return f"job {flight.job.id} ({flight.job.readable_name()})"
 
     def drain(self) -> None:
         """Wait until all attempts have ended, or the grace is over; give the others back."""
@@ -192,7 +177,7 @@ class PoolExecutor:
         flights = self._flights.of(child)
         begun = [flight for flight in flights if flight.has_begun]
         suspects = suspicions(
-            [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._concurrency
+            [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._flights.concurrency
         )
         log.error(
             "pool process %d %s; %d jobs run again, %d had not begun; %s",
@@ -200,7 +185,9 @@ class PoolExecutor:
             child.end,
             len(begun),
             len(flights) - len(begun),
-            f"named is {self.job_in(child, culprit)}" if culprit is not None else "nobody is named",
+            f"named is {self._flights.name_of(child, culprit)}"
+            if culprit is not None
+            else "nobody is named",
         )
         for flight in sorted(flights, key=lambda f: f.job.claim.slot_us, reverse=True):
             if self._flights.leave(flight.job.claim.token):

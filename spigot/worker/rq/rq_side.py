@@ -3,7 +3,7 @@
 import logging
 import signal
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from redis import Redis
 from redis.client import Pipeline
@@ -11,28 +11,12 @@ from rq import Worker, worker_registration
 from rq.command import handle_command, parse_payload
 from rq.worker import WorkerStatus
 
-from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.early_stops import EarlyStops
-from spigot.worker.running.runner import Runner
+from spigot.worker.running.runner import RunsJobs
 
 from .command_channel import CommandChannel
 
 log = logging.getLogger(__name__)
-
-
-class RunsJobs(Protocol):
-    """What runs the worker's jobs.
-
-    Attributes:
-        runner: Runs the functions.
-    """
-
-    runner: Runner
-
-    @property
-    def running(self) -> ClaimedJob | None:
-        """The present job; the oldest, if there are several."""
-        ...
 
 
 class RqSide(Worker):

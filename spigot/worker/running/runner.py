@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rq.timeouts import BaseDeathPenalty
 
+from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
@@ -69,4 +70,27 @@ class Runner(Protocol):
 
         Whoever stops a job that may not have begun notes that in the early stops first.
         """
+        ...
+
+
+class RunsJobs(Protocol):
+    """What runs the worker's jobs.
+
+    Attributes:
+        runner: Runs the functions.
+    """
+
+    runner: Runner
+
+    @property
+    def running(self) -> ClaimedJob | None:
+        """The present job; the oldest, if there are several."""
+        ...
+
+    def execute(self, job: ClaimedJob) -> None:
+        """Have a claimed job run in its slot, and end its attempt."""
+        ...
+
+    def refuse(self, claim: Claim, error: Exception) -> None:
+        """End the attempt of a job that cannot be read."""
         ...

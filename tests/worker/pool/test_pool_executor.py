@@ -8,6 +8,7 @@ import pytest
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.pool.flights import Flights
 from spigot.worker.pool.pool_executor import PoolExecutor
 from spigot.worker.pool.shared_table import SharedTable
 from spigot.worker.running.claimed_job import ClaimedJob
@@ -70,7 +71,9 @@ def pool(children, ended, early_stops) -> PoolExecutor:
         ended.update({job.id: outcome.status for job, outcome in told})
 
     executor = Mock(finish_all=finish_all)
-    pool = PoolExecutor(executor, children, Mock(), Mock(), StopSignals(), 1.0, PLACES, early_stops)
+    pool = PoolExecutor(
+        executor, children, Mock(), Mock(), StopSignals(), 1.0, Flights(PLACES), early_stops
+    )
     pool.start()
     return pool
 
