@@ -10,6 +10,7 @@ from typing import Self
 from redis import Redis, RedisError
 
 from spigot.jobs.store import keys
+from spigot.jobs.store.times import server_us
 
 PATIENCE_SECONDS = 20.0
 """Workers that are not up by then are waited for no longer: the log says why they are not."""
@@ -63,10 +64,10 @@ class ExpectedWorkers:
 
     def _count(self, plan: Mapping[str, int]) -> int:
         try:
-            seconds, us = self._redis.time()
+            now_ms = server_us(self._redis) // 1000
             with self._redis.pipeline(transaction=False) as batch:
                 for name in plan:
-                    batch.zcount(keys.workers(name), seconds * 1000 + us // 1000, "+inf")
+                    batch.zcount(keys.workers(name), now_ms, "+inf")
                 counts = batch.execute()
         except RedisError:  # which the workers tell, and are waited for
             return 0

@@ -4,6 +4,7 @@ from redis import Redis
 
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import bucket_names, stored_int, unless_spoilt
+from spigot.jobs.store.times import server_us
 
 from .finding import Finding
 
@@ -39,5 +40,5 @@ def _last_round(redis: Redis) -> str:
     begun_ms = stored_int(unless_spoilt(lambda: redis.hget(keys.sweep(), "begun_ms"), None))
     if not begun_ms:
         return "no worker has looked yet, or in the last half hour"
-    seconds, _ = redis.time()
-    return f"workers began to look {max(0, seconds - begun_ms // 1000)} s ago"
+    seconds = max(0, server_us(redis) // 1_000_000 - begun_ms // 1000)
+    return f"workers began to look {seconds} s ago"

@@ -12,6 +12,7 @@ from spigot.jobs.store.primary_watch import ask_for_writes
 from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.jobs.store.server_rights import find_missing_rights
 from spigot.jobs.store.stored_values import bucket_names
+from spigot.jobs.store.times import server_us
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_faults import OLDEST_VERSION, explain, is_denied
@@ -144,8 +145,7 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
         buckets: Names of the buckets in use.
     """
     published = set(bucket_names(redis))
-    seconds, microseconds = redis.time()
-    now_ms = seconds * 1000 + microseconds // 1000
+    now_ms = server_us(redis) // 1000
     findings = []
     for name in sorted(published.union(buckets)):
         if is_spoilt(redis, name):

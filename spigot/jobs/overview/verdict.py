@@ -1,51 +1,11 @@
-"""In words: how a bucket is, and why its pace is what it is.
+"""How a bucket is, and why its pace is what it is."""
 
-The ranks, words and colours are those of a table that says what needs a person first: ranks 1 to 3
-need somebody; 4 to 7 are slower than they could be, by a wish or by themselves; the rest is well.
-"""
-
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
-from spigot.jobs.bucket.state import BucketState
-
-from .history import CELL_SECONDS
+from .badges import IDLE, Badge, badges_of
+from .outlook import empty_in, next_start, pace_of, seconds_until_start, sent_now
 from .reading import BucketView
-from .words import clock_text, count_text, number_text, rate_text, span_text, unit_of, unix_us
-
-Tone = Literal["bad", "warn", "ok", "soft"]
-
-NEEDS_SOMEBODY = 3
-"""The last rank that does."""
-
-IDLE = 9
-NOBODY_KNOWS = "\N{EN DASH}"
-FEWEST_FAILURES = 3
-PACE_CELLS = 12
-"""The pace is that of the last minute, or of ten intervals if that is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Badge:
-    """One word for how a bucket is.
-
-    Attributes:
-        rank: 1 to 9, the lower the more urgent.
-        word: One or two words.
-        mark: Name of the shape beside it.
-        tone: Its colour.
-        sentence: Number and cause, and the way out if there is one.
-        public: The same for a stranger; "" if it is the same.
-    """
-
-    rank: int
-    word: str
-    mark: str
-    tone: Tone
-    sentence: str
-    public: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,226 +40,20 @@ class Verdict:
 
 def judge(view: BucketView, *, is_admin: bool = True) -> Verdict:
     """Say how a bucket is; a stranger is not told of failures."""
-    found = (badge for badge in _badges(view) if is_admin or badge.word != "failing")
+    found = (badge for badge in badges_of(view) if is_admin or badge.word != "failing")
     badges = sorted(found, key=lambda badge: badge.rank)
     chosen = badges[:1]
     if badges[0].word in ("full", "failing") and len(badges) > 1 and badges[1].rank < IDLE - 1:
         chosen = [badges[1], badges[0]]
     elif len(badges) > 1 and badges[1].word == "full":
         chosen = badges[:2]
-    seconds = _seconds_until_start(view, view.state.waiting + 1)
+    seconds = seconds_until_start(view, view.state.waiting + 1)
     return Verdict(
         rank=badges[0].rank,
         badges=tuple(chosen),
         pace=pace_of(view),
-        next_start=_next_start(view),
-        empty_in=_empty_in(view),
-        sent_now=_sent_now(view, seconds),
+        next_start=next_start(view),
+        empty_in=empty_in(view),
+        sent_now=sent_now(view, seconds),
         sent_now_seconds=inf if view.state.waiting >= view.state.capacity else seconds,
     )
-
-
-def pace_of(view: BucketView) -> float:
-    """Return how many jobs a second started in the last minute, or the last ten intervals."""
-    wanted = max(PACE_CELLS, round(10 * view.state.interval / CELL_SECONDS))
-    past = view.history[-1 - wanted : -1]
-    into_cell = view.now_us / 1_000_000 % CELL_SECONDS
-    starts = sum(cell.starts for cell in past) + view.history[-1].starts
-    return starts / (len(past) * CELL_SECONDS + into_cell)
-
-
-def places_of(view: BucketView) -> int:
-    """Return how many jobs of the bucket can run at once."""
-    limit = view.state.max_running
-    return min(view.state.concurrency, limit) if limit else view.state.concurrency
-
-
-def hold_left(view: BucketView) -> float:
-    """Return for how many seconds more the bucket is held."""
-    until = view.state.held_until
-    return max(0.0, (unix_us(until) - view.now_us) / 1_000_000) if until else 0.0
-
-
-def _badges(view: BucketView) -> Iterator[Badge]:
-    state = view.state
-    if not state.workers and (state.waiting or state.delayed):
-        waits = count_text(state.waiting + state.delayed, "job")
-        begin = "waits" if state.waiting + state.delayed == 1 else "wait"
-        yield Badge(
-            1, "no worker", "tri", "bad",
-            f"{waits} {begin}, and no worker is alive. Start one: spigot worker {state.name}",
-            f"{waits} {begin}, and no worker is alive.",
-        )  # fmt: skip
-    if state.waiting >= state.capacity:
-        public = f"Full: {count_text(state.capacity, 'job')} may wait, so new ones are refused."
-        so_far = f": {count_text(view.refused, 'job')} in the last hour." if view.refused else "."
-        yield Badge(2, "full", "full", "bad", public.removesuffix(".") + so_far, public)
-    if view.failed_recently >= max(FEWEST_FAILURES, view.finished_recently):
-        ended = view.failed_recently + view.finished_recently
-        sentence = f"{view.failed_recently:,} of the last {ended:,} jobs failed."
-        yield Badge(3, "failing", "cross", "bad", sentence)
-    yield from _stops(view)
-    if state.waiting or not state.paused:
-        yield _flow(view)
-
-
-def _stops(view: BucketView) -> Iterator[Badge]:
-    state = view.state
-    if state.held_until or state.probing:
-        yield _hold(view)
-    if state.paused:
-        who = _who(view, "paused")
-        room = max(0, state.capacity - state.waiting)
-        waits = bool(state.waiting)
-        yield Badge(
-            5 if waits else IDLE, "paused", "bars", "warn" if waits else "soft",
-            f"paused{who}. New jobs are accepted: {room:,} more fit.",
-            f"paused. New jobs are accepted: {room:,} more fit.",
-        )  # fmt: skip
-    if state.draining:
-        who = _who(view, "draining")
-        sentence = f"accepts no new jobs; {state.waiting:,} are left."
-        yield Badge(6, "draining", "down", "warn", f"draining{who}: {sentence}", sentence)
-
-
-def _hold(view: BucketView) -> Badge:
-    state = view.state
-    reason = (state.hold_reason or "").removeprefix("RateLimited: ")
-    spent = "Its quota is spent: " if state.hold_kind == "quota" else ""
-    if not state.held_until:
-        asks = f"{spent}one job at a time asks the downstream whether it serves again"
-        return Badge(4, "asking", "clock", "warn", f"{asks}: {reason}", f"{asks}.")
-    left = f"{spent}held {clock_text(hold_left(view))} more"
-    reason = f"{reason.removesuffix('.')}."
-    public = f"{left}: its downstream asked for it."
-    return Badge(4, "held", "clock", "warn", f"{left}: {reason}", public)
-
-
-def _flow(view: BucketView) -> Badge:
-    state, pace = view.state, pace_of(view)
-    unit = unit_of(state.rate)
-    if not state.waiting:
-        if state.running or pace * PACE_CELLS * CELL_SECONDS >= 1:
-            running = f"; {state.running:,} run" if state.running else ""
-            sentence = f"nothing waits longer than its turn{running}."
-            return Badge(8, "keeps up", "drop", "ok", sentence)
-        return Badge(IDLE, "idle", "ring", "soft", f"nothing waits{_last_start(view)}.")
-    if state.waits_for:
-        return _budget(view, state.waits_for)
-    places, configured = places_of(view), 1 / state.interval
-    carried = places / view.mean_run if view.mean_run and places else pace
-    if state.running >= places and carried < 0.95 * configured:
-        return _narrow(view, places, carried)
-    every = span_text(state.interval)
-    sentence = f"one start each {every}, as configured: {rate_text(configured, unit)}."
-    return Badge(8, "at its rate", "drop", "ok", sentence)
-
-
-def _budget(view: BucketView, name: str) -> Badge:
-    state, budget = view.state, view.state.budgets[name]
-    unit, configured = unit_of(state.rate), 1 / state.interval
-    spent = f"{number_text(budget.level)} of {number_text(budget.burst)} are spent"
-    held = f" and {number_text(budget.held)} held by running jobs" if budget.held else ""
-    carries = f"{rate_text(pace_of(view), unit)} of {rate_text(configured, unit)}"
-    sentence = f"the next job waits for {name}: {spent}{held}, {budget.limit} refill, so {carries}."
-    more = f" If more is granted: spigot bucket budget {state.name} {name} LIMIT"
-    return Badge(7, "budget", "narrow", "warn", sentence + more, sentence)
-
-
-def _narrow(view: BucketView, places: int, carried: float) -> Badge:
-    state = view.state
-    unit, configured = unit_of(state.rate), 1 / state.interval
-    carries = f"{rate_text(carried, unit)} of {rate_text(configured, unit)}"
-    run = f"jobs of {span_text(view.mean_run)}" if view.mean_run else "long jobs"
-    more = rate_text(min(configured, carried * (places + 1) / max(1, places)), unit)
-    if state.max_running and places >= state.max_running:
-        sentence = (
-            f"{state.running} of {state.max_running} places are taken by {run}, "
-            f"so {carries}. One place more would carry {more}."
-        )
-        return Badge(7, "places taken", "narrow", "warn", sentence)
-    workers = count_text(state.workers, "worker")
-    is_busy = "is" if state.workers == 1 else "are all"
-    sentence = f"{workers} {is_busy} busy with {run}, so {carries}."
-    more = f" One more would carry {more}: spigot worker {state.name}"
-    return Badge(7, "workers busy", "narrow", "warn", sentence + more, sentence)
-
-
-def _last_start(view: BucketView) -> str:
-    if not view.last_start_us:
-        return "; no job has started yet"
-    ago = span_text(max(0, view.now_us - view.last_start_us) / 1_000_000)
-    return f"; the last job started {ago} ago"
-
-
-def _who(view: BucketView, field: str) -> str:
-    """Return who set a switch last, and when; "" if that is not known."""
-    for record in view.changes:
-        if isinstance(record["changes"], dict) and field in record["changes"]:
-            ago = span_text(max(0, view.now_us - unix_us(record["at"])) / 1_000_000)
-            return f" by {record['by']} {ago} ago"
-    return ""
-
-
-def _seconds_until_start(view: BucketView, position: int) -> float:
-    """Return in how many seconds the job at a position starts; infinite if nobody knows."""
-    state = view.state
-    if state.paused or not state.workers:
-        return inf
-    leak_us = unix_us(state.next_leak_at) if state.next_leak_at else view.now_us
-    slot = max(0, leak_us - view.now_us) / 1_000_000 + (position - 1) * _interval(state)
-    places = places_of(view)
-    behind = max(0, position - max(0, places - state.running))
-    return max(slot, behind * view.mean_run / places if places else inf)
-
-
-def _interval(state: BucketState) -> float:
-    """Return the seconds between two starts that rate and budgets allow in the long run."""
-    spent = (
-        (budget.used_mean if budget.counted == "unknown" else None)
-        or budget.reserved_mean
-        or budget.cost
-        or 0
-        for budget in state.budgets.values()
-    )
-    needed = zip(spent, state.budgets.values(), strict=True)
-    return max(state.interval, *(cost / it.limit_per_second for cost, it in needed), 0)
-
-
-def _next_start(view: BucketView) -> str:
-    state = view.state
-    if state.paused:
-        return "when resumed"
-    if not state.workers:
-        return "no worker"
-    if state.held_until:
-        return f"in {clock_text(hold_left(view))}"
-    if state.waiting and state.running >= places_of(view):
-        return "when one ends"
-    if state.waits_for and not state.next_leak_at:
-        return "when one ends"
-    seconds = _seconds_until_start(view, 1)
-    return f"in {span_text(seconds)}" if seconds > 0.05 else "at once"
-
-
-def _empty_in(view: BucketView) -> str:
-    if not view.state.waiting:
-        return "empty"
-    seconds = _seconds_until_start(view, view.state.waiting)
-    if seconds == inf:
-        return NOBODY_KNOWS
-    is_exact = places_of(view) > view.state.running
-    return clock_text(seconds) if is_exact else f"about {clock_text(seconds)}"
-
-
-def _sent_now(view: BucketView, seconds: float) -> str:
-    state = view.state
-    if state.draining:
-        return "is refused: it accepts no new jobs"
-    if state.waiting >= state.capacity:
-        return "is refused: the bucket is full"
-    if state.paused:
-        return "waits until the bucket is resumed"
-    if seconds == inf:
-        return "waits for a worker"
-    return f"starts in about {clock_text(seconds)}" if seconds >= 1 else "starts at once"

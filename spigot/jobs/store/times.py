@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import WithJsonSchema
+from redis import Redis
 
 Moment = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A time as RFC 3339 writes it, in UTC."""
@@ -17,9 +18,25 @@ def utc_text(us: int, *, digits: Literal["seconds", "microseconds"] = "microseco
     return f"{_second_text(second)}{'' if digits == 'seconds' else f'.{rest_us:06}'}Z"
 
 
+def unix_us(moment: str) -> int:
+    """Return an RFC 3339 time as Unix microseconds."""
+    found = datetime.fromisoformat(moment)
+    return int(found.timestamp()) * 1_000_000 + found.microsecond
+
+
 @lru_cache(maxsize=64)  # times that are written together are mostly of a few seconds
 def _second_text(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat().removesuffix("+00:00")
+
+
+def server_us(redis: Redis) -> int:
+    """Return Unix microseconds on the server's clock.
+
+    Raises:
+        redis.RedisError: The server did not answer.
+    """
+    seconds, micros = redis.time()
+    return int(seconds) * 1_000_000 + int(micros)
 
 
 def minute_text(now_us: int | None) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
 from spigot.webapp.http.admin import admin_in_words
 from spigot.webapp.http.full_bucket import bucket_full_problem
-from spigot.webapp.http.problem_types import ProblemType
+from spigot.webapp.http.no_such_job import no_such_job_problem
 from spigot.webapp.http.problems import problem
 
 OK = {"status": "OK"}
@@ -102,4 +102,4 @@ def _requeuer() -> JobRequeuer:
 
 
 def _no_such_job(job_id: str) -> NoReturn:
-    abort(problem(404, f"there is no job {job_id!r}", type=ProblemType.NO_SUCH_JOB))
+    abort(no_such_job_problem(job_id))

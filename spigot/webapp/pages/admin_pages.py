@@ -14,7 +14,7 @@ from spigot.jobs.job.listing import PLACES
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.overview.verdict import judge
 from spigot.jobs.store.stored_values import bucket_names
-from spigot.jobs.store.times import utc_text
+from spigot.jobs.store.times import server_us, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.server.redis_connection import is_away
 from spigot.webapp.http.admin import is_admin, require_admin
@@ -29,7 +29,6 @@ from .html_page import away_page, html_page
 from .job_model import STATES, JobPictures
 from .job_page import blueprint, job_page
 from .list_lines import SHOWN_CLIENTS, client_line, job_line
-from .moments import server_us
 from .tap_picture import LARGE
 
 FILTERS = ("status", "bucket", "type", "q", "limit")

@@ -1,8 +1,8 @@
 """What a bucket's page says of its budgets."""
 
 from spigot.jobs.budgets.state import BudgetState
+from spigot.jobs.overview.number_texts import number_text
 from spigot.jobs.overview.reading import BucketView
-from spigot.jobs.overview.words import number_text
 
 from .cards import Texts
 

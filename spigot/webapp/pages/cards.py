@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from spigot.jobs.overview.badges import NEEDS_SOMEBODY
+from spigot.jobs.overview.number_texts import rate_text, unit_of
+from spigot.jobs.overview.outlook import places_of
 from spigot.jobs.overview.reading import BucketView
-from spigot.jobs.overview.verdict import NEEDS_SOMEBODY, Verdict, judge, places_of
-from spigot.jobs.overview.words import rate_text, unit_of
+from spigot.jobs.overview.verdict import Verdict, judge
 
 from .tap_picture import SMALL, Frame, level_picture, tap_picture
 

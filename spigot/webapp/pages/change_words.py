@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from spigot.jobs.overview.number_texts import ago_text
 from spigot.jobs.overview.reading import BucketView
-from spigot.jobs.overview.words import span_text, unix_us
 
 from .cards import Texts
 
@@ -53,10 +53,9 @@ def _value(text: str) -> str:
 
 def _row(bucket: str, record: dict[str, Any], now_us: int) -> Texts:
     at = str(record["at"])
-    ago = span_text(max(0, now_us - unix_us(at)) / 1_000_000)
     return {
         "key": f"{at} {bucket}",
-        "ago": f"{ago} ago",
+        "ago": ago_text(at, now_us),
         "bucket": bucket,
         "by": str(record["by"]),
         "did": change_in_words(record),

@@ -9,13 +9,12 @@ from redis import Redis
 from spigot.jobs.job.failure_members import FailureMembers
 from spigot.jobs.job.failures import FailureGroup, FailureIndex
 from spigot.jobs.job.state import JobReader, JobState
-from spigot.jobs.store.times import utc_text
+from spigot.jobs.store.times import server_us, utc_text
 from spigot.webapp.http.admin import require_admin
 from spigot.webapp.routes.jobs_admin import read_page
 
 from .html_page import html_page
 from .list_lines import SHOWN_GROUPS, group_line
-from .moments import server_us
 from .traceback_frames import frames_of
 
 SHOWN_MEMBERS = 20

@@ -7,13 +7,13 @@ from typing import Any
 from redis import Redis, RedisError
 
 from spigot.jobs.job.state import JobState
+from spigot.jobs.overview.number_texts import ago_text, clock_text, count_text, span_text
 from spigot.jobs.overview.reading import BucketView, OverviewReader
 from spigot.jobs.overview.verdict import judge
-from spigot.jobs.overview.words import clock_text, count_text, span_text, unix_us
+from spigot.jobs.store.times import server_us, unix_us
 
 from .cards import Texts
 from .job_steps import read_past, steps_of
-from .moments import server_us
 
 RESULT_CHARACTERS = 20_000
 STATES = {
@@ -90,8 +90,8 @@ def _clock(job: JobState, view: BucketView | None, now_us: int) -> Texts:
         return _clock_texts("running for", clock_text(seconds), f"attempt {job.attempts}", "")
     if started and job.ended_at:
         ran = span_text(max(0, unix_us(job.ended_at) - started) / 1_000_000)
-        ago = span_text(max(0, now_us - unix_us(job.ended_at)) / 1_000_000)
-        return _clock_texts("ran for", ran, f"ended {ago} ago", count_text(job.attempts, "attempt"))
+        ended = f"ended {ago_text(job.ended_at, now_us)}"
+        return _clock_texts("ran for", ran, ended, count_text(job.attempts, "attempt"))
     return _clock_texts("never started", "0:00", "", "")
 
 

@@ -9,7 +9,7 @@ from redis import Redis
 
 from spigot.jobs.job.details import JobDetails, JobDetailsReader
 from spigot.jobs.job.state import JobReader, JobState
-from spigot.jobs.overview.words import span_text
+from spigot.jobs.overview.number_texts import span_text
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import stored_text, unless_spoilt
 from spigot.webapp.http.accepted import with_vary

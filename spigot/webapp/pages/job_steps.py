@@ -9,11 +9,11 @@ from redis import Redis
 
 from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.history import CELL_SECONDS
+from spigot.jobs.overview.number_texts import span_text
 from spigot.jobs.overview.reading import BucketView
-from spigot.jobs.overview.words import span_text, unix_us
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import stored_int, stored_text, unless_spoilt
-from spigot.jobs.store.times import utc_text
+from spigot.jobs.store.times import unix_us, utc_text
 
 from .cards import Texts
 

@@ -2,12 +2,12 @@
 
 from spigot.jobs.job.failures import FailureGroup
 from spigot.jobs.job.state import JobState
-from spigot.jobs.overview.words import clock_text, unix_us
+from spigot.jobs.overview.number_texts import ago_text, clock_text
+from spigot.jobs.store.times import unix_us
 from spigot.webapp.routes.clients import Client
 
 from .cards import Texts
 from .job_model import STATES
-from .moments import ago_text
 
 SHOWN_GROUPS, SHOWN_CLIENTS = 25, 100
 """Lines of a page, so that it weighs little however much fails and however many are refused."""

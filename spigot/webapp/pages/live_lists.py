@@ -18,7 +18,7 @@ from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.job.failures import FailureIndex
 from spigot.jobs.job.search import JobSearch, Wanted
 from spigot.jobs.job.state import JobReader, JobState
-from spigot.jobs.store.times import utc_text
+from spigot.jobs.store.times import server_us, utc_text
 from spigot.webapp.http.admin import require_admin
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.routes.clients import read_clients
@@ -33,7 +33,6 @@ from spigot.webapp.waiting.parked_response import (
 
 from .cards import Texts
 from .list_lines import SHOWN_CLIENTS, SHOWN_GROUPS, client_line, gone_line, group_line, job_line
-from .moments import server_us
 from .overview_model import changed, changed_in_each
 from .page_feed import PageFeed, PageFeeds
 from .page_stream import PageStream

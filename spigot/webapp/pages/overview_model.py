@@ -10,10 +10,10 @@ from redis import Redis, RedisError
 
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.state import JobState
+from spigot.jobs.overview.badges import NEEDS_SOMEBODY
+from spigot.jobs.overview.number_texts import count_text, span_text
 from spigot.jobs.overview.reading import BucketView, OverviewReader
-from spigot.jobs.overview.verdict import NEEDS_SOMEBODY
-from spigot.jobs.overview.words import count_text, span_text, unix_us
-from spigot.jobs.store.times import utc_text
+from spigot.jobs.store.times import unix_us, utc_text
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
 from .budget_rows import budget_rows

@@ -7,8 +7,9 @@ import pytest
 from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.budgets.state import BudgetState
 from spigot.jobs.overview.history import CELLS, Cell
+from spigot.jobs.overview.outlook import NOBODY_KNOWS
 from spigot.jobs.overview.reading import BucketView
-from spigot.jobs.overview.verdict import NOBODY_KNOWS, judge
+from spigot.jobs.overview.verdict import judge
 from spigot.jobs.store.times import utc_text
 
 NOW_US = 1_800_000_002 * 1_000_000

@@ -1,8 +1,7 @@
 """Numbers as people read them: durations, rates, counts."""
 
-from datetime import datetime
-
-UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+from spigot.jobs.store.times import unix_us
+from spigot.runtime.time_units import SECONDS
 
 
 def clock_text(seconds: float) -> str:
@@ -26,6 +25,16 @@ def span_text(seconds: float) -> str:
     return f"{round(seconds / 3600)} h" if seconds < 172800 else f"{round(seconds / 86400)} d"
 
 
+def ago_text(moment: str | None, now_us: int) -> str:
+    """Return how long ago an RFC 3339 time was, such as ``3 min ago``; "" for none.
+
+    Args:
+        moment: The time.
+        now_us: Unix microseconds on the same clock.
+    """
+    return f"{span_text(max(0, now_us - unix_us(moment)) / 1_000_000)} ago" if moment else ""
+
+
 def count_text(number: int, noun: str) -> str:
     """Return ``1 job``, ``1,200 jobs``."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -41,15 +50,9 @@ def number_text(number: float) -> str:
 def unit_of(rate: str) -> str:
     """Return the unit in which a rate is written: ``s``, ``m``, ``h`` or ``d``."""
     unit = rate.partition("/")[2].strip()[:1]
-    return unit if unit in UNIT_SECONDS else "s"
+    return unit if unit in SECONDS else "s"
 
 
 def rate_text(per_second: float, unit: str) -> str:
     """Return a rate in a unit: ``0.15/s``."""
-    return f"{number_text(per_second * UNIT_SECONDS[unit])}/{unit}"
-
-
-def unix_us(moment: str) -> int:
-    """Return an RFC 3339 time as Unix microseconds."""
-    found = datetime.fromisoformat(moment)
-    return int(found.timestamp()) * 1_000_000 + found.microsecond
+    return f"{number_text(per_second * SECONDS[unit])}/{unit}"
