@@ -6,22 +6,17 @@ function. ``docs/pool-worker.md`` has a map.
 """
 
 import asyncio
-import faulthandler
-import logging
 import os
 import socket
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
 from redis import Redis
-from rq.job import _job_stack
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
@@ -42,10 +37,9 @@ from .job_loop import JobLoop
 from .job_threads import JobThread, JobThreads
 from .messages import MessageReader, frame
 from .named_places import NamedPlaces
-from .shared_table import EXIT_PLACE, SharedTable
+from .process_of_many import note_exits, prepare_process, vital
+from .shared_table import SharedTable
 from .stack_dump import StackDump
-
-log = logging.getLogger(__name__)
 
 JOB_SECONDS = 3.0
 """Time-out of the connection that jobs get from RQ, as ``job.save_meta()`` uses it."""
@@ -55,10 +49,6 @@ LONGEST_HOLD_SECONDS = 1.0
 
 NEWS_SECONDS = 0.01
 """How long the news of a hold takes after that."""
-
-SWITCH_SECONDS = 0.0005
-"""After which a thread that computes lets another run; jobs of a pool wait, and are to start in
-time. Python's own 5 ms would make each start behind one that computes 5 ms late and more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +115,9 @@ class Child:
 
     def live(self) -> int:
         """Run what the parent sends, to the end of the process."""
-        os.environ["RQ_WORKER_ID"] = self._tools.plan.worker_name
-        os.environ.pop("RQ_JOB_ID", None)  # of the whole process
-        faulthandler.enable(self._tools.crash_report, all_threads=False)
+        prepare_process(self._tools.plan.worker_name, self._tools.crash_report)
+        note_exits(self._table)
         self._tools.stacks.offer()
-        sys.setswitchinterval(SWITCH_SECONDS)
-        _tell_contexts_apart()
-        _note_exits(self._table)
         self._threads.top_up()
         self._start("tell", self._keep_telling)
         self._start("watch", self._watch.keep)
@@ -141,7 +127,7 @@ class Child:
 
     def _start(self, name: str, run: Callable[[], None]) -> None:
         def run_to_the_end() -> None:
-            with _vital():
+            with vital():
                 run()
 
         threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
@@ -187,7 +173,7 @@ class Child:
 
     def _work(self, thread: JobThread, attempt: Attempt) -> None:
         current_attempt.set(attempt)
-        with _vital():
+        with vital():
             self._prepare_and_call(thread, attempt)
 
     def _prepare_and_call(self, thread: JobThread, attempt: Attempt) -> None:
@@ -266,21 +252,6 @@ class Child:
                 os._exit(0)  # the parent is gone
 
 
-@contextmanager
-def _vital() -> Iterator[None]:
-    """End the process if the block fails: the parent replaces it, and its jobs run again.
-
-    A process that went on without one of its threads would leave jobs without an end, whose
-    leases the parent renews for ever.
-    """
-    try:
-        yield
-    except BaseException:
-        name = threading.current_thread().name
-        log.exception("pool process %d ends: its thread %s has failed", os.getpid(), name)
-        os._exit(1)
-
-
 def _never_begun(attempt: Attempt) -> Outcome:
     reason = attempt.reason
     return Outcome("not_started") if reason is None or reason.status == "given_back" else reason
@@ -288,27 +259,3 @@ def _never_begun(attempt: Attempt) -> Outcome:
 
 async def _in_thread(call: Callable[[], Outcome]) -> Outcome:
     return await asyncio.to_thread(call)
-
-
-def _tell_contexts_apart() -> None:
-    """Have ``rq.get_current_job()`` return the job of the context, not that of the thread."""
-
-    def context() -> int:
-        attempt = current_attempt.get()
-        return threading.get_ident() if attempt is None else -1 - id(attempt)
-
-    _job_stack.__ident_func__ = context
-
-
-def _note_exits(table: SharedTable) -> None:
-    """Have a function that ends the process by ``os._exit`` leave its name."""
-    leave, child = os._exit, os.getpid()
-    os.register_at_fork(after_in_child=faulthandler.disable)  # whose crash is not that of the pool
-
-    def note_and_leave(status: int) -> None:
-        attempt = current_attempt.get()
-        if attempt is not None and os.getpid() == child:
-            table[EXIT_PLACE] = attempt.place + 1
-        leave(status)
-
-    os._exit = note_and_leave  # type: ignore[assignment]
