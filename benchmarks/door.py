@@ -51,7 +51,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="door-") as folder, ExitStack() as stack:
         url = stack.enter_context(private_server(Path(folder), own_core=True))
-        pythons = dict.fromkeys(["no door", "script alone", "door"], Path(sys.executable))
+        pythons = dict.fromkeys(
+            ["no door", "script alone", "by redis-py", "door"], Path(sys.executable)
+        )
         if options.flask_limiter:
             pythons["flask-limiter"] = python_environment(
                 Path(folder) / "venv", "flask-limiter", "redis[hiredis]"
@@ -77,6 +79,7 @@ def report(medians: dict[str, float]) -> None:
         print(f"{name:14} {us:7.0f} us")
     added = medians["door"] - medians["no door"]
     print(f"the door adds {added:.0f} us: {added / medians['script alone']:.2f} x the script alone")
+    print(f"redis-py takes {medians['by redis-py'] / medians['script alone']:.2f} x for the script")
     if "flask-limiter" in medians:
         theirs = medians["flask-limiter"] - medians["no door"]
         print(f"flask-limiter adds {theirs:.0f} us: the door adds {added / theirs:.2f} of that")

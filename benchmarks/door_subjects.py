@@ -75,7 +75,7 @@ def request_to(app: Flask) -> Request:
     return lambda: b"".join(app(dict(environ), start_response))  # type: ignore[arg-type]
 
 
-def bare_script(url: str) -> Request:
+def bare_script(url: str, *, by_redis_py: bool = False) -> Request:
     """Return the round trip of the door's script and nothing else."""
     from spigot.jobs.store.lua_script import load_script
     from spigot.runtime.server.redis_connection import connect
@@ -83,9 +83,9 @@ def bare_script(url: str) -> Request:
     from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
     from spigot.webapp.door.rate_limits.rules_text import build_rules
 
-    script = load_script(
-        connect(url, timeout=1, protocol=2), "spigot.webapp.door.rate_limits", "decide.lua"
-    )
+    redis = connect(url, timeout=1, protocol=2)
+    ours = load_script(redis, "spigot.webapp.door.rate_limits", "decide.lua")
+    script = redis.register_script(ours.script) if by_redis_py else ours
     rules = build_rules(RULES).by_name.values()
     checks = [RuleCheck.of(RuleCost(rule, 1), "192.0.2.1") for rule in rules]
     keys, args = script_input(checks, ["192.0.2.1"])
@@ -97,6 +97,7 @@ SUBJECTS: dict[str, Callable[[str], Request]] = {
     "door": lambda url: request_to(app_with_door(url)),
     "flask-limiter": lambda url: request_to(app_with_flask_limiter(url)),
     "script alone": bare_script,
+    "by redis-py": lambda url: bare_script(url, by_redis_py=True),
 }
 
 
