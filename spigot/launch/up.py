@@ -119,14 +119,9 @@ def run(
         ExpectedWorkers(redis) as expected,
     ):
         apps = {"SPIGOT_APPS": ",".join(settings.apps)}  # chosen once, and so told once
-        options = {"env": {**os.environ, **apps, **server.environment}}
-        grace = settings.grace_seconds + GIVE_BACK_SECONDS
-        told = expected.fileno()
-        workers = (*workers, "--tell-plan", str(told))
-        with_pipe = {**options, "pass_fds": [told]}
-        supervisor.start(Child("workers", workers, grace, restart=True, options=with_pipe))
-        address = ("--host", host, "--port", str(port))
-        supervisor.start(Child("web", (*web, *address), WEB_STOP_SECONDS, options=options))
+        environment = {**os.environ, **apps, **server.environment}
+        supervisor.start(_workers_child(workers, settings, environment, expected.fileno()))
+        supervisor.start(_web_child(web, host, port, environment))
         supervisor.wait_until(lambda: api_answers(url), START_SECONDS)
         supervisor.wait_until(expected.are_up, START_SECONDS)
         running = Running(
@@ -134,10 +129,26 @@ def run(
         )
         click.echo(announcement(settings, running))
         if reload:
-            files = AppFiles(roots_of(settings.apps))
-            reloading = Reloading(supervisor, files, options["env"])
+            reloading = Reloading(supervisor, AppFiles(roots_of(settings.apps)), environment)
             supervisor.run(reloading.look, LOOK_SECONDS)
         supervisor.run()
+
+
+def _workers_child(
+    command: Sequence[str], settings: Settings, environment: Mapping[str, str], plan_pipe: int
+) -> Child:
+    """Return the child that runs the workers, which tells how many there are to be."""
+    options = {"env": environment, "pass_fds": [plan_pipe]}
+    grace = settings.grace_seconds + GIVE_BACK_SECONDS
+    command = (*command, "--tell-plan", str(plan_pipe))
+    return Child("workers", command, grace, restart=True, options=options)
+
+
+def _web_child(
+    command: Sequence[str], host: str, port: int, environment: Mapping[str, str]
+) -> Child:
+    command = (*command, "--host", host, "--port", str(port))
+    return Child("web", command, WEB_STOP_SECONDS, options={"env": environment})
 
 
 def api_answers(url: str) -> bool:
