@@ -1,4 +1,4 @@
-"""The door: takes jobs in, no client faster than its limits."""
+"""Puts the web together: which parts are used, and in which order requests meet them."""
 
 import logging
 

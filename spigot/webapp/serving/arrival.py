@@ -9,7 +9,7 @@ import re
 from enum import Enum, auto
 from string import hexdigits
 
-from .pace import seconds_for
+from .client_deadlines import seconds_for
 
 MOST_HEAD_BYTES = 1 << 16
 MOST_LINE_BYTES = 1 << 13

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import Any, Self
 
-from .pace import seconds_for
+from .client_deadlines import seconds_for
 
 MOST_KEPT_BYTES = 1 << 26
 """So much of all answers is kept in a process; beyond that, threads wait for their clients."""

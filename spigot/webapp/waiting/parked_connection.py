@@ -4,7 +4,7 @@ import socket
 import time
 from contextlib import suppress
 
-from spigot.webapp.serving.pace import seconds_for
+from spigot.webapp.serving.client_deadlines import seconds_for
 
 from .waiting_response import WaitingResponse
 

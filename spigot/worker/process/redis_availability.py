@@ -1,4 +1,4 @@
-"""Outlives the server: says once that it is away, once that it is back, and tries again."""
+"""Whether the server answers: the log says once that it is away, and once that it is back."""
 
 import logging
 import threading

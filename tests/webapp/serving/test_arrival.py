@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spigot.webapp.serving.arrival import MOST_HEAD_BYTES, Arrival, State
-from spigot.webapp.serving.pace import FIRST_SECONDS, LEAST_BYTES_PER_SECOND
+from spigot.webapp.serving.client_deadlines import FIRST_SECONDS, LEAST_BYTES_PER_SECOND
 
 MOST = 100
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

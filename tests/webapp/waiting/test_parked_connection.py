@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from spigot.webapp.serving.pace import FIRST_SECONDS
+from spigot.webapp.serving.client_deadlines import FIRST_SECONDS
 from spigot.webapp.waiting.event_stream import EventStream
 from spigot.webapp.waiting.parked_connection import ParkedConnection
 from tests.support.event_streams import JOB
