@@ -1,8 +1,8 @@
 """Makes the pictures of the pages that stand in README and docs.
 
 Run it from the repository: ``python docs/pictures/make_pictures.py``. It starts ``spigot up`` with
-six buckets in a folder of its own, sends jobs, and opens the pages in a headless Chromium. The half
-hour before the start is made up, and written as ``history.lua`` would have written it.
+five buckets in a folder of its own, sends jobs, and opens the pages in a headless Chromium. The
+half hour before the start is made up, and written as ``leak.lua`` would have written it.
 """
 
 import json
@@ -151,8 +151,10 @@ def make_up_the_past(server: str) -> None:
                 number, cell = now - CELLS + 1 + n, cell_at(n)
                 if cell:
                     text = "{:9d}{:7d}{:8d}{:12d}{:11d}".format(number, *cell)
-                    key = f"spigot:1:bucket:{name}:history"
-                    redis.setrange(key, number % CELLS * CELL_BYTES, text)
+                    key = f"spigot:1:bucket:{name}"
+                    redis.setrange(f"{key}:history", number % CELLS * CELL_BYTES, text)
+                    if cell[0]:
+                        redis.hset(key, "last_slot_us", number * CELL_SECONDS * 1_000_000)
 
 
 def fill(web: str) -> None:
