@@ -20,6 +20,7 @@ from tests.support.clocked_bucket import ClockedBucket
 from tests.support.compiled_once import (
     share_driver_version,
     share_route_builders,
+    share_schemas,
     share_templates,
 )
 from tests.support.failover import Pair, pair_of_servers
@@ -44,6 +45,7 @@ providers._get_local_constants = providers.Constants  # type: ignore[assignment]
 
 share_driver_version()
 share_route_builders()
+share_schemas()
 share_templates()
 
 
@@ -75,22 +77,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=patience)  # also puts those in order that were collected in another
 
 
-def pytest_collection_finish() -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, Any, Any]:
     """Spare the collector the thousands of tests, so that it looks at what tests leave alone."""
+    gc.disable()
+    result = yield
     gc.collect()
     gc.freeze()
+    gc.enable()
+    return result
 
 
-@pytest.fixture(autouse=True)
-def _eager_doors(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _eager_doors() -> None:
     """Let doors write their refusals soon, unless a test asks."""
-    monkeypatch.setattr(refusal_counts, "INTERVAL", 0.02)
+    refusal_counts.INTERVAL = 0.02
 
 
-@pytest.fixture(autouse=True)
-def _no_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def _no_columns() -> None:
     """Forget the width that pytest-xdist sets: lines are whole unless a test asks."""
-    monkeypatch.delenv("COLUMNS", raising=False)
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,8 @@
 
 A test process makes hundreds of applications with the same fifty routes and the same pages, and
 most of what one takes is the compiler. It makes thousands of connections to its server, and most
-of what one takes is redis-py, which looks up its own version.
+of what one takes is redis-py, which looks up its own version. It makes dozens of documents of the
+API, and most of what one takes is pydantic.
 """
 
 from functools import cache
@@ -12,6 +13,8 @@ from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 from redis import utils
 from werkzeug.routing.rules import Rule
+
+from spigot.webapp.api_docs import schemas
 
 
 def share_route_builders() -> None:
@@ -42,6 +45,11 @@ def share_templates() -> None:
 def share_driver_version() -> None:
     """Look the version of redis-py up once, not for each connection."""
     utils.get_lib_version = cache(utils.get_lib_version)
+
+
+def share_schemas() -> None:
+    """Have pydantic describe a type once for the documents of all applications."""
+    schemas._adapter = cache(schemas._adapter)
 
 
 class _CompiledTemplates(BytecodeCache):

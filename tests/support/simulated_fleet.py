@@ -139,16 +139,21 @@ class SimulatedFleet:
         worker.tokens = (wake_up,) if answer.polling else (wake_up, standby)
 
     def _wake_sleepers(self) -> None:
-        while woken := next(
-            filter(None, map(self._woken_by, [keys.wake_up, keys.standby_wake_up])), None
-        ):
+        tokens = keys.wake_up("default"), keys.standby_wake_up("default")
+        while self._exists(*tokens):
+            woken = next(filter(None, map(self._woken_by, tokens)), None)
+            if not woken:
+                break
             self._look(woken)
 
-    def _woken_by(self, token) -> Worker | None:
-        key, now_us = token("default"), self.bucket.now_us
+    def _exists(self, *names: str) -> bool:
         self.own_commands += 1
-        if not self.bucket.redis.exists(key):
+        return bool(self.bucket.redis.exists(*names))
+
+    def _woken_by(self, key: str) -> Worker | None:
+        if not self._exists(key):
             return None
+        now_us = self.bucket.now_us
         waiting = [
             w for w in self.workers if not w.dead and key in w.tokens and now_us < w.deaf_from_us
         ]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -316,6 +317,7 @@ def limits(request, monkeypatch) -> Iterator[None]:
         smaller = {"CLOSE": 1, "NEAR": 2, "DROPPED_AT_ONCE": 3, "SURVEYED_AT_ONCE": 4}
         whole, made_smaller = lua_script.script_text, set()
 
+        @cache
         def text_with_small_limits(package: str, name: str) -> str:
             text = whole(package, name)
             for limit, value in smaller.items():

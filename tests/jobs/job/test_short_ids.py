@@ -9,8 +9,7 @@ OTHER = "0123456789abffff0123456789abcdef"
 
 @pytest.fixture
 def jobs(redis):
-    for number in range(2500):
-        redis.set(f"other:{number}", 1)
+    redis.mset({f"other:{number}": 1 for number in range(2500)})
     for job_id in (ONE, OTHER, "nightly-report", "nightly-report-2"):
         redis.hset(keys.job(job_id), "status", "queued")
     redis.sadd(f"{keys.job(ONE)}:dependents", "x")
