@@ -12,7 +12,7 @@ from spigot.jobs.job.queue import IdempotencyKey
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.round_trips import commands_done, counted_round_trips
 
-MOST = {"enqueue": 14, "enqueue with a key": 14, "start": 23, "end": 21}
+MOST = {"enqueue": 9, "enqueue with a key": 12, "start": 23, "end": 21}
 """Commands, those inside scripts too. Lower a number when its script needs less; a higher one needs
 a reason."""
 

@@ -1,71 +1,66 @@
 -- requires: times, bucket, clock, delayed, bucket_stats, places, room, job_state, budgets
--- rarely: heed_clock, delayed_score, describe, wake, excess_of, room_for, count_refused, start_by_budgets, waiting_in, lenient, read_numbers, utc_text
+-- rarely: heed_clock, delayed_score, known_answer, wake, excess_of, room_for, count_refused, start_by_budgets, read_places, waiting_before, lenient, number, read_numbers, is_newer, utc_text_beside
 --[[
 Put jobs of one type and priority into their bucket, in order, as long as there is room.
 
 KEYS[1] queue   list of RQ, the ids of waiting jobs
 KEYS[2] queues  set of RQ, the keys of all queues
+KEYS[3…7]       the lists of the bucket's other priorities, and the sorted sets of the blank places of
+                all three: where none of them is there, counting who waits is one command
 
 ARGV[1] queue     name; belongs to the bucket as BUCKET-high, BUCKET or BUCKET-low
 ARGV[2] bucket    name
 ARGV[3] type      of the jobs
 ARGV[4] keep_s    seconds that idempotency keys are kept, >= 1
-ARGV[5] delay_us  how long the jobs wait before they join the queue, >= 0
-ARGV[6] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
-ARGV[7] chosen    1: somebody chose the ids, and a job of such an id that exists stays as it is
-ARGV[8] minute    since 1970, by the clock of whoever calls the script
-ARGV[9] text      of this minute, as UTC: "2026-01-31T12:00:"
-ARGV[10] shared   how many of the next arguments are fields that all of the jobs have
-ARGV[11…]         these fields, alternating name and value: what RQ 2.12 stores for a job; the script
-                  adds status and times. Then for each job its id, the key of its idempotency hash
-                  {fingerprint, job} ("" for none), the fingerprint of its request, how many of the
-                  next arguments are fields of its own, and these
+ARGV[5] shared    how many of the last arguments are fields that all of the jobs have
+ARGV[6] delay_us  how long the jobs wait before they join the queue, >= 0
+ARGV[7] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
+ARGV[8] chosen    1: somebody chose the ids, and a job of such an id that exists stays as it is
+ARGV[9] minute    since 1970, by the clock of whoever calls the script
+ARGV[10] text     of this minute, as UTC: "2026-01-31T12:00:"
+ARGV[11…]         for each job its id, the key of its idempotency hash {fingerprint, job} ("" for none),
+                  the fingerprint of its request, how many of the next arguments are fields of its own,
+                  and these, alternating name and value: what RQ 2.12 stores for a job; the script adds
+                  status and times. At the end the fields that all of the jobs have
 
 Returns {now_us, an answer for each job}, {"unpublished"}: the bucket has no numbers yet, or
         {"newer", schema}: a newer version wrote them. The answers: {"queued", position, start_us},
         0 for none, {"full" | "draining", ms until it is worth to come back}, {"costly", budget,
-        cost, the largest that fits}: it would never start, {"exists", what `describe` in
-        job_state.lua returns}. With an idempotency key that was used before: {"same", job id, what
-        `describe` says of that job}, or {"conflict"} if the request was another
+        cost, the largest that fits}: it would never start, or what `known_answer` in job_state.lua
+        returns of a job that was made before
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
-local queue, queues = KEYS[1], KEYS[2]
-local queue_name, name, job_type, keep_s, delay_us = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local now_us, is_chosen, shared = clock_us(ARGV[6]), ARGV[7] == "1", tonumber(ARGV[10])
-local answers, new = { now_us }, {}
-
--- What is answered for a job that was made before; nil for a new one. What it takes as arguments
--- need not be kept for it at each call.
-local function known(id, idempotency, fingerprint, is_chosen, now_us)
-  if is_chosen and redis.call("EXISTS", RQ_JOB .. id) == 1 then
-    return { "exists", describe(id, now_us, "state") }
-  end
-  if idempotency == "" then return nil end
-  local first = redis.call("HMGET", idempotency, "fingerprint", "job")
-  -- a job that was deleted since is to be done again
-  if not first[1] or redis.call("HEXISTS", RQ_JOB .. first[2], "data") == 0 then return nil end
-  if first[1] ~= fingerprint then return { "conflict" } end
-  return { "same", first[2], describe(first[2], now_us, "state") }
+local ARGV, queue, name, delay_us = ARGV, KEYS[1], ARGV[2], tonumber(ARGV[6])
+local is_chosen, now_us = ARGV[8] == "1", tonumber(ARGV[7])
+if not now_us then
+  local time = redis.call("TIME")
+  now_us = time[1] * 1000000 + time[2]
 end
 
 -- 1. Decide which of the jobs are new, and how many of these there is room for.
 
-local at = 11 + shared
-while at <= #ARGV do
-  local job = { id = ARGV[at], idempotency = ARGV[at + 1], fingerprint = ARGV[at + 2], at = at + 4 }
-  job.last = at + 3 + ARGV[at + 3]
-  job.answer = #answers + 1
-  answers[job.answer] = (is_chosen or job.idempotency ~= "")
-    and known(job.id, job.idempotency, job.fingerprint, is_chosen, now_us) or false
-  if not answers[job.answer] then new[#new + 1] = job end
-  at = job.last + 1
+local answers, new = { now_us }, {}
+local at, shared = 11, tonumber(ARGV[5])
+local end_of_jobs = #ARGV - shared
+while at < end_of_jobs do
+  local id, idempotency, last, answer = ARGV[at], ARGV[at + 1], at + 3 + ARGV[at + 3], false
+  if is_chosen and redis.call("EXISTS", RQ_JOB .. id) == 1
+    or idempotency ~= "" and redis.call("EXISTS", idempotency) == 1 then
+    answer = known_answer(id, idempotency, ARGV[at + 2], is_chosen, now_us) or false
+  end
+  answers[#answers + 1] = answer
+  if not answer then
+    new[#new + 1] = { id = id, idempotency = idempotency, fingerprint = ARGV[at + 2], first = at + 4, last = last,
+      answer = #answers }
+  end
+  at = last + 1
 end
 if #new == 0 then return answers end
 
 -- Written out, as reading and counting them one by one takes twice the time.
 local key = bucket_key(name)
 local values = redis.call("HMGET", key, "interval_us", "burst", "capacity", "last_slot_us", "ahead_us", "paced_us",
-  "mean_run_us", "held_until_us", "max_running", head_field(queue_name), "draining", "paused", "schema", "budgets")
+  "mean_run_us", "held_until_us", "max_running", head_field(ARGV[1]), "draining", "paused", "schema", "budgets")
 if not values[1] then return { "unpublished" } end
 local bucket = {
   name = name,
@@ -80,22 +75,24 @@ local bucket = {
   max_running = values[9] and tonumber(values[9]) or 0,
   draining = values[11] == "1" and 1,
   paused = values[12] == "1" and 1,
-  schema = values[13] == "1" and SCHEMA or number(values[13]) or 0,
   budgets = values[14] ~= "" and values[14] or nil,
 }
 local head = tonumber(values[10]) or 0
 local sum = bucket.interval_us + bucket.burst + bucket.capacity + bucket.last_slot_us + bucket.ahead_us
   + bucket.paced_us + bucket.mean_run_us + bucket.held_until_us + bucket.max_running + head
 if not (sum >= 0 and sum <= MOST) or bucket.interval_us < 1 or bucket.burst < 1 or bucket.paced_us < 1 then -- odd values
-  bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_field(queue_name) })
-  head = bucket[head_field(queue_name)]
+  bucket = read_numbers(name, { "capacity", "draining", "mean_run_us", head_field(ARGV[1]) })
+  head = bucket[head_field(ARGV[1])]
 end
-if is_newer(bucket) then return { "newer", bucket.schema } end
+if values[13] ~= "1" then -- every version knows the first
+  bucket.schema = number(values[13]) or 0
+  if is_newer(bucket) then return { "newer", bucket.schema } end
+end
 
 if bucket.budgets then -- those that cost more than a budget ever holds would never start
   local fitting = {}
   for _, job in ipairs(new) do
-    for n = job.at, job.last - 1, 2 do
+    for n = job.first, job.last, 2 do
       if ARGV[n] == "spigot_cost" then job.cost = ARGV[n + 1] end
     end
     local excess = excess_of(bucket, job.cost)
@@ -105,14 +102,20 @@ if bucket.budgets then -- those that cost more than a budget ever holds would ne
   if #new == 0 then return answers end
 end
 
-local waiting, before = waiting_before(name, queue)
+local waiting, before
+if redis.call("EXISTS", unpack(KEYS, 3)) == 0 then
+  waiting = redis.call("LLEN", queue)
+  before = waiting
+else
+  waiting, before = waiting_before(name, queue)
+end
 local delayed, places = key .. ":delayed", waiting
 if delay_us > 0 then places = places + redis.call("ZCARD", delayed) end -- they need places, too
 local taken = #new
 if bucket.draining == 1 or places + taken > bucket.capacity then
   local room, refused = room_for(bucket, now_us, places, taken)
   for i = room + 1, taken do answers[new[i].answer] = refused end
-  if refused then count_refused(name, now_us, refused[1], job_type, taken - room) end
+  if refused then count_refused(name, now_us, refused[1], ARGV[3], taken - room) end
   taken = room
 end
 if taken == 0 then return answers end
@@ -126,7 +129,7 @@ for i = 1, taken do
   ids[i] = job.id
   if job.idempotency ~= "" then
     redis.call("HSET", job.idempotency, "fingerprint", job.fingerprint, "job", job.id)
-    redis.call("EXPIRE", job.idempotency, keep_s)
+    redis.call("EXPIRE", job.idempotency, ARGV[4])
   end
 end
 
@@ -140,27 +143,33 @@ if delay_us > 0 then
 else
   local length = redis.call("RPUSH", queue, unpack(ids))
   if length == taken then -- RQ forgets a queue with its last job
-    lenient("SADD", queues, queue)
+    lenient("SADD", KEYS[2], queue)
     if bucket.budgets then is_head = true end
   end
   first_place = head + length - taken
 end
 
-local now_text = utc_text_beside(now_us, ARGV[8] * 60000000, ARGV[9])
-local fields = { place_field, due_us, "status", status, "created_at", now_text, "enqueued_at", now_text,
-  "spigot_enqueued_us", now_us, "spigot_revision", "1", unpack(ARGV, 11, 10 + shared) }
-local own = 12 + shared
-for i = 1, taken do
+local of_minute_us, now_text = now_us - ARGV[9] * 60000000, nil
+if of_minute_us >= 0 and of_minute_us < 60000000 then -- "%d" cuts fractions off
+  now_text = string.format("%s%02d.%06dZ", ARGV[10], of_minute_us / 1000000, of_minute_us % 1000000)
+else
+  now_text = utc_text_beside(now_us, ARGV[9] * 60000000, ARGV[10])
+end
+for i = taken, 1, -1 do
   local job = new[i]
-  for n = job.at, job.last do fields[own + n - job.at + 1] = ARGV[n] end
-  fields[2] = due_us or first_place + i - 1
-  redis.call("HSET", RQ_JOB .. job.id, unpack(fields, 1, own + job.last - job.at + 1))
+  if job.last ~= end_of_jobs then -- the fields that all have come behind its own, where a job was that is written
+    for n = 1, shared do ARGV[job.last + n] = ARGV[end_of_jobs + n] end
+    end_of_jobs = job.last
+  end
+  redis.call("HSET", RQ_JOB .. job.id, place_field, due_us or first_place + i - 1, "status", status,
+    "created_at", now_text, "enqueued_at", now_text, "spigot_enqueued_us", now_us, "spigot_revision", "1",
+    unpack(ARGV, job.first, job.last + shared))
 end
 
 -- 3. Tell; without it no job is lost, so what fails of it stops nothing.
 
 if is_head or due_us then wake(name) end
-redis.pcall("HINCRBY", key .. ":stats", "enqueued:" .. job_type, taken)
+redis.pcall("HINCRBY", key .. ":stats", "enqueued:" .. ARGV[3], taken)
 for i = 1, taken do
   redis.pcall("PUBLISH", EVENTS, ids[i])
   local position, start_us = due_us and 0 or before + i, due_us

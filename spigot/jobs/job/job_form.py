@@ -50,8 +50,16 @@ class JobForm:
         shared = tuple(part for pair in fields.items() for part in pair)
         return cls(json.dumps(job_type.function_name), shared)
 
-    def own(self, payload: AcceptedPayload, costs: str | None = None) -> Sequence[str | bytes]:
-        """Return alternating name and value of the fields that one job has of its own."""
+    def own(
+        self, payload: AcceptedPayload, costs: str | None = None, request_id: str | None = None
+    ) -> Sequence[str | bytes]:
+        """Return alternating name and value of the fields that one job has of its own.
+
+        Args:
+            payload: The job's.
+            costs: What it takes of its bucket's budgets, as scripts read it; None: of none.
+            request_id: Of the request that makes it, which its workers' lines name.
+        """
         data = f"[{self.function}, null, [], {json.dumps(payload.fields)}]"
         fields: list[str | bytes] = ["data", _compressed(data.encode())]
         if payload.logged:
@@ -60,6 +68,8 @@ class JobForm:
             fields += ["spigot_hidden", json.dumps(sorted(payload.hidden))]
         if costs is not None:
             fields += ["spigot_cost", costs]
+        if request_id:
+            fields += ["spigot_request_id", request_id]
         return fields
 
 

@@ -14,6 +14,7 @@ from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.budgets.amounts import to_text
 from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, usual_costs
 from spigot.jobs.store import keys
+from spigot.jobs.store.framed_call import FramedCall
 from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument, minute_text, utc_text
@@ -78,6 +79,7 @@ class JobQueue:
         self._publisher = BucketPublisher(redis)
         self._enqueue = load_script(redis, __package__, "enqueue.lua")
         self._forms: dict[str, JobForm] = {}
+        self._calls: dict[tuple[str, Priority], FramedCall] = {}
 
     def enqueue(
         self,
@@ -131,7 +133,7 @@ class JobQueue:
         keys.queue_name(job_type.bucket, priority)  # there is such a priority
         accepted = job_type.accept(payload)
         costs = self._costs_of(job_type, accepted, options.get("cost"))
-        fields = self._form(job_type).own(accepted, costs)
+        fields = self._form(job_type).own(accepted, costs, current_ids().get("request_id"))
         chosen_id = options.get("job_id")
         return NewJob(
             chosen_id or token_hex(16),
@@ -207,28 +209,31 @@ class JobQueue:
         self, batch: Sequence[NewJob], now_us: int | None
     ) -> tuple[list[Any], NotReplicatedError | None]:
         first = batch[0]
-        queue = keys.queue_name(first.type.bucket, first.priority)
-        shared = ["origin", queue, *self._form(first.type).shared]
-        request_id = current_ids().get("request_id")
-        if request_id:  # its workers' lines name the request that made it
-            shared += ["spigot_request_id", request_id]
-        script_keys = [keys.queue(queue), "rq:queues"]
+        call = self._call(first.type, first.priority)
         args = [
-            queue,
-            first.type.bucket,
-            first.type.name,
-            self._keep_seconds,
             first.delay_us,
             clock_argument(now_us),
             int(first.id_is_chosen),
             *minute_text(now_us),
-            len(shared),
-            *shared,
             *(argument for job in batch for argument in job.arguments()),
         ]
         if self._wait is not None:
-            return self._wait.call(self._enqueue, script_keys, args)
-        return self._enqueue(keys=script_keys, args=args), None
+            return self._wait.call(call.script, call.keys, call.around(args))
+        return call(args), None
+
+    def _call(self, job_type: JobType, priority: Priority) -> FramedCall:
+        """Return the call of the script with what all jobs of a type and a priority have."""
+        call = self._calls.get((job_type.name, priority))
+        if call is None:
+            bucket = job_type.bucket
+            queue, queues = keys.queue_name(bucket, priority), keys.queue_names(bucket)
+            others = [keys.queue(other) for other in queues if other != queue]
+            script_keys = [keys.queue(queue), "rq:queues", *others, *map(keys.blanks, queues)]
+            fields = ["origin", queue, *self._form(job_type).shared]
+            before = [queue, bucket, job_type.name, self._keep_seconds, len(fields)]
+            call = FramedCall(self._enqueue, script_keys, before, fields)
+            self._calls[job_type.name, priority] = call
+        return call
 
 
 def _is_there(outcome: Outcome) -> bool:

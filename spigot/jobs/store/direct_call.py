@@ -7,7 +7,7 @@ and counting attempts, is left out. The door has a way that is shorter still, wi
 its own: ``webapp/door/rate_limits/direct_script.py``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from os import getpid
 from typing import Any
 
@@ -33,20 +33,16 @@ def takes_direct_calls(redis: Redis) -> bool:
     return pool.cache is None and retry is not None and retry.get_retries() == 0
 
 
-def call_directly(script: Script, keys: Sequence[Any], args: Sequence[Any]) -> Any:
+def call_directly(script: Script, call: bytes) -> Any:
     """Run a script once, and load it first where the server does not have it.
 
     Args:
         script: Whose client takes direct calls.
-        keys: Text or bytes.
-        args: Text, bytes or numbers.
+        call: The command, packed.
 
     Raises:
         redis.RedisError: It is not known whether the script ran.
-        TypeError: An argument is none of these; nothing was sent.
     """
-    command: Any = ("EVALSHA", script.sha, len(keys), *keys, *args)
-    call = hiredis.pack_command(command)
     client: Any = script.registered_client  # whose connections redis-py leaves untyped
     pool = client.connection_pool
     connection = _take_idle(pool)

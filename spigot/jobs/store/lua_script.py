@@ -15,6 +15,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+import hiredis
 from redis import Redis
 from redis.client import Pipeline
 from redis.commands.core import Script
@@ -56,26 +57,53 @@ class PersistentScript(Script):
         super().__init__(redis, text)
         self._directly = call_directly if takes_direct_calls(redis) else None
 
+    @property
+    def is_called_directly(self) -> bool:
+        """Whether its client takes direct calls, as ``direct_call.py`` has them."""
+        return self._directly is not None
+
     def __call__(self, keys: Any = None, args: Any = None, client: Any = None) -> Any:
         """Run the script, or add it to a pipeline, which is not tried again."""
-        try:
-            return self._run(keys, args, client)
-        except ResponseError as error:
-            from .setting_aside import set_aside_spoilt  # likewise
-            from .stored_values import is_spoilt
-
-            redis: Any = client or self.registered_client
-            if not is_spoilt(error) or not set_aside_spoilt(redis, keys or ()):
-                raise
-            return self._run(keys, args, client)
-
-    def _run(self, keys: Any, args: Any, client: Any) -> Any:
+        keys, args = keys or (), args or ()
         if self._directly and client is None:
-            return self._directly(self, keys or (), args or ())
-        return super().__call__(keys, args, client)
+            return self.send(pack("EVALSHA", self.sha, len(keys), *keys, *args), keys)
+        try:
+            return super().__call__(keys, args, client)
+        except ResponseError as error:
+            if not _is_set_aside(error, client or self.registered_client, keys):
+                raise
+            return super().__call__(keys, args, client)
+
+    def send(self, call: bytes, keys: Sequence[Any]) -> Any:
+        """Run the script by a call that is packed already; only if it is called directly."""
+        directly: Any = self._directly
+        try:
+            return directly(self, call)
+        except ResponseError as error:
+            if not _is_set_aside(error, self.registered_client, keys):
+                raise
+            return directly(self, call)
 
 
-def load_script(redis: Redis, package: str, filename: str) -> Script:
+def pack(*parts: Any) -> bytes:
+    """Return a command as it is sent.
+
+    Raises:
+        TypeError: A part is neither text nor bytes nor a number.
+    """
+    packed: bytes = hiredis.pack_command(parts)
+    return packed
+
+
+def _is_set_aside(error: ResponseError, redis: Any, keys: Sequence[Any]) -> bool:
+    """Return whether what stopped a script lies elsewhere now."""
+    from .setting_aside import set_aside_spoilt  # the door loads less
+    from .stored_values import is_spoilt
+
+    return is_spoilt(error) and bool(set_aside_spoilt(redis, keys))
+
+
+def load_script(redis: Redis, package: str, filename: str) -> PersistentScript:
     """Register a script with Redis.
 
     Args:

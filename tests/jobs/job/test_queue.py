@@ -1,6 +1,7 @@
 import json
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from redis import Redis
@@ -11,12 +12,14 @@ from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Repea
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
 from spigot.jobs.store.times import minute_text
+from spigot.runtime.log_ids import log_ids
 from tests.support.minimal_app import NUMBERS
 from tests.support.redis_content import content
 from tests.support.round_trips import counted_round_trips
 
 NOW_US = 1_767_225_600_123_456  # 2026-01-01T00:00:00.123456Z
 DEFAULT = keys.bucket("default")
+DEFAULT_QUEUE = keys.queue("default")
 
 
 def fill(queue, number=3, now_us=NOW_US):
@@ -128,6 +131,35 @@ def test_a_refusal_is_one_round_trip(queue):
         queue.enqueue("add", {"x": 1})
 
     assert len(sent) == 1
+
+
+KNOWN = IdempotencyKey("10.0.0.1 abc", "fingerprint")
+
+
+@pytest.mark.parametrize("known", [(), (0,), (1,), (2,), (0, 2), (1, 2)])
+def test_jobs_of_one_script_are_written_as_each_alone_would_be(queue, redis, known):
+    queue.enqueue("order", {"from": "ada"}, idempotency=KNOWN, now_us=NOW_US)
+    with log_ids(request_id="request"):
+        jobs = [
+            queue.accept("order", {"from": sender}, idempotency=KNOWN if number in known else None)
+            for number, sender in enumerate(["ada", "grace " * 30, "joan"])
+        ]
+    expected = [replace(job, id=f"alone-{number}") for number, job in enumerate(jobs)]
+    for number, job in enumerate(expected):
+        if number not in known:
+            queue.enqueue_many([job], now_us=NOW_US)
+            redis.delete(DEFAULT_QUEUE)
+
+    outcomes = queue.enqueue_many(jobs, now_us=NOW_US)
+
+    assert [isinstance(outcome, Repeated) for outcome in outcomes] == [
+        number in known for number in range(3)
+    ]
+    for number, (job, alone) in enumerate(zip(jobs, expected, strict=True)):
+        fields, fields_alone = redis.hgetall(keys.job(job.id)), redis.hgetall(keys.job(alone.id))
+        places = fields.pop(b"spigot_place", None), fields_alone.pop(b"spigot_place", None)
+        assert fields == fields_alone
+        assert bool(fields) is (None not in places) is (number not in known)
 
 
 class TestFull:

@@ -10,7 +10,7 @@ tells a clock that was set forward from a server that was away.
 ]]
 local SET_BACK_US = SECOND_US -- by less than this it does no harm
 
-local function was_set_back(clock_us, now_us) return (clock_us or 0) - now_us > SET_BACK_US end
+local function was_set_back(last_us, now_us) return (last_us or 0) - now_us > SET_BACK_US end
 
 local MOST_IN_A_COMMAND = 1000
 
@@ -43,8 +43,8 @@ end
 local MOVED = { held_until_us = true, heard_us = true }
 
 -- The time is noted first: what a script that fails half-way leaves undone is late, and never early.
-local function set_clock_back(name, clock_us, now_us)
-  local key, back_us = bucket_key(name), clock_us - now_us
+local function set_clock_back(name, last_us, now_us)
+  local key, back_us = bucket_key(name), last_us - now_us
   redis.call("HSET", key, "clock_us", now_us)
   begin_move(name, ms(back_us))
   for _, set in ipairs({ ":leases", ":workers" }) do move_scores(key .. set, ms(back_us)) end
@@ -53,15 +53,15 @@ local function set_clock_back(name, clock_us, now_us)
   redis.call("HDEL", key, "cell", "alone_ms")
   lenient("DEL", key .. ":waiters")
   wake(name)
-  keep_change(name, now_us, "the server's clock", { clock = { utc_text(clock_us), utc_text(now_us) } })
+  keep_change(name, now_us, "the server's clock", { clock = { utc_text(last_us), utc_text(now_us) } })
 end
 
 -- Before something is written that is to wait for a time.
 local function heed_clock(name, now_us)
   local key = bucket_key(name)
-  local clock_us = number(lenient("HGET", key, "clock_us")) or 0
-  if was_set_back(clock_us, now_us) then set_clock_back(name, clock_us, now_us) end
-  if now_us - clock_us > SET_BACK_US and redis.call("EXISTS", key) == 1 then
+  local last_us = number(lenient("HGET", key, "clock_us")) or 0
+  if was_set_back(last_us, now_us) then set_clock_back(name, last_us, now_us) end
+  if now_us - last_us > SET_BACK_US and redis.call("EXISTS", key) == 1 then
     redis.call("HSET", key, "clock_us", now_us)
   end
 end

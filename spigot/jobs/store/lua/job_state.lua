@@ -24,20 +24,16 @@ local function read_places(bucket, now_us)
   bucket.free = math.max(0, places - running)
 end
 
--- When the job at `position` should start: the later of its slot and of what the workers
--- allow, who are the narrower place if a job runs longer than their number of intervals.
-local function start_by_places(bucket, now_us, position)
-  local slot_us = slot_of(bucket, now_us, position)
-  if now_us + position * bucket.mean_run_us <= slot_us then return slot_us end -- one worker would do
-  if not bucket.places then read_places(bucket, now_us) end
-  local places, before = bucket.places, position - bucket.free
-  if places == 0 then return slot_us end
-  return math.max(slot_us, now_us + math.ceil(math.max(0, before) * bucket.mean_run_us / places))
-end
-
--- The same, and of what budgets allow; 0 if nobody can tell. `cost` is the job's own, as its hash has it.
+-- When the job at `position` should start: the latest of its slot, of what the workers allow, who are the
+-- narrower place if a job runs longer than their number of intervals, and of what budgets allow; 0 if
+-- nobody can tell. `cost` is the job's own, as its hash has it.
 local function start_of(bucket, now_us, position, cost)
-  local start_us = start_by_places(bucket, now_us, position)
+  local start_us = slot_of(bucket, now_us, position)
+  if now_us + position * bucket.mean_run_us > start_us then -- one worker would not do
+    if not bucket.places then read_places(bucket, now_us) end
+    local places, before = bucket.places, math.max(0, position - bucket.free)
+    if places > 0 then start_us = math.max(start_us, now_us + math.ceil(before * bucket.mean_run_us / places)) end
+  end
   if not bucket.budgets then return start_us end
   local by_budgets_us = start_by_budgets(bucket, now_us, position, cost)
   return by_budgets_us and math.max(start_us, by_budgets_us) or 0
@@ -94,4 +90,19 @@ local function describe(job_id, now_us, word)
   end
   local results = lenient("XREVRANGE", "rq:results:" .. job_id, "+", "-", "COUNT", 1) or {}
   return { word, now_us, position, start_us, fields, results[1] and results[1][2] or {} }
+end
+
+-- What is answered for a job that may have been made before, by its chosen id or the key of its
+-- request: {"exists", what `describe` returns}; {"same", job id, what `describe` says of that job}, or
+-- {"conflict"} if the request was another; nil for a new one.
+local function known_answer(id, idempotency, fingerprint, is_chosen, now_us)
+  if is_chosen and redis.call("EXISTS", RQ_JOB .. id) == 1 then
+    return { "exists", describe(id, now_us, "state") }
+  end
+  if idempotency == "" then return nil end
+  local first = redis.call("HMGET", idempotency, "fingerprint", "job")
+  -- a job that was deleted since is to be done again
+  if not first[1] or redis.call("HEXISTS", RQ_JOB .. first[2], "data") == 0 then return nil end
+  if first[1] ~= fingerprint then return { "conflict" } end
+  return { "same", first[2], describe(first[2], now_us, "state") }
 end
