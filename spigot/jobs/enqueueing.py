@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spigot.jobs.budgets.declared_cost import Cost, CostExceedsBurst, Costs
-    from spigot.jobs.job.new_job import Outcome, Priority
+    from spigot.jobs.job.new_job import Priority
 
     from .program import Program
 
@@ -82,7 +82,7 @@ def enqueue(
     program = _program(redis_url, delay)
     payload = {} if payload is None else payload
     outcome = program.enqueue(type, payload, priority, idempotency_key, delay, cost)
-    enqueued = _enqueued(outcome, program, idempotency_key or "")
+    enqueued = program.told(outcome, idempotency_key or "")
     if isinstance(enqueued, Exception):
         raise enqueued
     return enqueued
@@ -132,7 +132,7 @@ def enqueue_many(
     program = _program(redis_url, delay)
     outcomes = program.enqueue_many(type, payloads, priority, idempotency_key, delay, cost)
     key = idempotency_key or ""
-    return [_enqueued(outcome, program, f"{key}:{n}") for n, outcome in enumerate(outcomes)]
+    return [program.told(outcome, f"{key}:{n}") for n, outcome in enumerate(outcomes)]
 
 
 def _program(redis_url: str | None, delay: float) -> "Program":
@@ -142,19 +142,3 @@ def _program(redis_url: str | None, delay: float) -> "Program":
     if not 0 <= delay <= MOST_DELAY_SECONDS:
         raise ValueError(f"delay must be 0 to {MOST_DELAY_SECONDS} seconds, not {delay}")
     return program_at(redis_url)
-
-
-def _enqueued(
-    outcome: "Outcome", program: "Program", key: str
-) -> "EnqueuedJob | BucketFull | CostExceedsBurst | IdempotencyConflict":
-    from spigot.jobs.budgets.declared_cost import CostExceedsBurst
-    from spigot.jobs.job.new_job import BucketRefusal, Repeated
-
-    if isinstance(outcome, CostExceedsBurst):
-        return outcome
-    if isinstance(outcome, Exception):
-        raise outcome
-    if isinstance(outcome, BucketRefusal):
-        return BucketFull(str(outcome), outcome.bucket, outcome.retry_after_ms / 1000)
-    state = outcome.job if isinstance(outcome, Repeated) else outcome
-    return IdempotencyConflict(key) if state is None else EnqueuedJob(state, program)

@@ -9,10 +9,25 @@ from typing import Any, Self
 from redis import Redis
 
 from spigot.jobs.bucket.config import load_bucket_configs, with_buckets, with_costs
-from spigot.jobs.budgets.declared_cost import Cost, Costs, InvalidCost, costs_of_each
+from spigot.jobs.bucket.configuring import NewerBucketError
+from spigot.jobs.budgets.declared_cost import (
+    Cost,
+    CostExceedsBurst,
+    Costs,
+    InvalidCost,
+    costs_of_each,
+)
 from spigot.jobs.job.cancelling import JobCanceller
 from spigot.jobs.job.following import follow
-from spigot.jobs.job.new_job import IdempotencyKey, NewJob, Outcome, Priority, Taken
+from spigot.jobs.job.new_job import (
+    BucketRefusal,
+    IdempotencyKey,
+    NewJob,
+    Outcome,
+    Priority,
+    Repeated,
+    Taken,
+)
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store.replica_wait import wait_from
@@ -22,6 +37,9 @@ from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
+
+from .enqueued_job import EnqueuedJob
+from .enqueueing import BucketFull, IdempotencyConflict
 
 REPLY_SECONDS = 5.0
 """How long a program waits for the server."""
@@ -127,6 +145,27 @@ class Program:
         except (InvalidPayload, InvalidCost) as error:
             raise error.of_item(index) from None
 
+    def told(
+        self, outcome: Outcome, key: str
+    ) -> EnqueuedJob | BucketFull | CostExceedsBurst | IdempotencyConflict:
+        """Return what the caller is told of a job.
+
+        Args:
+            outcome: What came of it.
+            key: Its idempotency key.
+
+        Raises:
+            NewerBucketError: A newer version of Spigot wrote the bucket.
+        """
+        state = outcome.job if isinstance(outcome, Repeated) else outcome
+        if isinstance(state, JobState):
+            return EnqueuedJob(state, self)
+        if isinstance(state, BucketRefusal):
+            return BucketFull(str(state), state.bucket, state.retry_after_ms / 1000)
+        if isinstance(state, NewerBucketError):
+            raise state
+        return IdempotencyConflict(key) if state is None else state
+
     def read(self, job_id: str) -> JobState | None:
         """Return the job as it is now; None if there is none of that id."""
         return self._reader.read(job_id)
@@ -141,6 +180,13 @@ class Program:
         return None if cancellation is None else cancellation.job
 
 
+def _as_json(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)
+
+
+FINGERPRINTED = json.JSONEncoder(sort_keys=True, default=_as_json)
+
+
 @cache
 def program_at(url: str | None) -> Program:
     """Return the program for a server; it is built once, and its connection is kept."""
@@ -149,7 +195,7 @@ def program_at(url: str | None) -> Program:
 
 def _idempotency(key: str, request: Any) -> IdempotencyKey:
     """Keep the keys of programs apart from those of clients, which begin with a digest."""
-    text = json.dumps(request, sort_keys=True, default=_as_json)
+    text = FINGERPRINTED.encode(request)
     return IdempotencyKey(f"program:{key}", sha256(text.encode()).hexdigest())
 
 
@@ -162,7 +208,3 @@ def _request(
 
 def _us(seconds: float) -> int:
     return round(seconds * 1_000_000)
-
-
-def _as_json(value: Any) -> Any:
-    return value.model_dump(mode="json") if hasattr(value, "model_dump") else str(value)

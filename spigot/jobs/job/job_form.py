@@ -12,6 +12,10 @@ DESCRIPTION = "spigot job"
 """RQ's default would show the arguments, and with them secrets, in logs and the dashboard."""
 
 
+STORED_BYTES = 53
+"""So many are kept as they are: compressed they would hardly be fewer, and with zlib's 11 bytes
+Redis still keeps the job's fields in its small form, whose values have at most 64."""
+
 SMALL_BYTES = 512
 """zlib's window for payloads of at most so many."""
 
@@ -23,11 +27,11 @@ class JobForm:
     RQ also stores fields that are empty, and reads their absence as the same.
 
     Attributes:
-        function: Dotted name, as JSON.
+        call: How the JSON of each job's call begins, up to its payload.
         shared: Alternating name and value of the fields that all its jobs have.
     """
 
-    function: str
+    call: bytes
     shared: tuple[str | int, ...]
 
     @classmethod
@@ -48,7 +52,7 @@ class JobForm:
         if retries := job_type.retries.retries:
             fields |= {"retries_left": retries, "retry_intervals": "[0]"}
         shared = tuple(part for pair in fields.items() for part in pair)
-        return cls(json.dumps(job_type.function_name), shared)
+        return cls(f"[{json.dumps(job_type.function_name)}, null, [], ".encode(), shared)
 
     def own(
         self, payload: AcceptedPayload, costs: str | None = None, request_id: str | None = None
@@ -60,8 +64,7 @@ class JobForm:
             costs: What it takes of its bucket's budgets, as scripts read it; None: of none.
             request_id: Of the request that makes it, which its workers' lines name.
         """
-        data = f"[{self.function}, null, [], {json.dumps(payload.fields)}]"
-        fields: list[str | bytes] = ["data", _compressed(data.encode())]
+        fields: list[str | bytes] = ["data", _compressed(b"%b%b]" % (self.call, payload.text))]
         if payload.logged:
             fields += ["spigot_log", json.dumps(payload.logged, ensure_ascii=False)]
         if payload.hidden:  # kept with the job, so that whoever shows it needs no catalog
@@ -78,7 +81,10 @@ def _compressed(data: bytes) -> bytes:
 
     zlib's usual 256 KB of working memory take longer to fill than a small payload to compress.
     """
-    if len(data) > SMALL_BYTES:
+    if (size := len(data)) <= STORED_BYTES:  # Source: RFC 1950; RFC 1951, 3.2.4
+        checksum = zlib.adler32(data).to_bytes(4, "big")
+        return b"x\x01\x01%c\0%c\xff%b%b" % (size, 255 - size, data, checksum)
+    if size > SMALL_BYTES:
         return zlib.compress(data)
     small = zlib.compressobj(wbits=9, memLevel=1)
     return small.compress(data) + small.flush()

@@ -47,6 +47,8 @@ __all__ = [
     "Taken",
 ]
 
+OPTIONS = JobOptions.__annotations__.keys()
+
 TAKEN_AT_ONCE = 100
 """Jobs that one script takes in at most: everybody waits for the server meanwhile."""
 
@@ -127,10 +129,10 @@ class JobQueue:
 
         Args and Raises: As ``enqueue``, but for the server's.
         """
-        if unknown := options.keys() - JobOptions.__annotations__.keys():
-            raise TypeError(f"a job has no option {', '.join(sorted(unknown))}")
+        if not options.keys() <= OPTIONS:
+            raise TypeError(f"a job has no option {', '.join(sorted(options.keys() - OPTIONS))}")
         job_type = self._catalog.get(type_name)
-        keys.queue_name(job_type.bucket, priority)  # there is such a priority
+        self._call(job_type, priority)  # there is such a priority
         accepted = job_type.accept(payload)
         costs = self._costs_of(job_type, accepted, options.get("cost"))
         fields = self._form(job_type).own(accepted, costs, current_ids().get("request_id"))
@@ -210,13 +212,14 @@ class JobQueue:
     ) -> tuple[list[Any], NotReplicatedError | None]:
         first = batch[0]
         call = self._call(first.type, first.priority)
-        args = [
+        args: list[Any] = [
             first.delay_us,
             clock_argument(now_us),
             int(first.id_is_chosen),
             *minute_text(now_us),
-            *(argument for job in batch for argument in job.arguments()),
         ]
+        for job in batch:
+            args += job.arguments()
         if self._wait is not None:
             return self._wait.call(call.script, call.keys, call.around(args))
         return call(args), None

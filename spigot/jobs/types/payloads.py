@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -12,6 +13,8 @@ from spigot.runtime.errors import PortableError
 
 from . import hidden_fields
 from .hidden_fields import Path
+
+WRITER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 CHANGED = (
     "the worker would not read it as the same; give a dict of what a client would send, as "
@@ -44,12 +47,14 @@ class AcceptedPayload:
 
     Attributes:
         fields: What is kept for the worker: what was sent, not what validators made of it.
+        text: The same as JSON.
         logged: What the result log shows of it.
         hidden: Paths of what nobody is shown of ``fields``.
         model: What the function is given.
     """
 
     fields: dict[str, JsonValue]
+    text: bytes
     logged: dict[str, JsonValue]
     hidden: frozenset[Path]
     model: BaseModel
@@ -85,11 +90,11 @@ class PayloadRules:
         """
         fields, text = self._as_sent(payload)
         model = self.read(text)
-        fields = self._with_made_defaults(fields, model)
+        fields, text = self._with_made_defaults(fields, text, model)
         hidden = self.hidden
         if hidden:
             hidden |= hidden_fields.moved_secrets(fields, model, hidden)
-        return AcceptedPayload(fields, self._logged(model), hidden, model)
+        return AcceptedPayload(fields, text, self._logged(model), hidden, model)
 
     def read(self, text: bytes) -> BaseModel:
         """Return what the function is given of a payload that is JSON.
@@ -128,24 +133,20 @@ class PayloadRules:
             raise self._invalid(CHANGED)
 
     def _with_made_defaults(
-        self, fields: dict[str, JsonValue], model: BaseModel
-    ) -> dict[str, JsonValue]:
-        names = [
-            name
-            for name, field in type(model).model_fields.items()
-            if field.default_factory is not None and name not in model.model_fields_set
-        ]
+        self, fields: dict[str, JsonValue], text: bytes, model: BaseModel
+    ) -> tuple[dict[str, JsonValue], bytes]:
+        names = [name for name in _made_defaults(type(model)) if name not in model.model_fields_set]
         if not names:
-            return fields
+            return fields, text
         try:
-            made, text = _written(
+            made, made_text = _written(
                 {**fields, **{name: hidden_fields.jsonable(getattr(model, name)) for name in names}}
             )
-            again = self.read(text)
+            again = self.read(made_text)
         except (ValueError, RecursionError):  # only Python can hold it: made when it is called
-            return fields
+            return fields, text
         same = all(getattr(again, name) == getattr(model, name) for name in names)
-        return made if same else fields
+        return (made, made_text) if same else (fields, text)
 
     def _logged(self, model: BaseModel) -> dict[str, JsonValue]:
         """Return the part of the payload that the result log shows, as the function gets it."""
@@ -183,10 +184,17 @@ def _written(payload: Any) -> tuple[Any, bytes]:
             type that is no JSON.
     """
     try:
-        return payload, json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+        return payload, WRITER.encode(payload).encode()
     except TypeError:
         values = hidden_fields.jsonable(payload)
-        return values, json.dumps(values, ensure_ascii=False, allow_nan=False).encode()
+        return values, WRITER.encode(values).encode()
+
+
+@lru_cache(maxsize=256)
+def _made_defaults(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the names of fields whose defaults are made anew for each payload."""
+    fields = model.model_fields.items()
+    return tuple(name for name, field in fields if field.default_factory is not None)
 
 
 def _plain(model: BaseModel) -> Any:

@@ -5,9 +5,12 @@ from dataclasses import replace
 
 import pytest
 from redis import Redis
+from rq.job import Job
+from rq.serializers import JSONSerializer
 
 from spigot import InvalidPayload, UnknownJobType
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket
+from spigot.jobs.job.job_form import STORED_BYTES
 from spigot.jobs.job.queue import BucketRefusal, IdempotencyKey, JobQueue, Repeated
 from spigot.jobs.job.state import JobState
 from spigot.jobs.store import keys
@@ -90,6 +93,21 @@ def test_the_payload_is_kept_as_it_was_sent(queue, redis):
 
     data = zlib.decompress(redis.hget(keys.job(job.id), "data"))
     assert json.loads(data)[3] == {"x": 1}
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 200, 2000])
+def test_whatever_its_length_a_call_is_kept_as_rq_reads_it(queue, redis, length):
+    job = queue.enqueue("shout", {"text": "é" * length})
+
+    assert Job.fetch(job.id, redis, JSONSerializer).kwargs == {"text": "é" * length}
+
+
+def test_the_longest_call_that_is_not_compressed_leaves_a_hash_in_its_small_form(queue, redis):
+    job = queue.enqueue("add", {"x": 1})
+    data = redis.hget(keys.job(job.id), "data")
+
+    assert (len(zlib.decompress(data)), len(data)) == (STORED_BYTES, 64)
+    assert redis.object("encoding", keys.job(job.id)) == b"listpack"
 
 
 @pytest.mark.parametrize(
