@@ -16,6 +16,7 @@ from spigot.worker.idle.claimer import Claimer
 from spigot.worker.idle.idle_time import IdleTime
 from spigot.worker.idle.plain_job_warning import PlainJobWarning
 from spigot.worker.idle.plain_push_listener import PlainPushListener
+from spigot.worker.idle.reaping import Reaping
 from spigot.worker.idle.wake_up_tokens import WakeUpTokens
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
@@ -229,18 +230,22 @@ class Assembly:
         return IdleTime(
             bucket=self._bucket,
             worker=self._worker.name,
-            leases=self._leases_on(self._connections.claims),
-            lost_jobs=self._lost_jobs_on(self._connections.claims),
+            sleep_seconds=self._terms.sleep_seconds,
+            reaping=self._make_reaping(leases),
             wake_up=WakeUpTokens(self._connections.wake_ups, self._start.bucket, self._stop),
             plain_pushes=self._plain_pushes,
             registration=self._registration,
             result_log=self._result_log,
             availability=self._availability,
             stop=self._stop,
-            # a signal may end a look around, but not what others' dead workers left half done
-            on_reaped=partial(take_over, leases, self._result_log),
             maintain=maintain,
         )
+
+    def _make_reaping(self, leases: LeaseStore) -> Reaping:
+        """Have a signal end a look around, but not what others' dead workers left half done."""
+        redis = self._connections.claims
+        on_found = partial(take_over, leases, self._result_log)
+        return Reaping(self._leases_on(redis), self._lost_jobs_on(redis), on_found)
 
     def _make_command_channel(self) -> CommandChannel:
         worker = self._worker

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.store import keys
-from spigot.worker.idle.idle_time import REAPED_MS
+from spigot.worker.idle.reaping import REAPED_MS
 from spigot.worker.idle.wake_up_tokens import LATE_SECONDS
 
 from .clocked_bucket import SECOND_US, START_US, ClockedBucket

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from spigot.jobs.store import keys
-from spigot.worker.idle.idle_time import REAP_SECONDS, REAPED_MS
+from spigot.worker.idle.reaping import REAP_SECONDS, REAPED_MS
 from spigot.worker.idle.wake_up_tokens import LATE_SECONDS, STEP_SECONDS
 from spigot.worker.leases.lease_terms import LEAST_OUTAGE_MS
 from tests.support.consistency import problems, status_of, wait_for_lines

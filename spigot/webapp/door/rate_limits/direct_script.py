@@ -1,8 +1,8 @@
 """Runs a script with little between it and the socket: the round trip is most of the door's cost.
 
 redis-py opens the connections and reads the replies. Its pool and its retries are left out: what
-is tried again after the deadline comes too late, and by redis-py alone the same round trip takes
-more than twice as long (``python benchmarks/door.py``).
+is tried again after the deadline comes too late, and by redis-py alone the same round trip took
+1.7 times as long and more on two busy cores (``python benchmarks/door.py``).
 """
 
 from collections import deque
