@@ -45,7 +45,6 @@ def card_of(one: Judged, *, is_admin: bool, frame: Frame = SMALL) -> Texts:
     view, verdict = one
     texts = {
         "name": view.state.name,
-        "rank": str(verdict.rank),
         "why": verdict.why(is_admin=is_admin),
         **_badges(verdict),
         **_facts(view, verdict),
@@ -88,7 +87,6 @@ def _admin_facts(view: BucketView) -> Texts:
     return {
         "running": f"{state.running:,}",
         "running_of": f"of {places:,}" if places else "",
-        "workers": f"{state.workers:,}",
         "failed": f"{view.failed:,}",
         "failed_tone": "bad" if view.failed else "",
         "delayed": f"{state.delayed:,}",

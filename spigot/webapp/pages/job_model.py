@@ -77,7 +77,6 @@ def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
         else "Stops the job where it is. What it has done so far is not undone.",
         "can_requeue": "1" if job.status == "failed" else "",
         "is_over": "1" if job.ended else "",
-        "shows_clock": "1",
     }
 
 

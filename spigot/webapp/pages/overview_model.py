@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -112,9 +111,8 @@ class OverviewSource:
         """
         shown = judged(self._reader.read([name]), is_admin=is_admin)
         cards = {one.view.state.name: card_of(one, is_admin=is_admin, frame=LARGE) for one in shown}
-        page = {"page_now": utc_text(int(time.time()) * 1_000_000, digits="seconds")}
         budgets = [row for one in shown for row in budget_rows(one.view)] if is_admin else []
-        return Overview(page, cards, {"budgets": budgets} if is_admin else {})
+        return Overview(_now(), cards, {"budgets": budgets} if is_admin else {})
 
     def _refused(self) -> list[Refused] | None:
         try:
@@ -134,12 +132,14 @@ def changed_in_each(before: dict[str, Texts], after: dict[str, Texts]) -> dict[s
     return {name: texts for name, texts in found.items() if texts}
 
 
+def _now() -> Texts:
+    return {"page_now": utc_text(int(time.time()) * 1_000_000, digits="seconds")}
+
+
 def _totals(views: list[BucketView]) -> Texts:
     started = sum(cell.starts for view in views for cell in view.history)
-    now = datetime.now(UTC)
     return {
-        "page_now": utc_text(int(now.timestamp()) * 1_000_000, digits="seconds"),
-        "page_now_text": f"{now:%H:%M:%S} UTC",
+        **_now(),
         "page_started": f"{started:,}",
         "page_waiting": f"{sum(view.state.waiting for view in views):,}",
         "page_running": f"{sum(view.state.running for view in views):,}",
