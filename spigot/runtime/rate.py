@@ -57,11 +57,6 @@ class Rate:
         """Microseconds between two, rounded up so that the rate is never exceeded."""
         return ceil(self.period_us / self.count)
 
-    @property
-    def per_second(self) -> float:
-        """The same as a number per second."""
-        return self.count * 1_000_000 / self.period_us
-
     @classmethod
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let models hold rates; they are read from and written as text."""

@@ -223,10 +223,6 @@ class PoolExecutor:
                 flight.tell("cancel")
         self._lonely_jobs.cancel(job_id)
 
-    def runs(self, job_id: str) -> bool:
-        """Return whether a job runs here."""
-        return any(flight.job.id == job_id for flight in self._flights.all())
-
 
 class _PoolRunner:
     """What RQ's side asks of a runner."""
