@@ -1,4 +1,4 @@
-"""What errors have in common: those that are no faults of Spigot, and those that travel."""
+"""What errors share: some are no faults of Spigot, some travel, and each has a first line."""
 
 from typing import Any
 
@@ -25,3 +25,11 @@ class PortableError(Exception):
 
 def _made_again(error: type[PortableError], args: tuple[Any, ...]) -> PortableError:
     return error.__new__(error, *args)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message; "" if it has none."""
+    try:
+        return str(error).strip().partition("\n")[0]
+    except Exception:  # of an application's own class
+        return "its message cannot be read"

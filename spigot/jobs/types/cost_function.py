@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from spigot.jobs.budgets.amounts import Amounts, micro
 from spigot.jobs.budgets.declared_cost import Budgets, DeclaredCost, InvalidCost
+from spigot.runtime.errors import first_line
 
 from .function_parameters import PayloadForm
 from .hidden_fields import without
@@ -104,8 +105,5 @@ def _taken_by(cost: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, 
 
 
 def _line(error: Exception) -> str:
-    try:
-        message = str(error).partition("\n")[0]
-    except Exception:
-        message = "its message cannot be read"
+    message = first_line(error)
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

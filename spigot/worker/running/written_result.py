@@ -10,6 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from spigot.runtime.errors import first_line
+
 LARGEST_RESULT_BYTES = 8 * 1024 * 1024
 """A result passes through one script within its time-out, and through the result log."""
 
@@ -146,11 +148,7 @@ def _why(value: Any, error: BaseException) -> str:
 
 
 def _line(error: BaseException) -> str:
-    try:
-        message = str(error).partition("\n")[0]
-    except Exception:
-        message = "its message cannot be read"
-    return message or type(error).__name__
+    return first_line(error) or type(error).__name__
 
 
 def _short(path: str) -> str:
