@@ -7,7 +7,7 @@ from spigot.jobs.store.replica_wait import wait_from
 from spigot.runtime.server.redis_connection import sibling
 from spigot.runtime.settings import Settings
 from spigot.runtime.stop_signals import StopSignals
-from spigot.worker.idle.plain_push_listener import LOOK_SECONDS
+from spigot.worker.idle.plain_push_listener import LISTEN_SECONDS
 from spigot.worker.process.interruptible_redis import interruptible
 
 MAIN_TIMEOUT = 3.0
@@ -52,6 +52,6 @@ class Connections:
         self.claims = interruptible(redis, stop, timeout=MAIN_TIMEOUT)
         self.wake_ups = interruptible(redis, stop, timeout=SLEEP_SECONDS + MAIN_TIMEOUT)
         self.renewals = sibling(redis, timeout=min(RENEWAL_TIMEOUT, settings.lease_seconds / 4))
-        self.pushes = sibling(redis, timeout=LOOK_SECONDS + MAIN_TIMEOUT)
+        self.pushes = sibling(redis, timeout=LISTEN_SECONDS + MAIN_TIMEOUT)
         self.commands = sibling(redis, timeout=MAIN_TIMEOUT)
         self.bucket_file = sibling(redis, timeout=MAIN_TIMEOUT)

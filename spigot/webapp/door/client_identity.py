@@ -21,7 +21,7 @@ GLOBAL = "global"
 UNKNOWN = "unknown"
 """All peers that have no address."""
 
-HEADER = re.compile(r"header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+COUNTED_BY_HEADER = re.compile(r"header:[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 HASH = re.compile(r"sha256:[0-9a-f]{32}")
 
 
@@ -150,7 +150,7 @@ def parse_client(text: str, ipv6_prefix: int) -> str:
         ValueError: The text is neither.
     """
     key, _, value = text.partition("=")
-    if value and HEADER.fullmatch(key):
+    if value and COUNTED_BY_HEADER.fullmatch(key):
         if HASH.fullmatch(value):
             return f"{key.lower()}={value}"
         return name_of_header(key.lower(), value.encode().decode("latin-1"))

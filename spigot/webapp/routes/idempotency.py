@@ -16,7 +16,7 @@ from werkzeug.exceptions import BadRequest
 from spigot.jobs.job.queue import IdempotencyKey
 from spigot.webapp.door.door import Door
 
-HEADER = "Idempotency-Key"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -60,11 +60,11 @@ class ItemKeys:
 
 
 def _name_of_key() -> str | None:
-    key = request.headers.get(HEADER)
+    key = request.headers.get(IDEMPOTENCY_HEADER)
     if key is None:
         return None
     if not KEY.fullmatch(key):
-        raise BadRequest(f"{HEADER} must have 1 to 255 characters of printable ASCII")
+        raise BadRequest(f"{IDEMPOTENCY_HEADER} must have 1 to 255 characters of printable ASCII")
     return _digest(f"{_client()}\n{key}")
 
 

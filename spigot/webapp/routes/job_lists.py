@@ -24,7 +24,7 @@ from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import InvalidBody, read_json
 
-from .idempotency import HEADER
+from .idempotency import IDEMPOTENCY_HEADER
 
 MOST_JOBS = 1000
 
@@ -85,6 +85,6 @@ def not_taken_in(outcome: Outcome | WrongItem) -> Response:
             return invalid_problem(outcome)
     return problem(
         409,
-        f"this {HEADER} was used for another request; choose a new one",
+        f"this {IDEMPOTENCY_HEADER} was used for another request; choose a new one",
         type=ProblemType.KEY_REUSED,
     )

@@ -19,7 +19,7 @@ from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import InvalidBody, as_model, read_json, read_model
 from spigot.webapp.http.request_ids import note_job
 
-from .idempotency import HEADER, ItemKeys, idempotency_key
+from .idempotency import IDEMPOTENCY_HEADER, ItemKeys, idempotency_key
 from .job_lists import (
     MOST_JOBS,
     ItemAnswer,
@@ -44,7 +44,7 @@ class JobRequest(BaseModel):
 
 LOCATION = Value("Location", "Address of the job.", {"type": "string", "format": "uri-reference"})
 IDEMPOTENCY_KEY = Value(
-    HEADER,
+    IDEMPOTENCY_HEADER,
     "Chosen by the client. The same key and body again make no second job.",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     example="order-4711",
@@ -58,7 +58,7 @@ NEXT = ("job.show", "job.events", "job.cancel")
         200: Answer("The job of the first request with this key.", JobState, headers=[LOCATION]),
         202: Answer("The job was taken in.", JobState, headers=[LOCATION], links=NEXT),
         207: Answer("A list was looked at: an answer for each of its jobs.", list[ItemAnswer]),
-        409: f"This `{HEADER}` was used for another request.",
+        409: f"This `{IDEMPOTENCY_HEADER}` was used for another request.",
         422: "There is no such job type, or a field is missing or wrong.",
         503: problem_answer(
             "The bucket is full or takes no jobs, or the server is away.", [RETRY_AFTER]

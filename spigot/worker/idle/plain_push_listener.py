@@ -13,7 +13,7 @@ from spigot.runtime.server.redis_connection import is_away
 
 log = logging.getLogger(__name__)
 
-LOOK_SECONDS = 20
+LISTEN_SECONDS = 20
 """Longest BLMOVE. A call still pending when the worker stops polling wakes nobody."""
 
 FIRST_PAUSE = 0.01
@@ -71,7 +71,7 @@ class PlainPushListener:
     def _look(self) -> float:
         """Wait for a job and wake a worker; return the seconds until the next look."""
         try:
-            job = self._redis.blmove(self._queue, self._queue, LOOK_SECONDS, "LEFT", "LEFT")
+            job = self._redis.blmove(self._queue, self._queue, LISTEN_SECONDS, "LEFT", "LEFT")
             if job is None:
                 return 0
             is_new, self._seen = job != self._seen, job

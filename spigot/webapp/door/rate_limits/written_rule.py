@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, model_validat
 
 from spigot.runtime.rate import Rate
 from spigot.webapp.door.client_address import Network, parse_network
-from spigot.webapp.door.client_identity import HEADER
+from spigot.webapp.door.client_identity import COUNTED_BY_HEADER
 
 from .fixed_window import FixedWindow
 from .rule import Match, Rule
@@ -43,7 +43,7 @@ def _refill_rate(value: Any) -> Fraction:
 
 
 def _key(text: str) -> str:
-    if text not in ("ip", "global") and not HEADER.fullmatch(text):
+    if text not in ("ip", "global") and not COUNTED_BY_HEADER.fullmatch(text):
         raise ValueError(f"{text!r} is none of ip, header:NAME, global")
     return text.lower()
 
