@@ -3,12 +3,12 @@
     python benchmarks/job_cost.py                  # a minute or two
     python benchmarks/job_cost.py --server /usr/bin/redis-server
 
-Rounds of Spigot and of RQ take turns on one private server. In each, one process enqueues so many
-jobs one by one, and then a worker that runs jobs in its own process (``RateAwareSimpleWorker``,
-``SimpleWorker``) works until none is left. Results, log lines, events and metrics are on; in a row
-of its own, each job has an idempotency key. The
-processor time is the server's own (``INFO cpu``), its commands are those of ``INFO commandstats``,
-with those inside scripts. On a busy machine microseconds move by half; the ratios are what counts.
+In each round one process enqueues so many jobs one by one: with Spigot, with Spigot and a key for
+each, and with RQ, in turns of fifty, so that other programs slow all of them alike. Then a worker
+that runs jobs in its own process (``RateAwareSimpleWorker``, ``SimpleWorker``) works until none is
+left, first Spigot's. Results, log lines, events and metrics are on. The processor time is the
+server's own (``INFO cpu``), its commands are those of ``INFO commandstats``, with those inside
+scripts. On a busy machine microseconds move by half; the ratios are what counts.
 """
 
 import argparse
@@ -17,9 +17,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count, repeat
+from functools import partial
+from itertools import count, islice, repeat
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -40,6 +41,7 @@ from spigot.runtime.server.redis_connection import connect
 
 KEEP_SECONDS = 86_400
 BUCKETS = '{"default": {"rate": "100000/s burst 100", "capacity": 1000000}}'
+JOBS_IN_A_TURN = 50
 WITH_KEYS = "Spigot, with idempotency keys"
 HERE = Path(__file__)
 
@@ -82,23 +84,16 @@ def processor_us(redis: Redis) -> float:
 
 
 class Spigot:
-    """Enqueues and works as Spigot does.
+    """Enqueues and works as Spigot does."""
 
-    Args:
-        redis: The server.
-        url: Its URL.
-        folder: For the worker's files.
-        with_keys: Whether each job has an idempotency key.
-    """
-
-    def __init__(self, redis: Redis, url: str, folder: Path, *, with_keys: bool = False) -> None:
+    def __init__(self, redis: Redis, url: str, folder: Path) -> None:
         configs = {"default": BucketConfig(rate=Rate.parse("100000/s burst 100"), capacity=10**6)}
         BucketPublisher(redis).publish(configs)
         catalog = JobCatalog([getattr(do_nothing, MARK)])
         own = connect(url, timeout=5)  # as `spigot.enqueue` connects
         queue = JobQueue(own, catalog, configs, keep_seconds=KEEP_SECONDS)
         self._program = Program(own, queue, KEEP_SECONDS)
-        self._keys = (f"order-{number}" for number in count()) if with_keys else repeat(None)
+        self._keys = (f"order-{number}" for number in count())
         buckets = folder / "buckets.json"
         buckets.write_text(BUCKETS)
         self._environment = os.environ | {
@@ -111,7 +106,14 @@ class Spigot:
 
     def enqueue(self, jobs: int) -> None:
         """Put so many jobs into the bucket, one by one."""
-        for number, key in zip(range(jobs), self._keys, strict=False):
+        self._enqueue(jobs, repeat(None))
+
+    def enqueue_with_keys(self, jobs: int) -> None:
+        """The same, with an idempotency key for each."""
+        self._enqueue(jobs, self._keys)
+
+    def _enqueue(self, jobs: int, keys: Iterator[str | None]) -> None:
+        for number, key in enumerate(islice(keys, jobs)):
             self._program.enqueue("nothing", {"number": number}, "default", key, delay=0)
 
     def work(self) -> None:
@@ -151,10 +153,16 @@ def run_rq(command: list[str], environment: dict[str, str]) -> None:
     subprocess.run(program, env=environment, check=True, stderr=subprocess.DEVNULL)
 
 
-def life_of(redis: Redis, side: Spigot | PlainRq, jobs: int) -> tuple[Cost, Cost]:
-    """Return what it cost to enqueue a job, and to start and end it."""
-    enqueued = cost_of(redis, lambda: side.enqueue(jobs), jobs)
-    return enqueued, cost_of(redis, side.work, jobs)
+def enqueue_in_turns(
+    redis: Redis, ways: Mapping[str, Callable[[int], None]], jobs: int
+) -> dict[str, Cost]:
+    """Enqueue so many jobs in each way, and return what one cost: the median of all turns."""
+    turns: dict[str, list[Cost]] = {name: [] for name in ways}
+    for _ in range(jobs // JOBS_IN_A_TURN):
+        for name, enqueue in ways.items():
+            turn = cost_of(redis, partial(enqueue, JOBS_IN_A_TURN), JOBS_IN_A_TURN)
+            turns[name].append(turn)
+    return {name: middle(costs) for name, costs in turns.items()}
 
 
 def middle(costs: list[Cost]) -> Cost:
@@ -166,20 +174,16 @@ def middle(costs: list[Cost]) -> Cost:
     )
 
 
-def print_rows(name: str, enqueue: Cost, work: Cost) -> None:
-    """Print what one side's jobs cost."""
-    life_us = enqueue.server_us + work.server_us
-    print(
-        f"| {name} | {enqueue.server_us:.0f} | {work.server_us:.0f} | {life_us:.0f} "
-        f"| {enqueue.commands:.1f} + {work.commands:.1f} | {enqueue.jobs_per_s:.0f} |"
+def row(name: str, enqueue: Cost, work: Cost | None) -> str:
+    """Return what the jobs of one way cost; starts and ends do not depend on keys."""
+    of_work = ("", "", "")
+    if work is not None:
+        life_us, commands = enqueue.server_us + work.server_us, f" + {work.commands:.1f}"
+        of_work = (f"{work.server_us:.0f}", f"{life_us:.0f}", commands)
+    return (
+        f"| {name} | {enqueue.server_us:.0f} | {of_work[0]} | {of_work[1]} "
+        f"| {enqueue.commands:.1f}{of_work[2]} | {enqueue.jobs_per_s:.0f} |"
     )
-
-
-def ratio(
-    parts: Mapping[str, list[Cost]], figure: Callable[[Cost, Cost], float], side: str = "Spigot"
-) -> float:
-    """Return a figure of one side's as a part of RQ's."""
-    return figure(*parts[side]) / figure(*parts["RQ"])
 
 
 def main() -> None:
@@ -195,34 +199,37 @@ def main() -> None:
         private_server(Path(folder), program=given.server) as url,
         Redis.from_url(url) as redis,
     ):
-        sides = {
-            "Spigot": Spigot(redis, url, Path(folder)),
-            WITH_KEYS: Spigot(redis, url, Path(folder), with_keys=True),
-            "RQ": PlainRq(redis, url),
+        spigot, rq = Spigot(redis, url, Path(folder)), PlainRq(redis, url)
+        ways = {
+            "Spigot": spigot.enqueue,
+            WITH_KEYS: spigot.enqueue_with_keys,
+            "RQ": rq.enqueue,
         }
-        lives: dict[str, list[tuple[Cost, Cost]]] = {name: [] for name in sides}
-        for side in sides.values():  # what is done once is no job's cost
-            life_of(redis, side, 50)
-        for _ in range(given.rounds):
-            for name, side in sides.items():
-                lives[name].append(life_of(redis, side, given.jobs))
+        workers = {"Spigot": spigot.work, "RQ": rq.work}
+        enqueued: dict[str, list[Cost]] = {name: [] for name in ways}
+        worked: dict[str, list[Cost]] = {name: [] for name in workers}
+        for jobs in [JOBS_IN_A_TURN] + [given.jobs] * given.rounds:
+            for name, cost in enqueue_in_turns(redis, ways, jobs).items():
+                enqueued[name].append(cost)
+            rq.enqueue(jobs)  # Spigot's worker has those with keys, too
+            for name, run in workers.items():
+                worked[name].append(cost_of(redis, run, 2 * jobs))
     print(
         "| | enqueue, server us | start and end | life | commands | enqueue calls/s |\n"
         "| --- | --- | --- | --- | --- | --- |"
     )
-    parts = {
-        name: [middle(list(part)) for part in zip(*lives[name], strict=True)] for name in lives
-    }
-    for name, (enqueue, work) in parts.items():
-        print_rows(name, enqueue, work)
-    life = ratio(parts, lambda enqueue, work: enqueue.server_us + work.server_us)
+    # the first round had in it what is done once
+    enqueue = {name: middle(costs[1:]) for name, costs in enqueued.items()}
+    work = {name: middle(costs[1:]) for name, costs in worked.items()}
+    for name, cost in enqueue.items():
+        print(row(name, cost, work.get(name)))
+    lives = {name: enqueue[name].server_us + work[name].server_us for name in workers}
     calls, with_keys = (
-        ratio(parts, lambda enqueue, work: enqueue.jobs_per_s, side)
-        for side in ("Spigot", WITH_KEYS)
+        enqueue[name].jobs_per_s / enqueue["RQ"].jobs_per_s for name in ("Spigot", WITH_KEYS)
     )
     print(
-        f"\nlife: {life:.2f} of RQ's; enqueue: {calls:.2f} of RQ's calls a second, "
-        f"{with_keys:.2f} with keys"
+        f"\nlife: {lives['Spigot'] / lives['RQ']:.2f} of RQ's; enqueue: {calls:.2f} of RQ's calls "
+        f"a second, {with_keys:.2f} with keys"
     )
 
 
