@@ -19,17 +19,16 @@ for name in ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGKILL", "SIGUSR1", "setitimer", 
 """
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from spigot import Door, RateLimited, enqueue, job_type, rate_limit, report_progress",
-        "import spigot.testing",
-        "from spigot.__main__ import cli",
-    ],
-)
-def test_what_an_application_imports_needs_no_unix(code):
+IMPORTS = """
+from spigot import Door, RateLimited, enqueue, job_type, rate_limit, report_progress
+import spigot.testing
+from spigot.__main__ import cli
+"""
+
+
+def test_what_an_application_imports_needs_no_unix():
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT + code], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT + IMPORTS], capture_output=True, text=True, check=False
     )
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -104,7 +104,7 @@ def environment(folder):
 def test_what_the_page_shows_works_in_memory(folder):
     (folder / "test_shop.py").write_text(IN_MEMORY)
 
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
     done = warm_python().run(*command, folder=folder, environment=environment(folder))
 
     assert "5 passed" in done.stdout, done.stdout

@@ -19,7 +19,7 @@ CHANNELS = 3
 
 @dataclass
 class Poster:
-    """Posts jobs all the time, from a thread of its own.
+    """Posts jobs all the time, from a thread of its own, once it is started.
 
     Attributes:
         accepted: Id by the time of its 202, by ``time.monotonic()``.
@@ -29,10 +29,21 @@ class Poster:
     web: Web
     accepted: dict[str, float] = field(default_factory=dict)
     refused: list[float] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
 
-    def run(self) -> None:
-        while not self.ended.wait(PAUSE_SECONDS):
+    def __post_init__(self) -> None:
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return once the last answer has come: what was accepted changes no more."""
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ended.wait(PAUSE_SECONDS):
             body = {"type": "echo", "payload": {"text": "a"}}
             status, answer = self.web.ask("POST", "/jobs", body)
             if status == 202:
@@ -72,10 +83,8 @@ def wait_until_all_have_followed(
 def posting(web: Web) -> Iterator[Poster]:
     """Post until the end of the block."""
     poster = Poster(web)
-    thread = threading.Thread(target=poster.run)
-    thread.start()
+    poster.start()
     try:
         yield poster
     finally:
-        poster.ended.set()
-        thread.join()
+        poster.stop()

@@ -94,7 +94,7 @@ def test_what_a_primary_takes_that_is_cut_off_with_its_clients(stack, fleet, gua
         back, new = time.monotonic(), stack.primary
         assert new is not old
         wait_for(lambda: len(poster.accepted_after(back)) > SOME, PATIENCE)
-        poster.ended.set()
+        poster.stop()
         kept = kept_of(new.client, poster.accepted)
         lost = {one: poster.accepted[one] for one in poster.accepted.keys() - kept}
         # what was taken just before the cut may have been on its way to the replicas
