@@ -5,6 +5,8 @@ from collections import Counter
 import pytest
 
 from spigot import create_app
+from spigot.jobs.bucket.config import BucketConfig
+from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
 from spigot.webapp.pages.activity import SHOWN
@@ -69,6 +71,20 @@ class TestPage:
         page = client.get("/", auth=ADMIN).text
         assert heading in page
         assert f">{nothing} default is draining. narrow is paused.</p>" in page
+
+    def test_the_line_below_the_heading_names_three_buckets_and_counts_the_others(
+        self, client, redis
+    ):
+        names = ["first", "fourth", "second", "third"]
+        BucketPublisher(redis).publish(dict.fromkeys(names, BucketConfig()))
+        for name in names:
+            redis.rpush(f"rq:queue:{name}", "a-job")
+
+        page = client.get("/", auth=ADMIN).text
+
+        needing = " ".join(f"{name} is without a worker." for name in names[:3])
+        assert ">4 of 6 buckets need you</h1>" in page
+        assert f">{needing} 1 more is below.</p>" in page
 
     def test_the_admin_sees_how_many_jobs_a_full_bucket_refused(self, client, redis):
         answers = [
