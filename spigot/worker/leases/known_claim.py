@@ -2,7 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.store.stored_values import stored_int
@@ -24,17 +26,33 @@ MOST_BRACKETS = 1000
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def known_of(claim: Claim, bucket: str, type_name: str) -> list[str | int]:
+@dataclass(frozen=True, slots=True)
+class KnownClaim:
+    """What ``complete.lua`` takes of a claim.
+
+    Attributes:
+        queue: Name.
+        entry: Of RQ's list of what is running.
+        args: For the attempt, in the script's order.
+    """
+
+    queue: str
+    entry: str
+    args: Sequence[Any]
+
+
+def known_of(claim: Claim, bucket: str, worker: str, type_name: str) -> KnownClaim | None:
     """Return what ``complete.lua`` takes of a claim.
 
     Args:
         claim: Whose attempt ends.
         bucket: Its name.
+        worker: Name of the one that ends it.
         type_name: Of the job, for the result log.
 
     Returns:
-        Nothing if the job is none of the catalog's, or something happened to it before its
-        claim: then the script reads what it needs.
+        None if the job is none of the catalog's, something happened to it before its
+        claim, or another worker claimed it: then the script reads what it needs.
     """
     fields = claim.fields
     enqueued = fields.get(b"spigot_enqueued_us", b"")
@@ -43,26 +61,24 @@ def known_of(claim: Claim, bucket: str, type_name: str) -> list[str | int]:
     is_typed = fields.get(b"spigot_type") == type_name.encode("utf-8", "replace")
     logged = _logged(fields)
     if not (enqueued_us and is_new and is_typed) or logged is None:
-        return []
-    if any(map(fields.get, UNUSUAL)):
-        return []
+        return None
+    if any(map(fields.get, UNUSUAL)) or fields.get(b"worker_name") != worker.encode():
+        return None
     slot_us = claim.slot_us
-    worker = fields[b"worker_name"].decode()
     head = (
         f'","id":{_json(claim.job_id)},"type":{_json(type_name)},"bucket":{_json(bucket)}'
         f',"status":"finished","attempt":{claim.attempt},"worker":{_json(worker)}'
         f',"queued_for":{_seconds(max(0, slot_us - enqueued_us))},"ran_for":'
     )
-    return [
+    args = [
         claim.job_id,
-        claim.queue,
-        worker,
         slot_us,
         _seconds(slot_us),
         utc_text(slot_us)[: -len("00.000000Z")],
         head,
         logged,
     ]
+    return KnownClaim(claim.queue, f"{claim.job_id}:{claim.token}", args)
 
 
 def _logged(fields: Mapping[bytes, bytes]) -> str | None:

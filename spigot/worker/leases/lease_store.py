@@ -5,20 +5,20 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from redis import Redis
-from redis.commands.core import Script
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import Call, call_together, load_script
+from spigot.jobs.store.lua_script import call_together, load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument
+from spigot.runtime.server.redis_connection import is_away
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
+from .end_calls import AttemptEnd, runs_of
 from .known_claim import known_of
 from .lease_answers import Ended, Reaped, Renewed
 from .lease_terms import LeaseTerms
@@ -75,30 +75,22 @@ class LeaseStore:
             redis.RedisError: It is unknown whether it was ended; calling again is safe.
         """
         returned = "" if result in ("", "null") else base64.b64encode(result.encode()).decode()
-        known: list[str | int] = []
+        known = None
         if report.claim is not None and status == "finished" and not report.told:
-            known = known_of(report.claim, self._bucket, report.type_name)
-        return self._end(
-            self._complete,
-            report,
-            [
-                report.token,
-                status,
-                report.type_name,
-                result,
-                returned,
-                report.error,
-                report.rq_trace,
-                self.terms.keep_seconds,
-                self._bucket,
-                report.progress,
-                clock_argument(now_us),
-                report.late,
-                place_of(report.trace) or "",
-                report.told,
-                *known,
-            ],
+            known = known_of(report.claim, self._bucket, self._worker, report.type_name)
+        shared = (
+            self._bucket,
+            self._worker,
+            self.terms.keep_seconds,
+            clock_argument(now_us),
+            status,
+            report.type_name,
+            known.queue if known else "",
         )
+        unknown = [report.error, report.rq_trace, place_of(report.trace) or "", report.told, "", ""]
+        args = [result, returned, report.progress, report.late, *(known.args if known else unknown)]
+        entry = known.entry if known else ""
+        return self._end(AttemptEnd(self._complete, report, args, shared, entry))
 
     def give_back(
         self,
@@ -129,43 +121,70 @@ class LeaseStore:
         Raises:
             redis.RedisError: As ``complete``.
         """
-        return self._end(
-            self._give_back,
-            report,
-            [
-                report.token,
-                status,
-                report.type_name,
-                report.error,
-                hold.us,
-                "" if delay_us is None else delay_us,
-                report.rq_trace,
-                self.terms.max_reaps if counts_as_reap else 0,
-                self._bucket,
-                self.terms.keep_seconds,
-                report.progress,
-                clock_argument(now_us),
-                report.late,
-                hold.kind,
-                int(hold.stated),
-                self.terms.max_refusals,
-                "" if suspicion is None else suspicion,
-                report.told,
-            ],
-        )
+        args = [
+            report.token,
+            status,
+            report.type_name,
+            report.error,
+            hold.us,
+            "" if delay_us is None else delay_us,
+            report.rq_trace,
+            self.terms.max_reaps if counts_as_reap else 0,
+            self._bucket,
+            self.terms.keep_seconds,
+            report.progress,
+            clock_argument(now_us),
+            report.late,
+            hold.kind,
+            int(hold.stated),
+            self.terms.max_refusals,
+            "" if suspicion is None else suspicion,
+            report.told,
+        ]
+        return self._end(AttemptEnd(self._give_back, report, args))
 
-    def _end(self, script: Script, report: AttemptReport, args: list[Any]) -> Ended | None:
-        (ended,) = self._write([(script, [keys.lease(report.token)], args)], [report])
+    def _end(self, end: AttemptEnd) -> Ended | None:
+        (ended,) = self._write([end])
         return ended
 
-    def _write(self, calls: Sequence[Call], reports: Sequence[AttemptReport]) -> list[Ended | None]:
-        """Call scripts that end attempts, in one round trip, and wait for the replicas."""
+    def _write(self, ends: Sequence[AttemptEnd]) -> list[Ended | None]:
+        """End attempts in one round trip, and wait for the replicas.
+
+        If the server refuses several for good, each is ended alone: what is the matter with one
+        does not stop the others.
+        """
+        try:
+            return self._write_together(ends)
+        except ResponseError as error:
+            if len(ends) == 1 or is_away(error):
+                raise
+        return self._write_each(ends)
+
+    def _write_each(self, ends: Iterable[AttemptEnd]) -> list[Ended | None]:
+        ended: list[Ended | None] = []
+        refusals: list[ResponseError] = []
+        for end in ends:
+            try:
+                ended += self._write_together([end])
+            except ResponseError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+        return ended
+
+    def _write_together(self, ends: Sequence[AttemptEnd]) -> list[Ended | None]:
+        runs = runs_of(ends)
+        calls = [run.call() for run in runs]
+        late = None
         if self._wait is None:
             replies = call_together(self.redis, calls)
-            return [Ended.from_reply(reply) for reply in replies]
-        replies, late = self._wait.call_together(self.redis, calls)
-        ended = [Ended.from_reply(reply) for reply in replies]
-        ours = [report for report, end in zip(reports, ended, strict=True) if end is not None]
+        else:
+            replies, late = self._wait.call_together(self.redis, calls)
+        answers: dict[int, Ended | None] = {}
+        for run, reply in zip(runs, replies, strict=True):
+            answers |= run.answers(reply)
+        ended = [answers[place] for place in range(len(ends))]
+        ours = [end.report for end, answer in zip(ends, ended, strict=True) if answer is not None]
         if late is not None and ours:
             self._tell_not_replicated(ours, late)
         return ended
@@ -263,12 +282,10 @@ class LeaseBatch(LeaseStore):
 
     def __init__(self, leases: LeaseStore) -> None:
         vars(self).update(vars(leases))  # loading its scripts anew would cost more than a call
-        self._calls: list[Call] = []
-        self._reports: list[AttemptReport] = []
+        self._ends: list[AttemptEnd] = []
 
-    def _end(self, script: Script, report: AttemptReport, args: list[Any]) -> Ended | None:
-        self._calls.append((script, [keys.lease(report.token)], args))
-        self._reports.append(report)
+    def _end(self, end: AttemptEnd) -> Ended | None:
+        self._ends.append(end)
         return None
 
     def write(self) -> list[Ended | None]:
@@ -277,4 +294,4 @@ class LeaseBatch(LeaseStore):
         Raises:
             redis.RedisError: It is unknown which were ended; doing all again is safe.
         """
-        return self._write(self._calls, self._reports)
+        return self._write(self._ends)

@@ -12,6 +12,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.known_claim import known_of
+from spigot.worker.leases.lease_store import LeaseStore
 from tests.support.clocked_bucket import SECOND_US, WORKER, ClockedBucket
 from tests.support.redis_content import content
 
@@ -159,10 +160,11 @@ def test_writes_the_same_line_byte_for_byte(redis, job_id, logged, is_known):
         redis.hset(keys.job(job_id), mapping={"spigot_log": logged, "spigot_type": job_id})
         claim = bucket.ask(worker=job_id)
         assert isinstance(claim, Claim)
-        assert bool(known_of(claim, "default", job_id)) == is_known
+        assert bool(known_of(claim, "default", job_id, job_id)) == is_known
         report = AttemptReport(claim.token, job_id, claim=claim if is_usual else None)
         bucket.sleep(0.1234567)
-        lines.append(bucket.leases.complete(report, "finished", result="1", now_us=bucket.now_us))
+        leases = LeaseStore(redis, "default", job_id, bucket.leases.terms)
+        lines.append(leases.complete(report, "finished", result="1", now_us=bucket.now_us))
 
     assert lines[0] == lines[1]
     assert json.loads(lines[0].line)["id"] == job_id
@@ -171,10 +173,10 @@ def test_writes_the_same_line_byte_for_byte(redis, job_id, logged, is_known):
 def test_is_known_of_a_job_to_which_nothing_happened(bucket):
     bucket.enqueue("job", "retried")
     claim = bucket.claim()
-    assert known_of(claim, "default", "retried")
+    assert known_of(claim, "default", WORKER, "retried") is not None
 
     bucket.retry(claim, delay=0)
-    assert known_of(bucket.claim(), "default", "retried")
+    assert known_of(bucket.claim(), "default", WORKER, "retried") is not None
 
 
 @pytest.mark.parametrize(
@@ -186,7 +188,7 @@ def test_is_not_known_of_a_job_to_which_something_happened(bucket, field):
     claim = bucket.claim()
     unusual = replace(claim, fields=claim.fields | {field.encode(): b"1"})
 
-    assert known_of(unusual, "default", "work") == []
+    assert known_of(unusual, "default", WORKER, "work") is None
 
 
 def test_is_not_known_of_a_job_that_was_requeued(bucket):
@@ -196,7 +198,7 @@ def test_is_not_known_of_a_job_that_was_requeued(bucket):
         claim, fields=claim.fields | {b"enqueued_at": b"2030-01-01T00:00:00.000000Z"}
     )
 
-    assert known_of(requeued, "default", "work") == []
+    assert known_of(requeued, "default", WORKER, "work") is None
 
 
 def test_is_not_known_of_a_job_of_plain_rq(bucket):
@@ -204,7 +206,14 @@ def test_is_not_known_of_a_job_of_plain_rq(bucket):
     claim = bucket.claim()
     del claim.fields[b"spigot_type"]
 
-    assert known_of(claim, "default", "work") == []
+    assert known_of(claim, "default", WORKER, "work") is None
+
+
+def test_is_not_known_of_a_job_that_another_worker_claimed(bucket):
+    bucket.enqueue("job")
+    claim = bucket.claim()
+
+    assert known_of(claim, "default", "another", "work") is None
 
 
 def test_does_not_read_the_lease(bucket):
