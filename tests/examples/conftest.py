@@ -23,7 +23,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     buckets = folder / "buckets.json"
     buckets.write_text(json.dumps(QUICK_BUCKETS))
     settings = {
-        "SPIGOT_APPS": "spigot.examples,tests.support.failing_app",
+        "SPIGOT_APPS": "spigot.examples,tests.support.outcome_app",
         "SPIGOT_BUCKETS": str(buckets),
         "SPIGOT_DOOR_DEADLINE": "5",  # a slow machine must not have the processes count alone
         **SHORT_WORK,

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spigot import RateLimited, job_type
+
 from .fleet import Fleet, Web
 from .processes import wait_for
 from .prometheus import Prometheus, prometheus
@@ -24,9 +26,36 @@ BUCKETS = {
     },
     "refusing": {"rate": "4/s", "capacity": 100},
 }
+"""One for each incident, and one that is well."""
+
 RULES = {"default": {"capacity": 100_000, "refill_rate": 10_000}}
 LONG = 600
 """Jobs that keep a bucket busy to the end of the story."""
+
+
+@job_type("work")
+def work() -> str:
+    """Take a moment."""
+    time.sleep(0.01)
+    return "done"
+
+
+@job_type("hang", bucket="stalling")
+def hang(seconds: float = 0) -> None:
+    """Take as long as somebody wants."""
+    time.sleep(seconds)
+
+
+@job_type("orphan", bucket="deserted")
+def orphan() -> None:
+    """Do nothing."""
+
+
+@job_type("ask", bucket="refusing")
+def ask(refused: bool = False) -> None:
+    """Be refused, if the downstream wants it."""
+    if refused:
+        raise RateLimited(retry_after=120)
 
 
 @dataclass
@@ -87,7 +116,7 @@ def incidents(folder: Path, awaited: set[str], seconds: float) -> Iterator[Story
 def _fleet(folder: Path, queues: Server, limits: Server) -> Fleet:
     fleet = Fleet(queues.url, folder)
     fleet.settings |= {
-        "SPIGOT_APPS": "tests.support.incident_app",
+        "SPIGOT_APPS": __name__,
         "SPIGOT_LIMITS_REDIS_URL": limits.url,
         "SPIGOT_GRACE_SECONDS": "0",
     }
@@ -117,11 +146,11 @@ def _visitors(web: Web) -> Iterator[None]:
     """Keep asking for something at the door."""
     done = threading.Event()
 
-    def ask() -> None:
+    def visit() -> None:
         while not done.wait(0.5):
             web.ask("GET", "/buckets")
 
-    visitor = threading.Thread(target=ask)
+    visitor = threading.Thread(target=visit)
     visitor.start()
     try:
         yield

@@ -62,6 +62,18 @@ def ask_downstream(name: str, times: int, seconds: float) -> str:
     return "served"
 
 
+@job_type("fail")
+def fail_for_good(why: str) -> None:
+    """Fail, and say why."""
+    raise RuntimeError(why)
+
+
+@job_type("fail_for_now", retries=RetryPolicy(retries=5, delay=60, jitter=False))
+def fail_for_now() -> None:
+    """Fail, and be tried again after a while."""
+    raise RuntimeError("not yet")
+
+
 def fail(name: str = "fail") -> None:
     """Fail; a function that plain RQ enqueues."""
     note(name)
