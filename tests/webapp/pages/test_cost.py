@@ -53,6 +53,14 @@ def busy(redis, redis_url, settings, settings_of_many):
         client.patch(f"/buckets/{name}", json={"paused": True}, auth=ADMIN)
         held = {"held_until_us": 4 * 10**15, "hold_reason": "RateLimited: 429 Too Many Requests"}
         redis.hset(keys.bucket(name), mapping=held if number % 2 else {"paused": 0})
+    with redis.pipeline(transaction=False) as pipeline:
+        fill_lists(pipeline)
+        pipeline.execute()
+    write_refusals(redis, Counter({(f"192.0.2.{n}", "default"): n for n in range(1, 250)}))
+    return client
+
+
+def fill_lists(redis):
     for number in range(RUNNING):
         add_job(redis, f"{number:032x}", "started")
         redis.zadd(keys.running("default"), {f"{number:032x}:token": 1})
@@ -65,8 +73,6 @@ def busy(redis, redis_url, settings, settings_of_many):
         redis.rpush(keys.queue("default"), f"a{number:031x}")
         add_job(redis, f"f{number:031x}", "failed")
         redis.zadd(keys.failed("default"), {f"f{number:031x}": time.time() + 86400})
-    write_refusals(redis, Counter({(f"192.0.2.{n}", "default"): n for n in range(1, 250)}))
-    return client
 
 
 def uneven_past(chance, number):
