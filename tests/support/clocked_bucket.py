@@ -1,7 +1,7 @@
 """A bucket whose clock the test sets: what clients and one worker do with it, script by script."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import count
@@ -96,6 +96,13 @@ class ClockedBucket:
     def ask(self, worker: str = WORKER, **options: Any) -> Claim | Wait:
         options = {"token": f"token-{next(self._tokens)}", "lease_ms": 15_000} | options
         return self.bucket.claim(worker, now_us=self.now_us, **options)
+
+    def ask_for(
+        self, tokens: Sequence[str], worker: str = WORKER, **options: Any
+    ) -> list[Claim | Wait]:
+        """Ask for a job for each of the tokens, in one round trip."""
+        options = {"lease_ms": 15_000} | options
+        return self.bucket.claim_several(worker, tokens, now_us=self.now_us, **options)
 
     def set(self, **change: Any) -> list[Change]:
         """Let an operator set numbers and switches, as ``BucketChange`` names them."""

@@ -9,7 +9,7 @@ from typing import Any
 from redis import Redis
 
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import Call, call_together, load_script
+from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.store.times import clock_argument, utc_text
 
@@ -211,7 +211,7 @@ class LeakyBucket:
             now_us: Unix microseconds; None takes the clock of Redis.
 
         Returns:
-            An answer for each token.
+            An answer for each token; none for those after the first ``Wait``.
 
         Raises:
             UnpublishedBucketError: As ``claim``.
@@ -223,16 +223,15 @@ class LeakyBucket:
         contact = self._contacts.pop(worker, _Contact())  # nothing is known if there is no answer
         is_noted = 0 <= now - contact.noted_at < NOTED_SECONDS
         alive_ms = 0 if is_noted else round(ALIVE_SECONDS * 1000)
-        told = [alive_ms, rq_ttl, clock, concurrency, ahead_us, int(contact.may_poll), *logged]
-        told_once = [0, rq_ttl, clock, concurrency, ahead_us, 0]
-        calls: list[Call] = []
-        for token in tokens:
-            args = [self.name, worker, token, lease_ms, *(told_once if calls else told)]
-            calls.append((self._leak, [keys.lease(token), *queues], args))
-        replies = call_together(self._redis, calls)
+        lease, *more = [keys.lease(token) for token in tokens]
+        told = [lease_ms, alive_ms, rq_ttl, clock, concurrency, ahead_us, int(contact.may_poll)]
+        replies = self._leak(
+            keys=[lease, *queues, *more],
+            args=[self.name, worker, tokens[0], *told, len(more), *logged],
+        )
         answers = [
             self._read(reply, worker, token, asked_at)
-            for reply, token in zip(replies, tokens, strict=True)
+            for reply, token in zip(replies, tokens, strict=False)
         ]
         self._contacts[worker] = _Contact(
             contact.noted_at if is_noted else now,

@@ -27,7 +27,7 @@ from spigot.jobs.store.lua_script import load_script
 from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from tests.support.clocked_bucket import SECOND_US, ClockedBucket
-from tests.support.leak_model import BucketModel, Started
+from tests.support.leak_model import BucketModel, Started, Waits
 
 QUEUES = keys.queue_names("default")
 RATES = ["1/s", "3/s", "20/s", "100/s", "7/m", "1/h", "2500/s"]
@@ -167,6 +167,23 @@ class LeakMachine(RuleBasedStateMachine):
         while isinstance(answer, Wait) and answer.seconds <= AT_ONCE_SECONDS:
             answer = self.bucket.ask(worker, token=token)
 
+        self.compare(answer, expected)
+
+    @rule(worker=st.sampled_from(WORKERS), number=st.integers(2, 6))
+    def ask_for_several(self, worker: str, number: int) -> None:
+        """The model is asked for one after the other, until there is none."""
+        tokens = [f"token-{self.asked + n:05}" for n in range(1, number + 1)]
+        self.asked += number
+        while tokens:
+            answers = self.bucket.ask_for(tokens, worker)
+            if isinstance(answers[-1], Wait) and answers[-1].seconds <= AT_ONCE_SECONDS:
+                answers.pop()
+            for answer in answers:
+                self.compare(answer, self.model.ask(tokens.pop(0), self.bucket.now_us))
+                if isinstance(answer, Wait):
+                    return
+
+    def compare(self, answer: Claim | Wait, expected: Started | Waits) -> None:
         if isinstance(expected, Started):
             assert isinstance(answer, Claim), (answer, expected)
             assert (answer.job_id, answer.queue) == (expected.id, expected.queue)

@@ -66,13 +66,31 @@ local function joined_us(job)
   return us > 0 and us or nil
 end
 
+-- Starts that are made together are counted together: `counted` has what is to be added, by field.
+-- nil counts at once.
+local function add_to(stats, counted, field, times)
+  if counted then
+    counted[field] = (counted[field] or 0) + times
+  else
+    redis.pcall("HINCRBY", stats, field, times)
+  end
+end
+
 -- Counts a start. `since_us` is when the job joined the queue, nil if that is unknown; `last_slot_us`
 -- the slot before this one.
-local function count_start(stats, type, is_first, since_us, slot_us, last_slot_us)
-  redis.pcall("HINCRBY", stats, "started:" .. type, "1")
+local function count_start(stats, counted, type, is_first, since_us, slot_us, last_slot_us)
+  add_to(stats, counted, "started:" .. type, "1")
   if not since_us then return end
-  if is_first then observe(stats, "waiting:" .. type .. ":", LONG_US, slot_us - since_us) end
-  if since_us <= last_slot_us then observe(stats, "gap::", GAP_US, slot_us - last_slot_us) end -- it waited all the while
+  if is_first then
+    local waited_us = slot_us - since_us
+    add_to(stats, counted, "waiting:" .. type .. ":" .. bound_of(waited_us, LONG_US), "1")
+    add_to(stats, counted, "waiting:" .. type .. ":sum_us", math.max(0, waited_us))
+  end
+  if since_us <= last_slot_us then -- it waited all the while
+    local gap_us = slot_us - last_slot_us
+    add_to(stats, counted, "gap::" .. bound_of(gap_us, GAP_US), "1")
+    add_to(stats, counted, "gap::sum_us", math.max(0, gap_us))
+  end
 end
 
 -- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.

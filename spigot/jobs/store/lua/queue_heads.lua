@@ -23,9 +23,19 @@ local function filled_of(queues)
   return entries, first, filled
 end
 
-local function take_first(list)
-  redis.call("LPOP", list)
-  move_head(queue_name(list), 1)
+-- The first entries of a list, `most` at most, up to one that stands there twice.
+local function first_entries(list, most)
+  local entries, known = redis.call("LRANGE", list, 0, most - 1), {}
+  for i, id in ipairs(entries) do
+    if known[id] then return { unpack(entries, 1, i - 1) } end
+    known[id] = true
+  end
+  return entries
+end
+
+local function take_first(list, entries)
+  redis.call("LPOP", list, entries)
+  move_head(queue_name(list), entries)
 end
 
 -- Blank entries at the heads leave before a slot is asked for, which they would take time from.
@@ -48,7 +58,7 @@ local function first_that_counts(queues, dropped)
       if not id then break end
       local job = read_waiting(list, id)
       if job then return job, dropped end
-      take_first(list)
+      take_first(list, 1)
       dropped = dropped + 1
     end
   end

@@ -1,4 +1,4 @@
--- requires: bucket, budgets, upstream_limits
+-- requires: bucket, attempts, budgets, upstream_limits
 --[[
 Functions that reserve what a job costs of its bucket's budgets, when it starts.
 ]]
@@ -79,4 +79,13 @@ local function told_again(lease, now_us)
     for _, value in ipairs({ "reserved", lease.budgets, "budgets", budgets }) do hash[#hash + 1] = value end
   end
   return { "job", lease.job, lease.queue, slot_us, math.max(0, slot_us - now_us), lease.attempt, hash }
+end
+
+-- Adds the answers to those of the next tokens under which jobs were claimed before.
+local function tell_again(answers, tokens, now_us)
+  repeat
+    local token = tokens[#answers + 1]
+    local lease = is_running(token) and read_lease(token)
+    if lease then answers[#answers + 1] = told_again(lease, now_us) end
+  until not lease
 end
