@@ -56,8 +56,10 @@ class Reserved:
     @classmethod
     def of_claim(cls, fields: Mapping[bytes, bytes]) -> "Reserved":
         """Read what ``leak.lua`` told with a claim."""
-        told = (b"reserved", b"budgets", b"upstream_left")
-        reserved, budgets, left = (stored_text(fields.get(name, b"")) for name in told)
+        told = [fields.get(name, b"") for name in (b"reserved", b"budgets", b"upstream_left")]
+        if not any(told):  # of a bucket without budgets, as most are
+            return cls()
+        reserved, budgets, left = map(stored_text, told)
         now = time.monotonic()
         return cls(
             {name: int(amount) for name, amount in RESERVED.findall(reserved)},
