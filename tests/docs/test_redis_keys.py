@@ -24,12 +24,15 @@ JOB_CODE = CODE[:2]
 NO_KEYS = {"rq:", "spigot:1:"}
 """Beginnings that something is joined to that a reader does not see there."""
 
+NO_ENDINGS = {":sum_us"}
+"""Of a field of `…:stats`."""
+
 SETTINGS = {*BucketConfig.model_fields, *OperatorSettings.model_fields, *rate_fields(None)}
 """Fields of a bucket that ``configure.lua`` is told by name."""
 
 HASHES = {
     "bucket": r"bucket_key\(.*\)|bucket: KEYS\[1\]|\"spigot:1:bucket:\" \.\. name",
-    "lease": r"lease: KEYS\[1\]|lease_key\(.*\)",
+    "lease": r"lease: KEYS\[1\]|lease_key\(.*\)|leases\[i\]",
     "budgets": r"budgets_key\(.*\)|key",
     "sweep": r"sweep: KEYS\[1\]",
     "failure": r'group|"spigot:1:failure:" \.\. id',
@@ -91,7 +94,7 @@ def endings_in_code() -> set[str]:
         for first, *_, last in (p for p in python_texts(path) if len(p) > 1):
             if KEY.fullmatch(first) and len(last) > 1:
                 found.add(last)
-    return found
+    return found - NO_ENDINGS
 
 
 def section(title: str) -> str:
