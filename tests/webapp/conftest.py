@@ -1,5 +1,6 @@
 import json
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 from redis import Redis
@@ -17,7 +18,7 @@ BUCKETS = {
 }
 
 PATIENCE = 5
-"""Seconds that the door waits for the server of the tests, which is never away."""
+"""Seconds that the web waits for the server of the tests, which is never away."""
 
 
 def settings_in(folder, **overrides):
@@ -47,6 +48,12 @@ def settings(tmp_path, redis_url):
     return settings
 
 
+def patient_app(settings):
+    """Return an app that waits for a server on a busy machine."""
+    with patch("spigot.webapp.app.WEB_REPLY_SECONDS", PATIENCE):
+        return create_app(settings)
+
+
 @pytest.fixture(scope="session")
 def shared_app(tmp_path_factory, redis_url):
     """Return a function that returns an app with these settings, built once for the whole run.
@@ -58,7 +65,7 @@ def shared_app(tmp_path_factory, redis_url):
     @cache
     def built(**overrides):
         own = {"redis_url": redis_url, "door_deadline": PATIENCE, **overrides}
-        return create_app(settings_in(folder, **own))
+        return patient_app(settings_in(folder, **own))
 
     def shared_app(redis, **overrides):
         app = built(**overrides)
@@ -77,7 +84,7 @@ def app(redis, shared_app):
 @pytest.fixture
 def own_app(redis, settings):
     """An app of the test alone, which may change it."""
-    return create_app(settings())
+    return patient_app(settings())
 
 
 @pytest.fixture
