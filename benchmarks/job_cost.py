@@ -6,12 +6,14 @@
 In each round one process enqueues so many jobs one by one: with Spigot, with Spigot and a key for
 each, and with RQ, in turns of fifty, so that other programs slow all of them alike. Then a worker
 that runs jobs in its own process (``RateAwareSimpleWorker``, ``SimpleWorker``) works until none is
-left, first Spigot's. Results, log lines, events and metrics are on. The processor time is the
-server's own (``INFO cpu``), its commands are those of ``INFO commandstats``, with those inside
-scripts. On a busy machine microseconds move by half; the ratios are what counts.
+left, first Spigot's; between them a pool with so many places (``RateAwarePoolWorker``) does so with
+as many jobs, enqueued as Spigot's others. Results, log lines, events and metrics are on. The
+processor time is the server's own (``INFO cpu``), its commands are those of ``INFO commandstats``,
+with those inside scripts. On a busy machine microseconds move by half; the ratios are what counts.
 """
 
 import argparse
+import json
 import logging
 import os
 import subprocess
@@ -40,9 +42,10 @@ from spigot.runtime.rate import Rate
 from spigot.runtime.server.redis_connection import connect
 
 KEEP_SECONDS = 86_400
-BUCKETS = '{"default": {"rate": "100000/s burst 100", "capacity": 1000000}}'
+NUMBERS = {"rate": "100000/s burst 100", "capacity": 1_000_000}
 JOBS_IN_A_TURN = 50
 WITH_KEYS = "Spigot, with idempotency keys"
+IN_A_POOL = "Spigot, in a pool"
 HERE = Path(__file__)
 
 
@@ -86,7 +89,7 @@ def processor_us(redis: Redis) -> float:
 class Spigot:
     """Enqueues and works as Spigot does."""
 
-    def __init__(self, redis: Redis, url: str, folder: Path) -> None:
+    def __init__(self, redis: Redis, url: str, folder: Path, places: int) -> None:
         configs = {"default": BucketConfig(rate=Rate.parse("100000/s burst 100"), capacity=10**6)}
         BucketPublisher(redis).publish(configs)
         catalog = JobCatalog([getattr(do_nothing, MARK)])
@@ -94,8 +97,9 @@ class Spigot:
         queue = JobQueue(own, catalog, configs, keep_seconds=KEEP_SECONDS)
         self._program = Program(own, queue, KEEP_SECONDS)
         self._keys = (f"order-{number}" for number in count())
-        buckets = folder / "buckets.json"
-        buckets.write_text(BUCKETS)
+        buckets, of_pools = folder / "buckets.json", folder / "pools.json"
+        buckets.write_text(json.dumps({"default": NUMBERS}))
+        of_pools.write_text(json.dumps({"default": NUMBERS | {"concurrency": places}}))
         self._environment = os.environ | {
             "REDIS_URL": url,
             "SPIGOT_APPS": HERE.stem,
@@ -103,6 +107,7 @@ class Spigot:
             "SPIGOT_DATA_DIR": str(folder),
             "PYTHONPATH": str(HERE.parent),
         }
+        self._of_pools = self._environment | {"SPIGOT_BUCKETS": str(of_pools)}
 
     def enqueue(self, jobs: int) -> None:
         """Put so many jobs into the bucket, one by one."""
@@ -120,6 +125,11 @@ class Spigot:
         """Run all jobs that wait."""
         command = ["worker", "--burst", "-w", "spigot.RateAwareSimpleWorker", "default"]
         run_rq(command, self._environment)
+
+    def work_in_a_pool(self) -> None:
+        """Run them in a pool."""
+        command = ["worker", "--burst", "-w", "spigot.RateAwarePoolWorker", "default"]
+        run_rq(command, self._of_pools)
 
 
 class PlainRq:
@@ -191,6 +201,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=2000, help="in each round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--places", type=int, default=32, help="of the pool")
     parser.add_argument("--server", help="program of the server; default: the embedded Valkey")
     given = parser.parse_args()
     logging.disable(logging.WARNING)
@@ -199,13 +210,13 @@ def main() -> None:
         private_server(Path(folder), program=given.server) as url,
         Redis.from_url(url) as redis,
     ):
-        spigot, rq = Spigot(redis, url, Path(folder)), PlainRq(redis, url)
+        spigot, rq = Spigot(redis, url, Path(folder), given.places), PlainRq(redis, url)
         ways = {
             "Spigot": spigot.enqueue,
             WITH_KEYS: spigot.enqueue_with_keys,
             "RQ": rq.enqueue,
         }
-        workers = {"Spigot": spigot.work, "RQ": rq.work}
+        workers = {"Spigot": spigot.work, IN_A_POOL: spigot.work_in_a_pool, "RQ": rq.work}
         enqueued: dict[str, list[Cost]] = {name: [] for name in ways}
         worked: dict[str, list[Cost]] = {name: [] for name in workers}
         for jobs in [JOBS_IN_A_TURN] + [given.jobs] * given.rounds:
@@ -213,6 +224,8 @@ def main() -> None:
                 enqueued[name].append(cost)
             rq.enqueue(jobs)  # Spigot's worker has those with keys, too
             for name, run in workers.items():
+                if name == IN_A_POOL:
+                    spigot.enqueue(2 * jobs)
                 worked[name].append(cost_of(redis, run, 2 * jobs))
     print(
         "| | enqueue, server us | start and end | life | commands | enqueue calls/s |\n"
@@ -221,16 +234,17 @@ def main() -> None:
     # the first round had in it what is done once
     enqueue = {name: middle(costs[1:]) for name, costs in enqueued.items()}
     work = {name: middle(costs[1:]) for name, costs in worked.items()}
+    enqueue[IN_A_POOL] = enqueue["Spigot"]
     for name, cost in enqueue.items():
         print(row(name, cost, work.get(name)))
-    lives = {name: enqueue[name].server_us + work[name].server_us for name in workers}
     calls, with_keys = (
         enqueue[name].jobs_per_s / enqueue["RQ"].jobs_per_s for name in ("Spigot", WITH_KEYS)
     )
-    print(
-        f"\nlife: {lives['Spigot'] / lives['RQ']:.2f} of RQ's; enqueue: {calls:.2f} of RQ's calls "
-        f"a second, {with_keys:.2f} with keys"
-    )
+    print(f"\nenqueue: {calls:.2f} of RQ's calls a second, {with_keys:.2f} with keys")
+    for name in ("Spigot", IN_A_POOL):
+        work_us, of_rq_us = work[name].server_us, work["RQ"].server_us
+        life = (enqueue[name].server_us + work_us) / (enqueue["RQ"].server_us + of_rq_us)
+        print(f"{name}: life {life:.2f} of RQ's, start and end {work_us / of_rq_us:.2f}")
 
 
 if __name__ == "__main__":

@@ -152,6 +152,15 @@ class Story:
                 )
             self.bucket.sleep(1)
 
+    def meet_a_quota(self, number: int) -> None:
+        """Hold the bucket for a moment; then one job at a time asks."""
+        for claim in self.start(1):
+            report, hold = AttemptReport(claim.token, "work"), Hold(1000, "quota", stated=False)
+            self.bucket.leases.give_back(
+                report, "rate_limited", hold=hold, now_us=self.bucket.now_us
+            )
+        self.bucket.sleep(number)
+
     def ask_before(self, number: int) -> None:
         """With one of the tokens; its answer was lost."""
         self.bucket.ask(token=TOKENS[number % 4])
@@ -226,6 +235,7 @@ UNUSUAL = [
     [("enqueue_urgent", 2), ("enqueue_by_plain_rq", 3)],
     [("retry", 2), ("poll", 2), ("go_on", 1)],
     [("cancel", 3)],
+    [("enqueue", 6), ("meet_a_quota", 1)],
 ]
 
 
