@@ -7,9 +7,10 @@ In each round one process enqueues so many jobs one by one: with Spigot, with Sp
 each, and with RQ, in turns of fifty, so that other programs slow all of them alike. Then a worker
 that runs jobs in its own process (``RateAwareSimpleWorker``, ``SimpleWorker``) works until none is
 left, first Spigot's; between them a pool with so many places (``RateAwarePoolWorker``) does so with
-as many jobs, enqueued as Spigot's others. Results, log lines, events and metrics are on. The
-processor time is the server's own (``INFO cpu``), its commands are those of ``INFO commandstats``,
-with those inside scripts. On a busy machine microseconds move by half; the ratios are what counts.
+as many jobs, enqueued as Spigot's others. Results, log lines, events and metrics are on. At the end
+both enqueue lists of jobs, in turns. The processor time is the server's own (``INFO cpu``), its
+commands are those of ``INFO commandstats``, with those inside scripts. On a busy machine
+microseconds move by half; the ratios are what counts.
 """
 
 import argparse
@@ -44,6 +45,7 @@ from spigot.runtime.server.redis_connection import connect
 KEEP_SECONDS = 86_400
 NUMBERS = {"rate": "100000/s burst 100", "capacity": 1_000_000}
 JOBS_IN_A_TURN = 50
+LISTS, JOBS_IN_A_LIST = 10, 1000
 WITH_KEYS = "Spigot, with idempotency keys"
 IN_A_POOL = "Spigot, in a pool"
 HERE = Path(__file__)
@@ -117,6 +119,11 @@ class Spigot:
         """The same, with an idempotency key for each."""
         self._enqueue(jobs, self._keys)
 
+    def enqueue_list(self, jobs: int) -> None:
+        """Put so many jobs into the bucket by one call."""
+        payloads = [{"number": number} for number in range(jobs)]
+        self._program.enqueue_many("nothing", payloads, "default", None, delay=0)
+
     def _enqueue(self, jobs: int, keys: Iterator[str | None]) -> None:
         for number, key in enumerate(islice(keys, jobs)):
             self._program.enqueue("nothing", {"number": number}, "default", key, delay=0)
@@ -132,6 +139,10 @@ class Spigot:
         run_rq(command, self._of_pools)
 
 
+FUNCTION = f"{HERE.stem}.do_nothing"
+KEPT = {"result_ttl": KEEP_SECONDS, "failure_ttl": KEEP_SECONDS, "description": "job"}
+
+
 class PlainRq:
     """Enqueues and works as RQ does, with results kept as long as Spigot keeps them."""
 
@@ -142,13 +153,16 @@ class PlainRq:
     def enqueue(self, jobs: int) -> None:
         """Put so many jobs into the queue, one by one."""
         for number in range(jobs):
-            self._queue.enqueue(
-                f"{HERE.stem}.do_nothing",
-                kwargs={"number": number},
-                result_ttl=KEEP_SECONDS,
-                failure_ttl=KEEP_SECONDS,
-                description="job",
-            )
+            self._queue.enqueue(FUNCTION, kwargs={"number": number}, **KEPT)
+
+    def enqueue_list(self, jobs: int) -> None:
+        """Put so many jobs into the queue by one call."""
+        self._queue.enqueue_many(
+            [
+                Queue.prepare_data(FUNCTION, kwargs={"number": number}, **KEPT)
+                for number in range(jobs)
+            ]
+        )
 
     def work(self) -> None:
         """Run all jobs that wait."""
@@ -164,13 +178,16 @@ def run_rq(command: list[str], environment: dict[str, str]) -> None:
 
 
 def enqueue_in_turns(
-    redis: Redis, ways: Mapping[str, Callable[[int], None]], jobs: int
+    redis: Redis,
+    ways: Mapping[str, Callable[[int], None]],
+    jobs: int,
+    in_a_turn: int = JOBS_IN_A_TURN,
 ) -> dict[str, Cost]:
     """Enqueue so many jobs in each way, and return what one cost: the median of all turns."""
     turns: dict[str, list[Cost]] = {name: [] for name in ways}
-    for _ in range(jobs // JOBS_IN_A_TURN):
+    for _ in range(jobs // in_a_turn):
         for name, enqueue in ways.items():
-            turn = cost_of(redis, partial(enqueue, JOBS_IN_A_TURN), JOBS_IN_A_TURN)
+            turn = cost_of(redis, partial(enqueue, in_a_turn), in_a_turn)
             turns[name].append(turn)
     return {name: middle(costs) for name, costs in turns.items()}
 
@@ -227,6 +244,8 @@ def main() -> None:
                 if name == IN_A_POOL:
                     spigot.enqueue(2 * jobs)
                 worked[name].append(cost_of(redis, run, 2 * jobs))
+        lists = {"Spigot": spigot.enqueue_list, "RQ": rq.enqueue_list}
+        in_lists = enqueue_in_turns(redis, lists, LISTS * JOBS_IN_A_LIST, JOBS_IN_A_LIST)
     print(
         "| | enqueue, server us | start and end | life | commands | enqueue calls/s |\n"
         "| --- | --- | --- | --- | --- | --- |"
@@ -241,6 +260,11 @@ def main() -> None:
         enqueue[name].jobs_per_s / enqueue["RQ"].jobs_per_s for name in ("Spigot", WITH_KEYS)
     )
     print(f"\nenqueue: {calls:.2f} of RQ's calls a second, {with_keys:.2f} with keys")
+    for name, cost in in_lists.items():
+        print(
+            f"{name}: enqueue_many of {JOBS_IN_A_LIST:,} takes in {cost.jobs_per_s:.0f} jobs a "
+            f"second, {cost.server_us:.0f} us of the server each"
+        )
     for name in ("Spigot", IN_A_POOL):
         work_us, of_rq_us = work[name].server_us, work["RQ"].server_us
         life = (enqueue[name].server_us + work_us) / (enqueue["RQ"].server_us + of_rq_us)
