@@ -33,3 +33,9 @@ def first_line(error: BaseException) -> str:
         return str(error).strip().partition("\n")[0]
     except Exception:  # of an application's own class
         return "its message cannot be read"
+
+
+def named_line(error: BaseException) -> str:
+    """Return an exception's name, and the first line of its message if it has one."""
+    name, message = type(error).__name__, first_line(error)
+    return f"{name}: {message}" if message else name

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from spigot.jobs.budgets.amounts import Amounts, micro
 from spigot.jobs.budgets.declared_cost import Budgets, DeclaredCost, InvalidCost
-from spigot.runtime.errors import first_line
+from spigot.runtime.errors import named_line
 
 from .function_parameters import PayloadForm
 from .hidden_fields import without
@@ -43,7 +43,7 @@ def declared_amounts(
         value = cost(payload) if form.whole else cost(**_taken_by(cost, form.values(payload)))
     except Exception as error:  # an author's function may raise anything
         log.warning("the cost of job type %s raised %s", declared.type_name, type(error).__name__)
-        words = without(_line(error), frozenset(hidden()))
+        words = without(named_line(error), frozenset(hidden()))
         raise InvalidCost(declared.type_name, f"cannot be reckoned: {words}") from None
     if inspect.iscoroutine(value):
         value.close()
@@ -102,8 +102,3 @@ def _taken_by(cost: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, 
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return dict(values)
     return {name: value for name, value in values.items() if name in parameters}
-
-
-def _line(error: Exception) -> str:
-    message = first_line(error)
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__

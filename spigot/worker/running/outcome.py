@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from spigot.jobs.types import hidden_fields
 from spigot.jobs.types.rate_limited import RateLimited
-from spigot.runtime.errors import first_line
+from spigot.runtime.errors import named_line
 
 from .own_traceback import own_traceback
 from .written_result import UnwritableResult
@@ -145,6 +145,4 @@ def refused(limit: RateLimited) -> Outcome:
 
 def one_line(error: BaseException) -> str:
     """Return the exception's name and the first line of its message."""
-    name, message = type(error).__name__, first_line(error)
-    line = f"{name}: {message}" if message else name
-    return line.encode("utf-8", "replace").decode()[:ERROR_CHARACTERS]
+    return named_line(error).encode("utf-8", "replace").decode()[:ERROR_CHARACTERS]
