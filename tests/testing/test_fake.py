@@ -8,9 +8,9 @@ import pytest
 from spigot import BucketFull, InvalidPayload, create_app, enqueue
 from spigot.runtime.settings import load_settings
 from spigot.testing import Enqueued, fake
-from tests.support import tested_app
+from tests.testing import tested_app
 
-APPS = ["tests.support.tested_app"]
+APPS = ["tests.testing.tested_app"]
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@ from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.settings import load_settings
 from spigot.testing import EndlessJobError, inline
-from tests.support import tested_app
+from tests.testing import tested_app
 
-APPS = ["tests.support.tested_app"]
+APPS = ["tests.testing.tested_app"]
 
 
 @pytest.fixture(autouse=True)
