@@ -2,19 +2,20 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from redis import Redis
 from rq import Queue
 from rq.exceptions import DeserializationError
-from rq.job import Job
+from rq.job import Job, validate_job_id
 from rq.serializers import JSONSerializer
 
 from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.hidden_fields import hidden_values
 
+from .usual_fields import usual_attributes
 from .usual_times import split_usual_times
 
 Hook = Callable[..., object]
@@ -46,9 +47,7 @@ class ClaimedJob(Job):
     @classmethod
     def of(cls, claim: Claim, connection: Redis) -> "ClaimedJob":
         """Build the job from a claim that was returned just now, without asking again."""
-        job = cls(claim.job_id, connection=connection)
-        job.serializer = JSONSerializer  # the check of the constructor takes a tenth of it all
-        job.restore(claim.fields)
+        job = cls._read(claim.job_id, claim.fields, connection)
         job.claim = claim
         job.start_at = claim.start_at
         job.timeout = job.timeout or Queue.DEFAULT_TIMEOUT
@@ -56,6 +55,19 @@ class ClaimedJob(Job):
         hidden = claim.fields.get(b"spigot_hidden")
         job.hidden = json.loads(hidden) if hidden else ()
         job.request_id = stored_text(claim.fields.get(b"spigot_request_id", b""))
+        return job
+
+    @classmethod
+    def _read(cls, id: str, fields: Mapping[bytes, bytes], connection: Redis) -> "ClaimedJob":
+        """Make RQ's job of the fields of its hash; the usual ones at an eighth of what RQ takes."""
+        attributes = usual_attributes(fields)
+        if attributes is None:
+            job = cls(id, connection=connection, serializer=JSONSerializer)
+            job.restore(fields)
+            return job
+        validate_job_id(id)
+        job = cls.__new__(cls)
+        vars(job).update(attributes, _id=id, connection=connection)
         return job
 
     def restore(self, raw_data: Any) -> None:

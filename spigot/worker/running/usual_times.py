@@ -11,6 +11,11 @@ USUAL = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 """As RQ and our scripts write them; RQ reads others as well."""
 
 
+def is_usual_time(stored: bytes) -> bool:
+    """Return whether Python reads a time as RQ does, in a tenth of the time."""
+    return USUAL.fullmatch(stored) is not None
+
+
 def split_usual_times(
     fields: Mapping[bytes, bytes],
 ) -> tuple[dict[bytes, bytes], dict[str, datetime]]:
@@ -22,7 +27,7 @@ def split_usual_times(
     others, times = dict(fields), {}
     for name in TIMES:
         stored = fields.get(name.encode())
-        if stored is not None and USUAL.fullmatch(stored):
+        if stored is not None and is_usual_time(stored):
             del others[name.encode()]
             times[name] = datetime.fromisoformat(stored.decode())
     return others, times
