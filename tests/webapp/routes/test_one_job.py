@@ -298,10 +298,11 @@ class TestAServerThatIsAway:
 
         assert is_problem(client.get(f"/jobs/{job_id}?wait=0.5"), 503)
 
-    def test_may_do_the_cancelling_when_it_goes_on(self, server, client, app):
+    def test_may_do_the_cancelling_when_it_goes_on(self, server, client, settings):
         job_id = client.post("/jobs", json={"type": "add", "payload": {"x": 1}}).json["id"]
+        impatient = create_app(settings(redis_url=server.url)).test_client()
         server.hang()
-        assert is_problem(client.delete(f"/jobs/{job_id}"), 503)
+        assert is_problem(impatient.delete(f"/jobs/{job_id}"), 503)
         server.go_on()
 
         wait_for(lambda: client.get(f"/jobs/{job_id}").status_code == 200)

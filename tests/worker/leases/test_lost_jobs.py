@@ -239,8 +239,7 @@ class TestNotLost:
     def test_a_job_whose_place_is_wrong(self, bucket, redis, search):
         bucket.capacity = 5000
         bucket.__post_init__()
-        for number in range(1000):
-            bucket.enqueue(f"job-{number}")
+        bucket.enqueue_all(f"job-{number}" for number in range(1000))
         redis.hset("rq:job:job-500", "spigot_place", 10)
         redis.hset("rq:job:job-999", "spigot_place", "far away")
         redis.hdel("rq:job:job-501", "spigot_place")
