@@ -92,6 +92,7 @@ def test_the_names_are_these():
     assert set(dir(spigot)) >= NAMES
 
 
+@pytest.mark.slow
 def test_each_home_of_a_name_loads_when_it_is_the_first(tmp_path):
     result = run_python(LOAD_EACH, tmp_path)
 

@@ -101,6 +101,7 @@ def environment(folder):
     return {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(folder)}
 
 
+@pytest.mark.slow
 def test_what_the_page_shows_works_in_memory(folder):
     (folder / "test_shop.py").write_text(IN_MEMORY)
 

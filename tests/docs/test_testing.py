@@ -34,7 +34,8 @@ def test_the_server_is_empty_again(spigot_server):
 """
 
 
-@pytest.mark.parametrize("options", [[], pytest.param(["-n", "2"], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["-n", "2"]])
 def test_what_the_page_shows_passes(tmp_path, options, monkeypatch):
     monkeypatch.setenv("SPIGOT_APPS", "shop")
     monkeypatch.delenv("REDIS_URL", raising=False)

@@ -53,6 +53,7 @@ def test_an_error_keeps_its_notes(error):
     assert pickle.loads(pickle.dumps(noted)).__notes__ == ["at the third page"]
 
 
+@pytest.mark.slow
 def test_an_error_comes_out_of_a_process_pool_which_goes_on():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         for error in ERRORS:

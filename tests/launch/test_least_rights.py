@@ -241,6 +241,7 @@ def test_a_user_that_lacks_rights_is_told_so_at_the_start(server, admin, fleet, 
     assert f"rights {wanted}" in doctor.stdout
 
 
+@pytest.mark.slow
 def test_a_right_that_is_taken_away_later_is_one_line_and_not_a_traceback(server, admin, fleet):
     with fleet.workers(), fleet.web() as web:
         post(web, "echo", text="a")

@@ -139,6 +139,7 @@ def test_a_child_deaf_to_sigterm_is_killed(tmp_path, caplog):
     assert "workers did not stop in time and was killed" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_second_signal_hurries_the_stop(tmp_path):
     script = """
 import sys

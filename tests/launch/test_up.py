@@ -189,6 +189,7 @@ def test_a_spigot_of_another_folder_is_found_out_by_its_port(notes, monkeypatch)
         assert f"seems to run there: http://127.0.0.1:{os.environ['PORT']}/\n" in refused()
 
 
+@pytest.mark.slow
 def test_dead_workers_are_started_again(notes):
     with running() as up:
         (workers,) = [pid for pid in descendants(up.pid) if "time.sleep(600)" in command(pid)]
@@ -340,6 +341,7 @@ def test_a_real_worker_that_stands_still_does_not_keep_all_from_stopping(
         assert not any(map(is_alive, children))
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_the_real_web_and_workers_after_a_kill(notes):
     with running(REAL_UP) as up:
         wait_for(lambda: len(descendants(up.pid)) >= WHOLE_FAMILY)
@@ -349,6 +351,7 @@ def test_nothing_is_left_of_the_real_web_and_workers_after_a_kill(notes):
         wait_for(lambda: not any(map(is_alive, children)), seconds=2)
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_users_does_not_stand_in_for_a_package_of_ours(notes, tmp_path):
     (tmp_path / "jobs").mkdir()
     (tmp_path / "jobs" / "__init__.py").write_text("raise SystemExit('the wrong package')")

@@ -102,6 +102,7 @@ def test_a_pool_without_a_free_place_hears_commands_at_the_new_primary(pair, fle
         wait_for(lambda: all_are("cancelled", pair.new))
 
 
+@pytest.mark.slow
 def test_a_web_that_only_reads_notices_it_too(pair, fleet):
     with fleet.web() as web:
         job = post_soon(web, "echo", text="a")
@@ -119,6 +120,7 @@ def test_a_web_that_only_reads_notices_it_too(pair, fleet):
         )
 
 
+@pytest.mark.slow
 def test_a_program_that_follows_a_job_hears_of_its_end(pair, fleet):
     queue = fleet.queue(pair.old)
     job = queue.enqueue("echo", {"text": "a"})

@@ -58,6 +58,7 @@ def test_without_a_right_no_job_is_lost(moves, admin, command):
     assert moves.misplaced() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_right_that_is_lost_for_a_while_loses_no_job(moves, admin, command):
     """The jobs are accepted before; then it is missing wherever they are on their way."""
@@ -71,6 +72,7 @@ def test_a_right_that_is_lost_for_a_while_loses_no_job(moves, admin, command):
     assert moves.misplaced() == []
 
 
+@pytest.mark.slow
 def test_a_key_of_another_type_loses_no_job(moves, admin, user):
     written = sorted(moves.written_keys() - {keys.buckets()})
     assert len(written) > 40

@@ -83,7 +83,7 @@ class TestTwentyASecond:
     def numbers(self):
         return {"rate": "20/s", "capacity": 1000}
 
-    @pytest.mark.parametrize("workers", [2, 8])
+    @pytest.mark.parametrize("workers", [pytest.param(2, marks=pytest.mark.slow), 8])
     def test_is_never_exceeded_by_all_processes_together(self, leak, workers):
         check_distance(leak("20/s", workers, 2, simple=False), Rate.parse("20/s"))
 
@@ -134,6 +134,7 @@ class TestBurst:
                 assert last - first + 1 <= 5 + (slots[last] - begun_us) / 100_000
 
 
+@pytest.mark.slow
 class TestTwoASecond:
     @pytest.fixture
     def numbers(self):

@@ -260,6 +260,7 @@ def test_a_signal_gives_back_what_does_not_end_in_its_grace(
     assert not any(redis.hexists(f"rq:job:{job_id}", "spigot_reaps") for job_id in ids)
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(start_worker, wait_together, tmp_path):
     wait_together(2)
     worker = start_worker(concurrency=2, grace_seconds=60)

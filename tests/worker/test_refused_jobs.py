@@ -16,7 +16,12 @@ def numbers():
     return {"rate": "20/s"}
 
 
-@pytest.fixture(params=[False, True], ids=["forking", "simple"])
+@pytest.fixture(
+    params=[
+        pytest.param(False, id="forking", marks=pytest.mark.slow),
+        pytest.param(True, id="simple"),
+    ]
+)
 def lines(request, start_worker, tmp_path):
     """Return a function that starts a worker and waits for lines of the result log."""
 

@@ -62,6 +62,7 @@ def test_a_job_finishes_while_the_server_is_killed_and_restarted(
     assert not list(problems(redis, "default", [job.id, again.id]))
 
 
+@pytest.mark.slow
 def test_a_job_outlives_a_server_that_hangs_for_less_than_its_lease(
     server, redis, job_queue, start_worker, tmp_path
 ):
@@ -154,6 +155,7 @@ def test_all_jobs_of_a_pool_outlive_the_servers_absence(
     assert sorted(line["id"] for line in lines if line["status"] == "finished") == sorted(ids)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("hurt", ["hang", "kill"])
 def test_a_worker_stops_in_time_without_its_server(
@@ -169,6 +171,7 @@ def test_a_worker_stops_in_time_without_its_server(
     assert time.monotonic() - stopped_at < 1 + 5  # a busy machine needs seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hurt", ["hang", "kill"])
 def test_an_idle_worker_stops_at_once_without_its_server(hurt, server, redis, start_worker):
     worker = start_worker()

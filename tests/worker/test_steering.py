@@ -75,6 +75,7 @@ class TestOneAnHour:
 
         wait_for_lines(log, 8)
 
+    @pytest.mark.slow
     def test_a_purge_is_logged_by_whoever_works(self, waiting, control, redis, log):
         assert control.purge("default", keep_seconds=60) == 7
 

@@ -18,7 +18,7 @@ def time_of(mark: Path) -> float:
     return float(mark.read_text().split()[0])
 
 
-@pytest.mark.parametrize("kill", ["kill", "kill_with_horse"])
+@pytest.mark.parametrize("kill", ["kill", pytest.param("kill_with_horse", marks=pytest.mark.slow)])
 def test_a_job_of_a_killed_worker_runs_again_soon(kill, redis, job_queue, start_worker, tmp_path):
     job = job_queue.enqueue("hold_once", {"folder": str(tmp_path)})
     worker = start_worker(lease_seconds=LEASE)

@@ -77,7 +77,7 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(work):
         )
 
 
-@pytest.mark.parametrize("work", ["be_deaf", "be_busy"])
+@pytest.mark.parametrize("work", [pytest.param("be_deaf", marks=pytest.mark.slow), "be_busy"])
 def test_a_second_signal_leaves_a_worker_a_second(work):
     with run_script(POOL, work, 600, 600) as pool:
         worker = int(pool.stdout.readline())
@@ -94,6 +94,7 @@ def test_a_second_signal_leaves_a_worker_a_second(work):
         assert not is_alive(worker)
 
 
+@pytest.mark.slow
 def test_a_real_worker_that_stands_still_is_killed_and_its_job_runs_again(fleet, redis):
     fleet.settings |= {"SPIGOT_LEASE_SECONDS": "1", "SPIGOT_GRACE_SECONDS": "600"}
     job = fleet.queue(redis).enqueue("nap", {"seconds": 2})

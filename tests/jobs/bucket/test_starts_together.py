@@ -245,6 +245,7 @@ def every_example(test: Callable[..., None]) -> Callable[..., None]:
     return example(told_steps=[("enqueue", 6)], **USUAL | {"budgets": True})(test)
 
 
+@pytest.mark.slow
 @every_example
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(

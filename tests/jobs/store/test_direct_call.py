@@ -97,6 +97,7 @@ def test_a_connection_that_the_server_closed_is_not_used(redis, add):
     assert add() == 1
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_or_goes_is_told_once_and_comes_back():
     with own_server() as server, connect(server.url, timeout=1) as client:
         script = PersistentScript(client, ADD)

@@ -234,6 +234,7 @@ def test_what_is_no_request_is_left_at_once(web):
         assert time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_half_sent_body_is_served_before_a_stop(few_threads):
     with few_threads.web() as web, ExitStack() as stack:
         request = HEAD + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
@@ -249,6 +250,7 @@ def test_a_half_sent_body_is_served_before_a_stop(few_threads):
         assert idle.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_connections_that_do_not_fit_wait_or_are_refused_without_a_fault(few_threads, redis):
     job = few_threads.queue(redis).enqueue("echo", {})
     few_threads.open_files = 160

@@ -29,7 +29,7 @@ def write_odd_entries(redis, job_queue):
     redis.hset(keys.job(template), "spigot_log", '{"a": NaN,\n no JSON')
 
 
-@pytest.mark.parametrize("simple", [True, False])
+@pytest.mark.parametrize("simple", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_jobs_behind_odd_entries_run(redis, job_queue, start_worker, tmp_path, simple):
     write_odd_entries(redis, job_queue)
     good = [job_queue.enqueue("echo", {"value": number}).id for number in range(3)]

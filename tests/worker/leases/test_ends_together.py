@@ -216,6 +216,7 @@ class Life:
         return without_stream_ids(content(self.redis)) | {"counters": stats}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

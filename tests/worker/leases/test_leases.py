@@ -50,6 +50,7 @@ def test_a_renewal_that_finds_its_lease_gone_kills_the_work_horse(redis, running
     assert worker.exit_code() is None
 
 
+@pytest.mark.slow
 def test_completion_without_a_lease_changes_nothing_and_is_logged(
     redis, job_queue, start_worker, tmp_path
 ):

@@ -14,6 +14,8 @@ from tests.support.consistency import problems, status_of
 from tests.support.processes import wait_for
 from tests.support.round_trips import counted_round_trips
 
+pytestmark = pytest.mark.slow
+
 WAIT = ReplicaWait(1, 0.2)
 
 

@@ -20,6 +20,7 @@ def revision(redis, job_id: str) -> int:
     return int(redis.hget(keys.job(job_id), "spigot_revision"))
 
 
+@pytest.mark.slow
 def test_the_last_value_is_kept_however_often_it_is_told(fleet, redis):
     job = fleet.queue(redis).enqueue("count", {"reports": 20_000, "seconds": 0})
     with fleet.workers():

@@ -125,6 +125,7 @@ def test_idle_connections_can_be_closed(script, redis_url, redis):
     wait_for(lambda: client_count(redis) == before)
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_is_a_timeout_on_an_old_and_on_a_new_connection(script):
     with own_server() as server:
         counter = script(server.url)
