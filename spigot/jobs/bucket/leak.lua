@@ -36,6 +36,9 @@ Returns a list, in the order of the leases, of which the last may be one that is
 
 The job is claimed ahead of its slot, so that the worker's way to it costs no time of the slot.
 
+A job may start if the bucket has a slot for it that is near, is neither paused nor held, and is not
+full of running jobs (section 3), and if it is the job's turn (section 4).
+
 What each start does is written out here, with plain commands and literal names: a function or a
 table that is made at each call costs as much as a command. What is rare calls libraries.
 ]]
@@ -135,62 +138,54 @@ repeat
     return with(wait_for_slot(look, slot_us))
   end
 
-  -- 4. Decide which jobs leave: those at the head of one queue, in slots of one cell of the history, of
-  -- which none has a say in the start of the next one.
+  -- 4. Decide whether the first job may start: it is there and waits (`read_new`, `read_waiting`), it is
+  -- its turn (turns.lua), and budgets have what it costs (reservations.lua).
 
   local is_suspected, cell = (tonumber(v[15]) or 0) > 0, math.floor(slot_us / CELL_US)
-  if most > 1 then
+  if most > 1 then -- unless it has a say in the start of the next one
     local is_alone = is_suspected or bucket.budgets or v[14] == "1" or due_ms <= math.floor(now_us / 1000)
       or not is_usual and redis.call("EXISTS", unpack(leases, at + 1)) > 0
     most = is_alone and 1 or math.min(most, free)
   end
   local ids = most == 1 and { redis.call("LINDEX", first, "0") } or first_entries(first, most)
-  local list, moved, charge, ending, running = first, {}, nil, { 0, "" }, { "+inf", "" }
+  local id, list, may_be_new, job, charge = ids[1], first, not is_suspected and not bucket.budgets, nil, nil
+  local new = may_be_new and read_new(id, slot_us)
+  if not new then
+    local lists = is_suspected and turns(queues, bucket, tokens[at], now_us) or queues
+    job, dropped = first_that_counts(lists, dropped)
+    if not job and dropped >= DROPPED_AT_ONCE then return with(ask_again(name, queues)) end
+    if not job then
+      look.waiting = waiting_in(queues)
+      return with(wait_for_push(look))
+    end
+    if job.id ~= id then ids = { job.id } end -- those that stood behind the other are not the next ones
+    id, list = job.id, job.list
+  end
+  if bucket.budgets then
+    charge = charge_of(bucket, job, slot_us, now_us)
+    local ready_us = charge.ready_us
+    if not ready_us or ready_us - now_us > ahead_us then
+      note_look(bucket, now_us, waiting, false)
+      return with(wait_for_budget(look, ready_us))
+    end
+    slot_us, arrival_ahead_us = ready_us, math.max(0, slot_us + arrival_ahead_us - ready_us)
+  end
+
+  -- Those behind it start with it as long as their slots are near, and in one cell of the history.
+
+  local queue, moved, ending, running = string.sub(list, 10), {}, { 0, "" }, { "+inf", "" }
   local last_us, later_us, is_ahead = bucket.last_slot_us, nil, bucket_ahead_us ~= 0
   for n = 1, #ids do
-    -- A job that nothing has happened to since it was enqueued has these fields, perhaps the last four,
-    -- and no others. So it was never started or moved, and is not to stop.
-    local id, new, job = ids[n], false, nil
-    local fields = not is_suspected and not bucket.budgets and redis.pcall("HLEN", "rq:job:" .. id)
-    if type(fields) == "number" and fields >= 13 and fields <= 17 then
-      new = redis.call("HMGET", "rq:job:" .. id, "data", "status", "created_at", "enqueued_at", "spigot_enqueued_us",
-        "spigot_revision", "spigot_type", "spigot_place", "origin", "description", "timeout", "result_ttl",
-        "failure_ttl")
-      if fields > 13 then
-        local rest = redis.call("HMGET", "rq:job:" .. id, "spigot_request_id", "spigot_log", "retries_left", "retry_intervals")
-        for i = 1, 4 do new[13 + i] = rest[i] end
-      end
-      for i = 1, #new do
-        if new[i] then fields = fields - 1 end
-      end
-      local is_new = fields == 0 and new[1] and new[2] == "queued" and new[3] and new[3] == new[4] and new[6] == "1" and new[7]
-      if not is_new or (tonumber(new[5]) or math.huge) > slot_us then new = false end
+    if n > 1 then
+      slot_us, arrival_ahead_us = slot_of(bucket, now_us, 1)
+      if slot_us - now_us > ahead_us then later_us = slot_us end
+      if later_us or math.floor(slot_us / CELL_US) ~= cell then break end
+      id = ids[n]
+      new = may_be_new and read_new(id, slot_us)
+      job = not new and read_waiting(list, id)
+      if not new and not job then break end
     end
-    if not new and n > 1 then
-      job = read_waiting(list, id)
-      if not job then break end
-    elseif not new then
-      local lists = is_suspected and turns(queues, bucket, tokens[at], now_us) or queues
-      job, dropped = first_that_counts(lists, dropped)
-      if not job and dropped >= DROPPED_AT_ONCE then return with(ask_again(name, queues)) end
-      if not job then
-        look.waiting = waiting_in(queues)
-        return with(wait_for_push(look))
-      end
-      if job.id ~= id then ids = {} end -- nor are those the next ones that stood behind it
-      id, list = job.id, job.list
-      charge = bucket.budgets and charge_of(bucket, job, slot_us, now_us) or nil
-    end
-    if charge then
-      local ready_us = charge.ready_us
-      if not ready_us or ready_us - now_us > ahead_us then
-        note_look(bucket, now_us, waiting, false)
-        return with(wait_for_budget(look, ready_us))
-      end
-      slot_us, arrival_ahead_us = ready_us, math.max(0, slot_us + arrival_ahead_us - ready_us)
-    end
-
-    local i, queue, wait_us = #answers + 1, string.sub(list, 10), math.max(0, slot_us - now_us)
+    local i, wait_us = #answers + 1, math.max(0, slot_us - now_us)
     answers[i] = new and { "new", id, queue, slot_us, wait_us, new }
       or { "job", id, queue, slot_us, wait_us, job.attempts + 1, job.hash }
     if job then moved[i] = job end
@@ -198,15 +193,11 @@ repeat
     running[2 * n - 1], running[2 * n] = "+inf", id .. ":" .. tokens[i]
     bucket.last_slot_us, bucket.ahead_us, bucket.paced_us = slot_us, arrival_ahead_us, bucket.interval_us
     is_ahead = is_ahead or arrival_ahead_us ~= 0
-    if n >= #ids then break end
-    slot_us, arrival_ahead_us = slot_of(bucket, now_us, 1)
-    if slot_us - now_us > ahead_us then later_us = slot_us end
-    if later_us or math.floor(slot_us / CELL_US) ~= cell then break end
   end
 
   -- 5. Arrive: the leases, and what the jobs are while they run. A lease without an entry would never end.
 
-  local started, queue, stats = #answers - at + 1, string.sub(list, 10), key .. ":stats"
+  local started, stats = #answers - at + 1, key .. ":stats"
   local counted = started > 1 and {} or nil
   if v[14] == "1" then redis.call("HSET", key, "probe_token", tokens[at]) end
   redis.call("ZADD", key .. ":leases", unpack(ending))

@@ -31,11 +31,7 @@ Returns {now_us, an answer for each job}, {"unpublished"}: the bucket has no num
 Source: rq.Queue._enqueue_async_job and rq.Job.to_dict, RQ 2.12.
 ]]
 local ARGV, queue, name, delay_us = ARGV, KEYS[1], ARGV[2], tonumber(ARGV[6])
-local is_chosen, now_us = ARGV[8] == "1", tonumber(ARGV[7])
-if not now_us then
-  local time = redis.call("TIME")
-  now_us = time[1] * 1000000 + time[2]
-end
+local is_chosen, now_us = ARGV[8] == "1", clock_us(ARGV[7])
 
 -- 1. Decide which of the jobs are new, and how many of these there is room for.
 
@@ -149,6 +145,7 @@ else
   first_place = head + length - taken
 end
 
+-- Within the caller's minute, which is usual, only the seconds are new: a hundredth of the script is saved.
 local of_minute_us, now_text = now_us - ARGV[9] * 60000000, nil
 if of_minute_us >= 0 and of_minute_us < 60000000 then -- "%d" cuts fractions off
   now_text = string.format("%s%02d.%06dZ", ARGV[10], of_minute_us / 1000000, of_minute_us % 1000000)

@@ -153,6 +153,7 @@ while n <= most do
       for run, times in pairs(runs) do redis.pcall("HINCRBY", stats, run_counts .. run, times) end
       redis.pcall("HINCRBY", stats, run_counts .. "sum_us", run_sum_us)
     end
+    -- the mean, passes after refusals and the wake-up as `tell_bucket` in other_ends.lua tells them
     redis.pcall("HSET", key, "mean_run_us", mean_us)
     for i = first, numbers[3] and n - 1 or 0 do
       local row = ROWS + WIDTH * i

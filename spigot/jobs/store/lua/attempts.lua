@@ -17,10 +17,10 @@ end
 -- What became of the job of an attempt, and how often its worker or its process died before:
 -- "left" (a script that failed half-way had moved it already), "deleted", "cancelled" (it does
 -- not run again, whatever ends its attempt), or nil. `lease.known` then has the job's fields, as
--- far as its end needs them.
+-- far as its end needs them. Each job has `created_at`; its payload, `data`, may be long.
 local function fate_of(lease)
   local key = RQ_JOB .. lease.job
-  local values = lenient("HMGET", key, "data", "status", "spigot_stop", "spigot_token", "spigot_reaps",
+  local values = lenient("HMGET", key, "created_at", "status", "spigot_stop", "spigot_token", "spigot_reaps",
     "spigot_suspicion", "spigot_type", "spigot_log", "spigot_enqueued_us", "result_ttl", "failure_ttl",
     "repeats_left", "dependency_id", "spigot_revision")
   if not values then return "deleted", 0 end

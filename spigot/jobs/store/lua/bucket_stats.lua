@@ -52,12 +52,6 @@ local function bound_of(us, bounds_us)
   return bounds_us[n] or "inf"
 end
 
--- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
-local function observe(stats, prefix, bounds_us, us)
-  redis.pcall("HINCRBY", stats, prefix .. bound_of(us, bounds_us), "1")
-  redis.pcall("HINCRBY", stats, prefix .. "sum_us", math.max(0, us))
-end
-
 -- The last time the job joined a queue: RQ's own requeue leaves our times as they were, and changes
 -- `enqueued_at`. Nil if that is unknown. Takes the job's fields by name.
 local function joined_us(job)
@@ -76,21 +70,20 @@ local function add_to(stats, counted, field, times)
   end
 end
 
+-- Adds to a histogram, which is a prefix such as "run:mail:" and its bounds.
+local function observe(stats, counted, prefix, bounds_us, us)
+  add_to(stats, counted, prefix .. bound_of(us, bounds_us), "1")
+  add_to(stats, counted, prefix .. "sum_us", math.max(0, us))
+end
+
 -- Counts a start. `since_us` is when the job joined the queue, nil if that is unknown; `last_slot_us`
 -- the slot before this one.
 local function count_start(stats, counted, type, is_first, since_us, slot_us, last_slot_us)
   add_to(stats, counted, "started:" .. type, "1")
   if not since_us then return end
-  if is_first then
-    local waited_us = slot_us - since_us
-    add_to(stats, counted, "waiting:" .. type .. ":" .. bound_of(waited_us, LONG_US), "1")
-    add_to(stats, counted, "waiting:" .. type .. ":sum_us", math.max(0, waited_us))
-  end
-  if since_us <= last_slot_us then -- it waited all the while
-    local gap_us = slot_us - last_slot_us
-    add_to(stats, counted, "gap::" .. bound_of(gap_us, GAP_US), "1")
-    add_to(stats, counted, "gap::sum_us", math.max(0, gap_us))
-  end
+  if is_first then observe(stats, counted, "waiting:" .. type .. ":", LONG_US, slot_us - since_us) end
+  local waited_all_the_while = since_us <= last_slot_us
+  if waited_all_the_while then observe(stats, counted, "gap::", GAP_US, slot_us - last_slot_us) end
 end
 
 -- Counts an end of an attempt. `late_us` is known if a worker saw the function being called.
@@ -98,8 +91,8 @@ local function count_end(entry)
   local stats, type = bucket_key(entry.bucket) .. ":stats", entry.counted_as
   try("HINCRBY", stats, entry.status .. ":" .. type, 1)
   if entry.late_us then
-    observe(stats, "late::", LATE_US, entry.late_us)
-    observe(stats, "run:" .. type .. ":", LONG_US, entry.now_us - entry.slot_us)
+    observe(stats, nil, "late::", LATE_US, entry.late_us)
+    observe(stats, nil, "run:" .. type .. ":", LONG_US, entry.now_us - entry.slot_us)
   end
 end
 

@@ -16,7 +16,8 @@ local function finish_job(lease, fate, now_us, returned)
   return end_job(id, queue, "finished", now_us, ttl_s, known)
 end
 
--- Estimates need to know how long a worker is taken.
+-- Estimates need to know how long a worker is taken. Usual ends tell the same, several at once, in
+-- section 2 of complete.lua.
 local function tell_bucket(lease, status, now_us)
   local key, run_us = bucket_key(lease.bucket), math.max(0, now_us - lease.slot_us)
   local numbers = try("HMGET", key, "mean_run_us", "max_running", "refused_us") or {}

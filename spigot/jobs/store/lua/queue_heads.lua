@@ -13,6 +13,26 @@ local function read_waiting(list, id)
   return { list = list, id = id, hash = hash, known = known, attempts = number(known.spigot_attempts) or 0 }
 end
 
+-- The values of a job to which nothing has happened since it was enqueued, in the order of
+-- FIELDS_OF_A_NEW_JOB in leaky_bucket.py: it has these fields, perhaps the last four, and no others.
+-- So it was never started or moved, and is not to stop. Nil for any other job.
+local function read_new(id, slot_us)
+  local job = "rq:job:" .. id
+  local fields = redis.pcall("HLEN", job)
+  if type(fields) ~= "number" or fields < 13 or fields > 17 then return nil end
+  local new = redis.call("HMGET", job, "data", "status", "created_at", "enqueued_at", "spigot_enqueued_us",
+    "spigot_revision", "spigot_type", "spigot_place", "origin", "description", "timeout", "result_ttl", "failure_ttl")
+  if fields > 13 then
+    local rest = redis.call("HMGET", job, "spigot_request_id", "spigot_log", "retries_left", "retry_intervals")
+    for i = 1, 4 do new[13 + i] = rest[i] end
+  end
+  for i = 1, #new do
+    if new[i] then fields = fields - 1 end
+  end
+  local is_new = fields == 0 and new[1] and new[2] == "queued" and new[3] and new[3] == new[4] and new[6] == "1" and new[7]
+  return is_new and (tonumber(new[5]) or math.huge) <= slot_us and new or nil
+end
+
 -- How many entries the queues have, the first of them that has any, and how many of them have.
 local function filled_of(queues)
   local entries, first, filled = 0, nil, 0

@@ -7,7 +7,7 @@ local SECOND_US = 1000000
 local function clock_us(now)
   if now and now ~= "" then return tonumber(now) end
   local time = redis.call("TIME")
-  return tonumber(time[1]) * SECOND_US + tonumber(time[2])
+  return time[1] * SECOND_US + time[2]
 end
 
 local function ms(us) return math.floor(us / 1000) end
