@@ -1,7 +1,11 @@
 """The command ``spigot``: gathers the commands of all packages."""
 
+import os
 import sys
 from typing import Any
+
+if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] == os.getcwd():
+    del sys.path[0]  # `python -m` looks there first, and would take a user's click.py for click
 
 import click
 from click.exceptions import NoArgsIsHelpError

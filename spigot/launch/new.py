@@ -2,6 +2,7 @@
 
 import re
 from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
@@ -37,6 +38,8 @@ def write_application(name: str, folder: Path) -> None:
     """
     if not NAME.fullmatch(name):
         raise NewApplicationError(f"{name!r} cannot be a module's name: use [a-z][a-z0-9_]*")
+    if iskeyword(name):
+        raise NewApplicationError(f"{name} is a word of Python's language: choose another name")
     if folder.exists():
         raise NewApplicationError(f"{folder} exists already: choose another name")
     if find_spec(name):

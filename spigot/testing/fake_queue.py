@@ -91,6 +91,10 @@ def fake(*, apps: Sequence[str] = ()) -> Iterator[FakeQueue]:
 
     Yields:
         What was enqueued.
+
+    Raises:
+        ValueError: ``apps`` is one name and no list.
+        CatalogError: One of them cannot be imported.
     """
     with _in_memory(apps, VirtualClock()) as (queue, _):
         yield queue
@@ -109,6 +113,9 @@ def inline(*, apps: Sequence[str] = ()) -> Iterator[FakeQueue]:
 
     Yields:
         What was enqueued; ``state`` tells what came of it.
+
+    Raises:
+        ValueError, CatalogError: As ``fake``.
     """
     clock = VirtualClock()
     with _in_memory(apps, clock) as (queue, worker):
@@ -127,6 +134,8 @@ def inline(*, apps: Sequence[str] = ()) -> Iterator[FakeQueue]:
 def _in_memory(
     apps: Sequence[str], clock: VirtualClock
 ) -> Iterator[tuple[FakeQueue, InlineWorker]]:
+    if isinstance(apps, str):
+        raise ValueError(f"apps must be a list of names of modules, such as [{apps!r}]")
     with ExitStack() as stack:
         if apps:
             stack.enter_context(patch.dict(os.environ, {"SPIGOT_APPS": ",".join(apps)}))

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -36,6 +37,24 @@ def test_help_lists_every_command_and_imports_none():
         assert f"  {name} " in result.stdout
         assert short_help in result.stdout
     assert result.stdout.endswith("[]\n")
+
+
+@pytest.mark.parametrize("name", ["click", "redis", "logging"])
+def test_modules_of_the_current_folder_are_taken_for_no_librarys(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("raise SystemExit('this is the user')")
+    (tmp_path / "tasks.py").write_text(
+        "from spigot import job_type\n\n\n@job_type('mine')\ndef mine() -> int:\n    return 1\n"
+    )
+    command = [sys.executable, "-m", "spigot", "job", "types"]
+    environment = {"PATH": os.environ["PATH"]}
+
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "mine" in result.stdout
 
 
 def every_command(group, path=()):

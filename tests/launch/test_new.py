@@ -44,7 +44,7 @@ def test_an_existing_folder_is_left_as_it_is(shop):
 
 
 @pytest.mark.parametrize(
-    "name", ["redis", "spigot", "time", "My Shop", "../shop", "1st", "shop.py"]
+    "name", ["redis", "spigot", "time", "class", "My Shop", "../shop", "1st", "shop.py"]
 )
 def test_a_name_that_no_module_can_have_is_refused(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)

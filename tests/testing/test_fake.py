@@ -7,7 +7,7 @@ import pytest
 
 from spigot import BucketFull, InvalidPayload, create_app, enqueue
 from spigot.runtime.settings import load_settings
-from spigot.testing import Enqueued, fake
+from spigot.testing import Enqueued, fake, inline
 from tests.testing import tested_app
 
 APPS = ["tests.testing.tested_app"]
@@ -135,3 +135,9 @@ def test_without_its_extra_it_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert done.stderr.splitlines()[-1].endswith("pip install 'spigot-jobs[testing]'")
+
+
+def test_one_name_in_place_of_a_list_of_apps_is_refused():
+    for block in (fake, inline):
+        with pytest.raises(ValueError, match=r"apps must be a list .* such as \['shop'\]"):
+            block(apps="shop").__enter__()

@@ -37,6 +37,7 @@ def import_app(name: str) -> Iterator[ModuleType]:
     Raises:
         CatalogError: One cannot be imported; the message says why in one line.
     """
+    _refuse_path(name)
     _look_in_current_folder_first()
     _refuse_shadowed(name)
     module = _import(name)
@@ -44,6 +45,16 @@ def import_app(name: str) -> Iterator[ModuleType]:
     for child in iter_modules(getattr(module, "__path__", ())):
         if child.name != "__main__":
             yield _import(f"{name}.{child.name}")
+
+
+def _refuse_path(name: str) -> None:
+    """Refuse the path of a module in place of its name."""
+    path = Path(name)
+    if name.isidentifier() or not (name.startswith(".") or "/" in name or path.is_file()):
+        return
+    parts = path.with_suffix("").parts
+    module = ".".join(parts) if all(part.isidentifier() for part in parts) else "its name"
+    raise CatalogError(f"SPIGOT_APPS: {name} is a path and no name of a module: write {module}")
 
 
 def _look_in_current_folder_first() -> None:
@@ -97,14 +108,14 @@ def _place(spec: ModuleSpec) -> str:
 def _import(name: str) -> ModuleType:
     try:
         return import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         log.info("%s cannot be imported", name, exc_info=True)  # a command prints one line only
         raise CatalogError(f"SPIGOT_APPS: {name} cannot be imported: {_reason(name, error)}") from (
             error
         )
 
 
-def _reason(name: str, error: Exception) -> str:
+def _reason(name: str, error: BaseException) -> str:
     """Return in one line what is wrong, and in which file and line of the author."""
     if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
         return (
@@ -112,10 +123,13 @@ def _reason(name: str, error: Exception) -> str:
             "among the installed packages"
         )
     place = own_place(error)
-    return f"{type(error).__name__}: {_line(error)}" + (f" ({place})" if place else "")
+    where = f" ({place})" if place else ""
+    if isinstance(error, SystemExit):
+        return f'it ends the program{where}: let it do so only if __name__ == "__main__"'
+    return f"{type(error).__name__}: {_line(error)}{where}"
 
 
-def _line(error: Exception) -> str:
+def _line(error: BaseException) -> str:
     """Return what is wrong in one line; pydantic takes four."""
     if isinstance(error, ValidationError):
         wrong = "; ".join(f"{field['field']}: {field['problem']}" for field in wrong_fields(error))

@@ -94,6 +94,7 @@ class Door:
 
     Raises:
         RulesError: The rules cannot be used; the message says which rule and field.
+        ValueError: ``redis_url``, a network or a number cannot be used.
         OperatorError: There is no ``redis_url``, and a setting cannot be used or no server runs.
     """
 
@@ -114,6 +115,8 @@ class Door:
         on_decision: Callable[[Mapping[str, str], float], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        if isinstance(trusted_proxies, str):
+            raise ValueError(f"trusted_proxies must be a list, such as [{trusted_proxies!r}]")
         clock = clock or Clock()
         if redis_url is None:
             redis_url, proxies_of_settings = _server_of_settings()

@@ -102,6 +102,42 @@ def test_a_module_that_is_not_there_stops_the_start():
         assert str(raised.value) == message.format(app, missing)
 
 
+@pytest.mark.parametrize("ending", ["raise SystemExit(3)", "import sys; sys.exit()"])
+def test_a_module_that_ends_the_program_stops_the_start_with_its_line(write, ending):
+    write("script_app", f"X = 1\n{ending}\n")
+
+    with pytest.raises(CatalogError) as raised:
+        JobCatalog.load(["script_app"])
+
+    assert re.fullmatch(
+        r"SPIGOT_APPS: script_app cannot be imported: it ends the program \(.*script_app\.py:2\): "
+        r'let it do so only if __name__ == "__main__"',
+        str(raised.value),
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "advice"),
+    [
+        ("local.py", "local"),
+        ("./local.py", "local"),
+        ("shop/tasks.py", "shop.tasks"),
+        ("shop/", "shop"),
+        ("/srv/local.py", "its name"),
+        (".local", "its name"),
+    ],
+)
+def test_a_path_in_place_of_a_module_is_answered_with_the_name(tmp_path, monkeypatch, path, advice):
+    (tmp_path / "local.py").write_text(define("local"))
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(CatalogError) as raised:
+        JobCatalog.load([path])
+
+    told = f"SPIGOT_APPS: {path} is a path and no name of a module: write {advice}"
+    assert str(raised.value) == told
+
+
 def test_the_current_folder_is_looked_in_first(tmp_path, monkeypatch, write):
     write("twice_app", define("installed"))
     here = tmp_path / "here"

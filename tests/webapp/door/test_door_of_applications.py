@@ -176,6 +176,11 @@ def test_without_a_url_server_and_proxies_are_those_of_the_settings(monkeypatch,
         assert answers == [200, 200, 429]
 
 
+def test_one_network_in_place_of_a_list_is_refused():
+    with pytest.raises(ValueError, match=r"trusted_proxies must be a list, .* \['10\.0\.0\.1'\]"):
+        Door(rules={}, redis_url="redis://127.0.0.1:1", trusted_proxies="10.0.0.1")
+
+
 def test_without_a_url_and_a_server_the_message_says_what_to_set(monkeypatch, tmp_path):
     monkeypatch.delenv("REDIS_URL")
     monkeypatch.setenv("SPIGOT_DATA_DIR", str(tmp_path))
