@@ -59,7 +59,7 @@ def enqueue(
         priority: ``high`` leaves before ``default``, that before ``low``.
         idempotency_key: Makes a repeated call find the first job and enqueue nothing. It is kept
             for ``SPIGOT_KEEP_SECONDS``; programs have keys of their own, apart from those of HTTP
-            clients. Any text.
+            clients. Any text but an empty one.
         delay: Seconds that the job waits before it joins its queue, >= 0, at most a year.
         cost: What the job takes of its bucket's budgets, in place of what its type says.
         redis_url: Another server than the one that the settings name.
@@ -74,12 +74,12 @@ def enqueue(
         InvalidCost: Nothing was enqueued; what the job costs cannot be used.
         CostExceedsBurst: Nothing was enqueued; its ``largest`` is the largest cost that fits.
         IdempotencyConflict: Nothing was enqueued.
-        ValueError: There is no such priority, or the delay is no such number.
+        ValueError: There is no such priority, the delay is no such number, or the key is empty.
         OperatorError: A setting, an app or ``buckets.json`` cannot be used, or there is no server.
         redis.RedisError: The server did not answer; it is unknown whether the job was enqueued.
             With an idempotency key it can be enqueued again.
     """
-    program = _program(redis_url, delay)
+    program = _program(redis_url, delay, idempotency_key)
     payload = {} if payload is None else payload
     outcome = program.enqueue(type, payload, priority, idempotency_key, delay, cost)
     enqueued = program.told(outcome, idempotency_key or "")
@@ -129,16 +129,18 @@ def enqueue_many(
         redis.RedisError: The server did not answer; it is unknown which jobs were enqueued.
             With an idempotency key all of them can be enqueued again.
     """
-    program = _program(redis_url, delay)
+    program = _program(redis_url, delay, idempotency_key)
     outcomes = program.enqueue_many(type, payloads, priority, idempotency_key, delay, cost)
     key = idempotency_key or ""
     return [program.told(outcome, f"{key}:{n}") for n, outcome in enumerate(outcomes)]
 
 
-def _program(redis_url: str | None, delay: float) -> "Program":
+def _program(redis_url: str | None, delay: float, key: str | None) -> "Program":
     # here and not above, so that modules which only define job types load fast
     from .program import program_at
 
     if not 0 <= delay <= MOST_DELAY_SECONDS:
         raise ValueError(f"delay must be 0 to {MOST_DELAY_SECONDS} seconds, not {delay}")
+    if key == "":  # a header that is not there, perhaps: all such jobs would be one
+        raise ValueError("idempotency_key must not be empty; None means no key")
     return program_at(redis_url)

@@ -26,6 +26,7 @@ from .errors import OperatorError
 from .origin import parse_origin
 from .server_address import parse_server_url
 from .unknown_settings import warn_of_unknown_settings
+from .wrong_value import wrong_value
 
 UNREAD = frozenset({"spigot_redis_url", "spigot_host", "spigot_port"})
 """What pydantic-settings would read beside ``REDIS_URL``, ``HOST`` and ``PORT``."""
@@ -243,4 +244,4 @@ def _first_problem(error: ValidationError) -> str:
     location = str(problem["loc"][0])
     variable = variable_name(location) if location in Settings.model_fields else location
     value = "(hidden)" if "PASSWORD" in variable or "URL" in variable else repr(problem["input"])
-    return f"{variable}={value} cannot be used: {problem['msg']}"
+    return f"{variable}={value} cannot be used: {wrong_value(problem)}"

@@ -3,7 +3,7 @@ import time
 import pytest
 from redis.exceptions import RedisError
 
-from spigot import BucketFull, IdempotencyConflict, enqueue
+from spigot import BucketFull, IdempotencyConflict, enqueue, enqueue_many
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
 from spigot.jobs.enqueued_job import JobGone
 from spigot.jobs.program import program_at
@@ -165,3 +165,13 @@ class TestADelay:
             enqueue("add", {"x": 1}, delay=delay)
 
         assert not redis.exists(keys.delayed("default"))
+
+
+@pytest.mark.parametrize("call", [enqueue, enqueue_many])
+def test_an_empty_idempotency_key_is_none_that_jobs_may_share(redis, call):
+    payload = {"x": 1} if call is enqueue else [{"x": 1}]
+
+    with pytest.raises(ValueError, match="idempotency_key must not be empty"):
+        call("add", payload, idempotency_key="")
+
+    assert not redis.exists("rq:queue:default")

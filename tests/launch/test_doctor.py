@@ -4,6 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from spigot.jobs.store import keys
+from spigot.launch.admin_password import make_password
 from spigot.launch.doctor import doctor, examine
 from spigot.launch.exposure_check import check_exposure
 from spigot.launch.file_checks import check_rate_limits, check_result_log
@@ -298,3 +299,25 @@ def test_a_password_that_crosses_a_network_in_plain_http_is_wrong(
     assert found.ok is ok, found
     assert "secret" not in found.detail
     assert bool(found.mend) is not ok
+
+
+@pytest.mark.parametrize(("host", "ok"), [("0.0.0.0", False), ("127.0.0.1", True)])
+def test_a_password_that_was_made_up_counts_as_one_that_is_set(settings, tmp_path, host, ok):
+    password = make_password(tmp_path)
+    changes = {"host": host, "admin_password": None, "redis_url": None, "data_dir": tmp_path}
+
+    found = check_exposure(Settings(_env_file=None, **settings.model_dump() | changes))
+
+    assert found.ok is ok, found
+    assert "nobody can log in" not in found.detail
+    assert password not in found.detail
+
+
+def test_a_made_up_password_that_cannot_be_read_is_wrong(settings, tmp_path):
+    (tmp_path / "admin-password").write_bytes(b"\xff")
+    changes = {"admin_password": None, "redis_url": None, "data_dir": tmp_path}
+
+    found = check_exposure(Settings(_env_file=None, **settings.model_dump() | changes))
+
+    assert not found.ok
+    assert "admin-password cannot be used: it is no text; delete it" in found.detail

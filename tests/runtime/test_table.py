@@ -76,6 +76,12 @@ def test_a_strangers_text_does_not_steer_the_terminal(capsys, monkeypatch, kind)
     assert r"E: \x1b[2J\n\r\x9b31m [bold]:smile:" in capsys.readouterr().out
 
 
+def test_json_values_are_shown_as_they_are_read(capsys):
+    print_fields({"result": {"name": "Zoë ☃", "odd": "\x9b\ud800"}})
+
+    assert r'{"name": "Zoë ☃", "odd": "\x9b\ud800"}' in capsys.readouterr().out
+
+
 def test_fields_show_times_twice(capsys):
     print_fields({"id": 1, "enqueued_at": "1970-01-01T00:00:00Z", "ended_at": None})
 

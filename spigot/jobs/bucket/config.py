@@ -22,6 +22,7 @@ from spigot.runtime.errors import OperatorError
 from spigot.runtime.followed_file import read_text
 from spigot.runtime.rate import Rate
 from spigot.runtime.unknown_field import about_unknown_field
+from spigot.runtime.wrong_value import wrong_value
 
 BudgetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 
@@ -101,7 +102,7 @@ def _first_problem(error: ValidationError) -> str:
     problem = next(unknown, problems[0])  # a typo explains what is missing, not the reverse
     where = " ".join(map(str, problem["loc"])) or "the file"
     if problem["type"] != "extra_forbidden":
-        return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
+        return f"{where}: {wrong_value(problem)}"
     field = str(problem["loc"][-1])
     model = BudgetConfig if "budgets" in problem["loc"] else BucketConfig
     return f"{where}: {about_unknown_field(field, list(model.model_fields), USUAL_NAME)}"

@@ -88,7 +88,7 @@ def _progress(job: JobState, now: datetime) -> str:
 
 
 def _end(job: JobState) -> str:
-    return job.error or ("" if job.result is None else json.dumps(job.result))
+    return job.error or ("" if job.result is None else json.dumps(job.result, ensure_ascii=False))
 
 
 class _Line:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json, to_jsonable_python
 
 from spigot.runtime.errors import PortableError
+from spigot.runtime.wrong_value import wrong_value
 
 from . import hidden_fields
 from .hidden_fields import Path
@@ -171,7 +172,7 @@ class PayloadRules:
 def wrong_fields(error: ValidationError, *, whole: str = "payload") -> list[dict[str, str]]:
     """Return one mapping per wrong field: ``field`` (dotted; ``whole`` for all) and ``problem``."""
     return [
-        {"field": ".".join(map(str, problem["loc"])) or whole, "problem": problem["msg"]}
+        {"field": ".".join(map(str, problem["loc"])) or whole, "problem": wrong_value(problem)}
         for problem in error.errors(include_url=False, include_input=False)
     ]
 

@@ -147,6 +147,7 @@ def test_on_a_terminal_it_is_one_line(bucket):
         ),
         (replace(JOB, status="failed", error="E: x\nsecret"), "failed    E: x\\nsecret"),
         (replace(JOB, status="finished", result={"a": 1}), 'finished  {"a": 1}'),
+        (replace(JOB, status="finished", result=["Zoë", "\x9b"]), 'finished  ["Zoë", "\\x9b"]'),
         (replace(JOB, status="finished"), "finished"),
     ],
 )  # fmt: skip

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.unknown_field import about_unknown_field
+from spigot.runtime.wrong_value import wrong_value
 
 from .rule import Rule
 from .rules import DEFAULT, Rules
@@ -60,7 +61,7 @@ def _first_problem(error: ValidationError) -> str:
     problems = error.errors()
     unknown = (problem for problem in problems if problem["type"] == "extra_forbidden")
     problem = next(unknown, problems[0])
-    message = problem["msg"].removeprefix("Value error, ")
+    message = wrong_value(problem)
     field = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         message = about_unknown_field(field, list(WrittenRule.model_fields), USUAL_NAME)

@@ -1,0 +1,35 @@
+import pytest
+from pydantic import BaseModel, ValidationError, field_validator
+
+from spigot.runtime.wrong_value import wrong_value
+
+
+class Order(BaseModel):
+    count: int
+    notes: dict[str, str] = {}
+
+    @field_validator("count")
+    @classmethod
+    def few(cls, count: int) -> int:
+        if count > 9:
+            raise ValueError("at most 9 of them")
+        return count
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        ([], "Input should be an object"),
+        ({"count": 1, "notes": "none"}, "Input should be an object"),
+        ({"count": 10}, "at most 9 of them"),
+        (
+            {"count": "many"},
+            "Input should be a valid integer, unable to parse string as an integer",
+        ),
+    ],
+)
+def test_a_problem_is_told_without_the_words_of_python(sent, told):
+    with pytest.raises(ValidationError) as raised:
+        Order.model_validate(sent)
+
+    assert [wrong_value(problem) for problem in raised.value.errors()] == [told]
