@@ -26,7 +26,7 @@ from .errors import OperatorError
 from .origin import parse_origin
 from .server_address import parse_server_url
 from .unknown_settings import warn_of_unknown_settings
-from .wrong_value import wrong_value
+from .wrong_field import wrong_value
 
 UNREAD = frozenset({"spigot_redis_url", "spigot_host", "spigot_port"})
 """What pydantic-settings would read beside ``REDIS_URL``, ``HOST`` and ``PORT``."""

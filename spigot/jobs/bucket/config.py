@@ -21,8 +21,7 @@ from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.followed_file import read_text
 from spigot.runtime.rate import Rate
-from spigot.runtime.unknown_field import about_unknown_field
-from spigot.runtime.wrong_value import wrong_value
+from spigot.runtime.wrong_field import about_unknown_field, wrong_value
 
 BudgetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 

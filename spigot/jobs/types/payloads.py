@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import to_json, to_jsonable_python
 
 from spigot.runtime.errors import PortableError
-from spigot.runtime.wrong_value import wrong_value
+from spigot.runtime.wrong_field import wrong_value
 
 from . import hidden_fields
 from .hidden_fields import Path

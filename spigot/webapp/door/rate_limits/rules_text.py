@@ -7,8 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spigot.runtime.errors import OperatorError
-from spigot.runtime.unknown_field import about_unknown_field
-from spigot.runtime.wrong_value import wrong_value
+from spigot.runtime.wrong_field import about_unknown_field, wrong_value
 
 from .rule import Rule
 from .rules import DEFAULT, Rules

@@ -1,13 +1,20 @@
-"""What is said of a field in a settings file that has no meaning there."""
+"""What is said of a field that is unknown, or whose value pydantic refused."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 IN_ITS_FILE = {
     "buckets.json": {"rate", "max_running", "workers"},
     "rate_limits.json": {"refill_rate", "limit", "window", "match", "on_error"},
 }
 """Fields that stand in one of the two files only."""
+
+NO_OBJECT = frozenset({"dict_type", "model_type"})
+"""Kinds of problems whose words are Python's: *dictionary*, and the name of a class."""
 
 
 def about_unknown_field(name: str, known: Collection[str], file: str) -> str:
@@ -25,3 +32,14 @@ def about_unknown_field(name: str, known: Collection[str], file: str) -> str:
     close = get_close_matches(name, known, n=1)
     meant = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
     return f"there is no such field; {meant}"
+
+
+def wrong_value(problem: "ErrorDetails") -> str:
+    """Return what is wrong with a value, in words for people who write JSON.
+
+    Args:
+        problem: One of ``ValidationError.errors()``.
+    """
+    if problem["type"] in NO_OBJECT:
+        return "Input should be an object"
+    return problem["msg"].removeprefix("Value error, ")
