@@ -20,7 +20,7 @@ from tests.support.prometheus import TARGET
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE_FILE = ROOT / "docker-compose.yml"
-COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_FILE.read_text())
+COMPOSE: dict[str, Any] = yaml.load(COMPOSE_FILE.read_text(), yaml.CSafeLoader)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = ("web", "worker")
 SETTINGS = {variable_name(field) for field in Settings.model_fields}

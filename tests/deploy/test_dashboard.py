@@ -11,9 +11,11 @@ from tests.support.metric_names import metrics
 from tests.support.prometheus import DEPLOY
 
 PROVISIONING = DEPLOY / "grafana" / "provisioning"
-DATASOURCES = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yml").read_text())
+DATASOURCES = yaml.load(
+    (PROVISIONING / "datasources" / "prometheus.yml").read_text(), yaml.CSafeLoader
+)
 SOURCE = DATASOURCES["datasources"][0]
-SCRAPE = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
+SCRAPE = yaml.load((DEPLOY / "prometheus" / "prometheus.yml").read_text(), yaml.CSafeLoader)
 COLUMNS = 24
 PART = re.compile(r"_(bucket|sum|count)$")
 """What a histogram's series have after its name."""

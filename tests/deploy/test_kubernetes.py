@@ -19,7 +19,7 @@ FOLDER = ROOT / "deploy" / "kubernetes"
 MANIFESTS = {
     (document["kind"], document["metadata"]["name"]): document
     for path in sorted(FOLDER.glob("*.yaml"))
-    for document in yaml.safe_load_all(path.read_text())
+    for document in yaml.load_all(path.read_text(), yaml.CSafeLoader)
 }
 SETTINGS = {variable_name(field) for field in Settings.model_fields}
 SHARED = MANIFESTS["ConfigMap", "spigot"]["data"]
@@ -153,7 +153,7 @@ def test_what_is_scaled_is_there(key):
 def test_workers_are_scaled_by_what_their_bucket_wants():
     (metric,) = MANIFESTS["HorizontalPodAutoscaler", WORKER[1]]["spec"]["metrics"]
     external = metric["external"]
-    (rule,) = yaml.safe_load((PROMETHEUS / "adapter.yml").read_text())["externalRules"]
+    (rule,) = yaml.load((PROMETHEUS / "adapter.yml").read_text(), yaml.CSafeLoader)["externalRules"]
     _, _, bucket, _, count = container(WORKER)["args"]
 
     assert rule["name"]["as"] == external["metric"]["name"]

@@ -48,7 +48,9 @@ def promtool(*arguments: str) -> None:
 
 
 def selectors() -> list[str]:
-    rules = [rule for group in yaml.safe_load(RULES)["groups"] for rule in group["rules"]]
+    rules = [
+        rule for group in yaml.load(RULES, yaml.CSafeLoader)["groups"] for rule in group["rules"]
+    ]
     found = {name for rule in rules for name in SELECTOR.findall(rule["expr"])}
     return sorted(found - set(FILTERS))
 

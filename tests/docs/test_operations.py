@@ -10,7 +10,7 @@ from tests.support.metric_names import metrics
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-RULES = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text())
+RULES = yaml.load((ROOT / "deploy" / "prometheus" / "rules.yml").read_text(), yaml.CSafeLoader)
 ALERTS = [rule["alert"] for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
 
 

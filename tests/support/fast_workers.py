@@ -1,7 +1,7 @@
 """Starts workers quickly: forks them from a process that has imported everything already.
 
-The process is a program of its own (``python -m tests.support.fast_workers``), because a test
-process has threads, and is told what to do by lines of JSON. Its workers die with it.
+The process is a program of its own (``python -m tests.support.fast_workers SOCKET``), because a
+test process has threads, and is told what to do by lines of JSON. Its workers die with it.
 """
 
 import faulthandler
@@ -9,14 +9,15 @@ import gc
 import json
 import os
 import signal
-import subprocess
+import socket
 import sys
 import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TextIO
 
 from spigot import RateAwarePoolWorker, RateAwareSimpleWorker, RateAwareWorker
 from spigot.jobs.types.job_catalog import JobCatalog
@@ -24,7 +25,7 @@ from spigot.runtime.child_process import die_with_parent
 from spigot.runtime.settings import load_settings
 
 from .processes import is_alive, state_of, wait_for
-from .warm_python import read_scripts
+from .warm_python import warm_python
 
 APPS = ["tests.support.worker_jobs"]
 ROOT = Path(__file__).parents[2]
@@ -109,19 +110,24 @@ class ForkServer:
     """The process that forks workers, seen from the tests; safe in threads."""
 
     def __init__(self) -> None:
-        command = [sys.executable, "-u", "-m", "tests.support.fast_workers"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        with TemporaryDirectory(prefix="spigot-") as folder, socket.socket(socket.AF_UNIX) as door:
+            door.bind(f"{folder}/orders.sock")
+            door.listen()
+            door.settimeout(60)
+            self._process = warm_python().start(
+                "-m", "tests.support.fast_workers", door.getsockname(),
+                folder=ROOT, output=sys.__stdout__, errors=sys.__stderr__,
+            )  # fmt: skip
+            self._connection, _ = door.accept()
+        self._connection.settimeout(None)
+        self._orders = self._connection.makefile("rw")
         self._mutex = threading.Lock()
 
     def ask(self, **order: Any) -> Any:
         with self._mutex:
-            assert self._process.stdin is not None
-            assert self._process.stdout is not None
-            self._process.stdin.write(json.dumps(order) + "\n")
-            self._process.stdin.flush()
-            return json.loads(self._process.stdout.readline())
+            self._orders.write(json.dumps(order) + "\n")
+            self._orders.flush()
+            return json.loads(self._orders.readline())
 
     def start(
         self,
@@ -159,18 +165,16 @@ class ForkServer:
         """End the fork server and all that it started."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            pipe.close()
+        self._orders.close()
+        self._connection.close()
 
 
-def _main() -> None:
+def _main(orders: TextIO) -> None:
     catalog = JobCatalog.load(APPS)
-    read_scripts()
     gc.freeze()
     parent = os.getpid()
     workers = _Workers()
-    for line in sys.stdin:
+    for line in orders:
         order = json.loads(line)
         workers.reap()
         answer: Any = None
@@ -184,7 +188,8 @@ def _main() -> None:
                 workers.send(order["worker"], order["signal"])
             case "exit_code":
                 answer = workers.codes.get(order["worker"])
-        print(json.dumps(answer), flush=True)
+        orders.write(json.dumps(answer) + "\n")
+        orders.flush()
 
 
 class _Workers:
@@ -245,4 +250,6 @@ def _be_worker(order: dict[str, Any], catalog: JobCatalog, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    _main()
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(sys.argv[1])
+        _main(connection.makefile("rw"))

@@ -73,7 +73,7 @@ def test_a_delay_is_over_at_once(queue):
 
 
 def test_slots_are_waited_for_in_no_time(queue):
-    jobs = [enqueue("summary", {"doc_id": str(n)}) for n in range(20)]
+    jobs = [enqueue("summary", {"doc_id": str(n)}) for n in range(8)]
 
     assert {job.status for job in jobs} == {"finished"}
 

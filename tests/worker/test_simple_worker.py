@@ -112,7 +112,7 @@ def test_a_function_ends_at_its_timeout(job_queue, redis, start, tmp_path):
 
 class TestStop:
     def test_lets_the_function_finish_in_its_grace_time(self, job_queue, redis, start, tmp_path):
-        job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 1})
+        job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 0.4})
         worker = start()
         wait_for((tmp_path / "1.started").exists)
 

@@ -22,7 +22,7 @@ def wake() -> StopSignals:
 
 def ended(wake: StopSignals, run: Callable[[], Outcome], start_at: float) -> WorkHorse:
     horse = WorkHorse(lambda: run, start_at)
-    wait_for(lambda: horse.wait(1, wake))
+    wait_for(lambda: horse.wait(0.1, wake))
     horse.reap()
     return horse
 
@@ -45,7 +45,7 @@ def test_a_horse_that_dies_in_its_function_has_told(wake):
 def test_a_horse_that_is_killed_before_its_slot_was_not_late(wake):
     horse = WorkHorse(lambda: lambda: DONE, time.monotonic() + 60)
     horse.kill()
-    wait_for(lambda: horse.wait(1, wake))
+    wait_for(lambda: horse.wait(0.1, wake))
     horse.reap()
 
     assert not horse.started

@@ -38,7 +38,7 @@ def test_a_job_of_a_killed_worker_runs_again_soon(kill, redis, job_queue, start_
 
 
 def test_a_stopped_worker_lets_its_job_finish(redis, job_queue, start_worker, tmp_path):
-    job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 1})
+    job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 0.4})
     worker = start_worker()
     wait_for((tmp_path / "1.started").exists)
 
