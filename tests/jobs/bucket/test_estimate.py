@@ -14,9 +14,9 @@ def enqueue(bucket: ClockedBucket, prefix: str, count: int) -> None:
     ("rate", "run_seconds", "max_running"),
     [
         ("10/s", 0.02, None),  # the rate is the narrower place
-        ("60/m", 1.5, None),
+        pytest.param("60/m", 1.5, None, marks=pytest.mark.slow),
         ("100/s", 0.5, None),  # the workers are
-        ("10/s", 3.0, None),
+        pytest.param("10/s", 3.0, None, marks=pytest.mark.slow),
         ("100/s", 0.5, 2),  # the number of running jobs is
     ],
 )

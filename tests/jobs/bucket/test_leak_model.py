@@ -352,7 +352,7 @@ def limits(request, monkeypatch) -> Iterator[None]:
 
 
 def test_the_scripts_do_what_the_model_does(redis, limits):
-    check(lambda: LeakMachine(redis), examples=20, steps=40)
+    check(lambda: LeakMachine(redis), examples=8, steps=40)
 
 
 @pytest.mark.slow

@@ -15,6 +15,10 @@ def fill(bucket: ClockedBucket, count: int) -> None:
     bucket.enqueue_all(f"job-{number:04}" for number in range(count))
 
 
+def slow(value: object) -> object:
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def seconds(us: int) -> float:
     return (us - START_US) / SECOND_US
 
@@ -101,7 +105,7 @@ class TestEmptyBucket:
 
 
 class TestBacklog:
-    @pytest.mark.parametrize("count", [1, 2, 3, 8])
+    @pytest.mark.parametrize("count", [1, *(slow(count) for count in (2, 3)), 8])
     def test_leaks_at_its_rate(self, redis, count):
         bucket = ClockedBucket(redis, "10/s", capacity=1000)
         fill(bucket, 200)
@@ -112,7 +116,7 @@ class TestBacklog:
         slots = [claim.slot_us for _, _, claim in fleet.starts]
         assert slots == [START_US + 100_000 * number for number in range(200)]
 
-    @pytest.mark.parametrize("rate", ["10/s", "30/s"])
+    @pytest.mark.parametrize("rate", ["10/s", slow("30/s")])
     def test_costs_no_more_with_more_idle_workers(self, counting_redis, rate):
         redis, commands = counting_redis, {}
         for idle in (2, 64):

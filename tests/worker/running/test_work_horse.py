@@ -35,6 +35,7 @@ def error_of(redis, job: Job) -> str:
     return redis.hget(keys.job(job.id), "spigot_error").decode()
 
 
+@pytest.mark.slow
 def test_returns_megabytes(run):
     assert len(run("return_bytes", 8_000_000).return_value()) == 8_000_000
 
@@ -138,7 +139,7 @@ def test_a_job_that_cannot_even_be_read_fails(redis, rq_queue, start_worker, tmp
 
 
 def test_sigterm_to_the_work_horse_is_left_to_its_worker(redis, job_queue, start_worker, tmp_path):
-    job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 1})
+    job = job_queue.enqueue("trace", {"folder": str(tmp_path), "seconds": 0.4})
     worker = start_worker()
     wait_for((tmp_path / "1.started").exists)
     signal_all_like_a_service_manager(worker)

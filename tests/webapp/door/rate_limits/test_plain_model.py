@@ -1,5 +1,6 @@
 """Whatever happens, the server says what the plain model says: never more, and never less."""
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -95,8 +96,9 @@ class Door(RuleBasedStateMachine):
         assert not passes(self._now_us + decision.wait_us - 1)
 
 
-def test_the_server_says_what_the_model_says(redis):
+@pytest.mark.parametrize("examples", [8, pytest.param(30, marks=pytest.mark.slow)])
+def test_the_server_says_what_the_model_says(redis, examples):
     run_state_machine_as_test(
         lambda: Door(redis),
-        settings=settings(max_examples=30, stateful_step_count=40),
+        settings=settings(max_examples=examples, stateful_step_count=40),
     )
