@@ -54,6 +54,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let ``--dist loadscope`` hand out tests one by one, so that none is left with a long file."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from tests.support.one_by_one import OneByOneScheduling  # imports what only one process needs
+
+    return OneByOneScheduling(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report(
     collector: pytest.Collector,

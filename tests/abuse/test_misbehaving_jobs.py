@@ -10,7 +10,7 @@ from tests.support.processes import wait_for
 from . import misbehaviour
 from .misbehaviour import HARMS, IN_THE_WORKER, good
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 ENDED = ("finished", "failed", "canceled")
 SECONDS = 60

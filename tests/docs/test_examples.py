@@ -14,13 +14,14 @@ FILES = [*ROOT.glob("*.json"), *ROOT.glob("examples/*.json")]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_the_commands_print_what_the_page_says(tmp_path):
     with spigot_up(tmp_path, EXAMPLES_DOCUMENT_SECONDS="6") as stack:  # to be seen at each step
         page = PAGE.replace("127.0.0.1:8000", stack.url.removeprefix("http://"))
         for port in ("8080", "8081"):
             page = page.replace(port, str(free_port()))
         steps = steps_of(page)
-        printed = run_steps(steps, cwd=tmp_path, env=stack.environment, seconds=110)
+        printed = run_steps(steps, cwd=tmp_path, env=stack.environment, seconds=200)
 
     wrong = [
         f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"

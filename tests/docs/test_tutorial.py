@@ -34,6 +34,7 @@ def shell(command, folder, env):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_what_is_typed_prints_what_the_page_says(tmp_path):
     page = PAGE
     for port in ("8000", "5001"):
@@ -55,7 +56,7 @@ def test_what_is_typed_prints_what_the_page_says(tmp_path):
 def play(part, folder, env):
     """Type the sessions of a part of the page, and compare what they print."""
     steps = steps_of(part)
-    printed = run_steps(steps, cwd=folder, env=env, seconds=110)
+    printed = run_steps(steps, cwd=folder, env=env, seconds=200)
     wrong = [
         f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
         for step, text in zip(steps, printed, strict=True)

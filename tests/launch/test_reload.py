@@ -100,6 +100,7 @@ class TestFiles:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_new_files_are_taken_and_broken_ones_are_not(folder):
     (folder / "shop.py").write_text(APP)
     (folder / "helper.py").write_text('WORD = "one"')

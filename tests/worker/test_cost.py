@@ -52,6 +52,7 @@ def commands_per_job(redis, job_queue, start_worker, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.timeout(240)
 def test_does_not_grow_with_idle_workers(commands_per_job):
     few, many = commands_per_job(2 + 2), commands_per_job(64 + 2)
 

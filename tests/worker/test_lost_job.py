@@ -8,6 +8,7 @@ from tests.support.processes import wait_for
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_a_worker_brings_a_lost_job_back_and_runs_it(redis, job_queue, start_worker, tmp_path):
     """As slow as in production: ten seconds after the start, a lease, and five seconds."""
     job = job_queue.enqueue("echo", {"value": 1})

@@ -234,6 +234,7 @@ def test_the_jobs_of_a_killed_child_run_again_and_lose_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_jobs_outlive_worker_and_child_three_times(start_worker, wait_together, read, tmp_path):
     ids = wait_together(12)
     for kills in range(3):

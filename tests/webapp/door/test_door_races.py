@@ -2,11 +2,8 @@
 
 import json
 import struct
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -14,11 +11,10 @@ from spigot.webapp.door.rate_limits.decide import DecideScript
 from spigot.webapp.door.rate_limits.decision import Verdict
 from spigot.webapp.door.rate_limits.rule_cost import RuleCheck, RuleCost
 from spigot.webapp.door.rate_limits.rules_text import build_rules
-from tests.support.processes import wait_for
+from tests.support.processes import run_script, wait_for
 from tests.support.shipped_web import ask_over_http, web
 
 PROCESSES = 8
-ROOT = Path(__file__).parents[3]
 
 ASK = """
 import json, sys
@@ -50,18 +46,11 @@ def race(redis, redis_url, rules, *, seconds=30, times=10**9, before=lambda: Non
     """
     arguments = [redis_url, json.dumps(rules), str(seconds), str(times)]
     with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-c", ASK, *arguments], stdout=subprocess.PIPE, cwd=ROOT
-                )
-            )
-            for _ in range(PROCESSES)
-        ]
+        processes = [stack.enter_context(run_script(ASK, *arguments)) for _ in range(PROCESSES)]
         wait_for(lambda: redis.llen("ready") == PROCESSES)
         before()
         redis.rpush("go", *range(PROCESSES))
-        found = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+        found = [json.loads(process.stdout.read()) for process in processes]
     assert set().union(*found) <= {"admitted", "refused"}
     return sum(counts.get("admitted", 0) for counts in found)
 
@@ -82,6 +71,7 @@ def test_processes_at_once_get_what_the_rules_give_and_not_one_more(redis, redis
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.timeout(240)  # so it begins first: it leaves no core to others
 def test_clients_that_keep_asking_get_all_that_is_earned_to_the_unit(redis, redis_url):
     rules = {"default": {"capacity": 100_000, "refill_rate": 1000}}  # far from full at any time
     states = []

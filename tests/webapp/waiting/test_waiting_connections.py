@@ -109,6 +109,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(one_thread, redis):
 
 @pytest.mark.slow
 @pytest.mark.alone
+@pytest.mark.timeout(240)
 def test_three_hundred_clients_leave_the_api_answering_at_once(fleet, redis):
     queue = fleet.queue(redis)
     jobs = [queue.enqueue("echo", {"text": str(number)}).id for number in range(300)]
