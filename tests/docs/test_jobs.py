@@ -162,7 +162,9 @@ def test_the_headers_are_read(header):
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_sessions_print_what_the_page_says(tmp_path):
-    (tmp_path / "research.py").write_text(RESEARCH)
+    slower = RESEARCH.replace("sleep(0.2)", "sleep(0.5)")  # to be seen while it runs
+    assert slower != RESEARCH
+    (tmp_path / "research.py").write_text(slower)
     with spigot_up(tmp_path, SPIGOT_APPS="research") as stack:
         steps = steps_of(DOCS.replace("127.0.0.1:8000", stack.url.removeprefix("http://")))
         printed = run_steps(steps, cwd=tmp_path, env=stack.environment, seconds=200)
