@@ -2,7 +2,11 @@
 
 from typing import Any
 
+from rq import Queue
+from rq.job import Job
+
 from spigot.worker.pool.pool_executor import PoolExecutor
+from spigot.worker.running.claimed_job import ClaimedJob
 
 from .assembly import Assembly
 from .connections import Connections
@@ -48,6 +52,11 @@ class RateAwarePoolWorker(RateAwareWorker):
 
     def _wait_for_place(self) -> None:
         self._pool.wait_for_place()
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Have a claimed job run in its slot; returns at once."""
+        assert isinstance(job, ClaimedJob)
+        self._pool.execute(job, more_follow=self._parts.claimer.has_claims)
 
     def teardown(self) -> None:
         """Let what runs come to its end, and then leave as the others do."""

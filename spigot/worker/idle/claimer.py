@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from uuid import uuid4
+from secrets import token_hex
 
 from redis.exceptions import RedisError
 
@@ -71,7 +71,7 @@ class Claimer:
         self._early_stops = early_stops
         self._due_at = math.inf
         self._places = places
-        self._tokens = [uuid4().hex]
+        self._tokens = [token_hex(16)]
         self._batch = 1
         self._ready: deque[tuple[Claim | Wait, float]] = deque()
         self._unanswered = False
@@ -99,9 +99,14 @@ class Claimer:
             self._due_at = now + max(0.0, left)
         return replace(answer, seconds=left)
 
+    @property
+    def has_claims(self) -> bool:
+        """Whether a job was claimed that ``ask`` has not returned yet."""
+        return bool(self._ready) and isinstance(self._ready[0][0], Claim)
+
     def _ask_for(self, count: int) -> list[Claim | Wait]:
         """Ask with the tokens that got no job yet, and as many more as are needed."""
-        self._tokens += [uuid4().hex for _ in range(count - len(self._tokens))]
+        self._tokens += [token_hex(16) for _ in range(count - len(self._tokens))]
         logged = self._result_log.written()
         self._unanswered = True
         self._early_stops.note_question()
@@ -136,7 +141,7 @@ class Claimer:
             self._on_claim(claim)
         waits = [answer for answer in answers if isinstance(answer, Wait)]
         used = {claim.token for claim in claims}
-        self._tokens = [token for token in self._tokens if token not in used] or [uuid4().hex]
+        self._tokens = [token for token in self._tokens if token not in used] or [token_hex(16)]
         self._ready.extend((claim, now) for claim in claims)
         self._ready.extend((wait, now) for wait in waits[:1])
         self._batch = len(claims) + 1 if waits else 2 * len(claims)

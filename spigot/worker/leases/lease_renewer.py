@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 0.25
 """How long after the end of a job a worker that has no other one counts as idle."""
+
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(slots=True)
@@ -79,7 +83,7 @@ class LeaseRenewer:
         self,
         token: str,
         lose: Callable[[], None] | None = None,
-        cancel: Callable[[], None] = lambda: None,
+        cancel: Callable[[], None] = _nothing,
     ) -> None:
         """Renew the lease of an attempt from now on.
 
@@ -94,10 +98,18 @@ class LeaseRenewer:
             self._held[token] = _Held(lose, cancel)
             self._changed.notify()
 
-    def release(self, token: str) -> None:
-        """Stop renewing the lease."""
+    def keep_ended(self, tokens: Iterable[str]) -> None:
+        """Renew the leases of attempts that have ended, until their outcomes are written."""
         with self._changed:
-            self._held.pop(token, None)
+            for token in tokens:
+                self._held[token] = _Held(None, _nothing)
+            self._changed.notify()
+
+    def release(self, *tokens: str) -> None:
+        """Stop renewing leases."""
+        with self._changed:
+            for token in tokens:
+                self._held.pop(token, None)
             self._released_at = time.monotonic()
 
     def expire(self) -> None:

@@ -50,6 +50,9 @@ LONGEST_HOLD_SECONDS = 1.0
 NEWS_SECONDS = 0.01
 """How long the news of a hold takes after that."""
 
+TELL_AGAIN_SECONDS = 0.002
+"""Before more outcomes are told: each time wakes two threads, and meanwhile more may come."""
+
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
@@ -144,7 +147,8 @@ class Child:
     def _obey(self, order: str, *args: Any) -> None:
         match order:
             case "run":
-                self._accept(*args)
+                for place, claimed in args[0]:
+                    self._accept(place, claimed)
             case "cancel" | "lose" | "give_back" as why:
                 self._end(args[0], why)
             case "refusal_written":
@@ -250,6 +254,7 @@ class Child:
                 self._tools.pipe.sendall(told)
             except OSError:
                 os._exit(0)  # the parent is gone
+            time.sleep(TELL_AGAIN_SECONDS)
 
 
 def _never_begun(attempt: Attempt) -> Outcome:

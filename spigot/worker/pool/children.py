@@ -4,7 +4,8 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from spigot.runtime.backoff import Backoff
 from spigot.worker.leases.lease_renewer import LeaseRenewer
@@ -28,7 +29,7 @@ IDLE_SECONDS = 2.0
 QUICK_DEATH_SECONDS = 1.0
 """A child that lived less than that is not replaced at once."""
 
-OnEnd = Callable[[PoolProcess, str, Outcome], None]
+OnEnds = Callable[[PoolProcess, Mapping[str, Outcome]], None]
 OnDeath = Callable[[PoolProcess, int | None], None]
 
 
@@ -62,19 +63,20 @@ class Children:
         self._mutex = threading.RLock()
         self._backoff = Backoff(first=0.1, longest=10, steady=30)
         self._fork_at = 0.0
+        self._look_at = 0.0
         self._is_closed = False
 
-    def start(self, on_end: OnEnd, on_death: OnDeath) -> None:
+    def start(self, on_ends: OnEnds, on_death: OnDeath) -> None:
         """Fork the main child, and start the thread that looks after all.
 
         Args:
-            on_end: Called with child, token and outcome of an attempt that ended.
+            on_ends: Called with a child, and the outcomes of attempts that ended, by token.
             on_death: Called with a child that has ended, and the place that the evidence names.
 
         Raises:
             OSError: No process can be forked.
         """
-        self._on_end = on_end
+        self._on_ends = on_ends
         self._on_death = on_death
         self._main = PoolProcess(self._plan, self._concurrency)
         self._thread = threading.Thread(target=self._keep_watch, name="children", daemon=True)
@@ -142,9 +144,14 @@ class Children:
     def _look(self) -> None:
         children = self._all()
         open_ends = [child for child in children if not child.has_closed]
-        ready, _, _ = select.select(open_ends, [], [], LOOK_SECONDS)
+        ready, _, _ = select.select(open_ends, [], [], max(0, self._look_at - time.monotonic()))
         for child in ready:
             self._receive(child, child.receive)
+        if time.monotonic() >= self._look_at or any(child.has_closed for child in children):
+            self._look_at = time.monotonic() + LOOK_SECONDS
+            self._look_after(children)
+
+    def _look_after(self, children: Sequence[PoolProcess]) -> None:
         for child in children:
             if child.has_ended():
                 self._see_off(child)
@@ -154,10 +161,10 @@ class Children:
         self._renewer.expire()
         self._replace()
 
-    def _receive(self, child: PoolProcess, receive: Callable[[], object]) -> None:
-        for kind, token, values in receive():  # type: ignore[attr-defined]
-            if kind == "ended":
-                self._on_end(child, token, Outcome(*values))
+    def _receive(self, child: PoolProcess, receive: Callable[[], Iterable[Any]]) -> None:
+        ended = {token: Outcome(*values) for kind, token, values in receive() if kind == "ended"}
+        if ended:
+            self._on_ends(child, ended)
 
     def _see_off(self, child: PoolProcess) -> None:
         self._receive(child, child.receive_rest)

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from queue import SimpleQueue
 
@@ -39,13 +39,14 @@ class Endings:
         """Start the thread that writes them."""
         threading.Thread(target=self._keep_writing, name="endings", daemon=True).start()
 
-    def add(self, job: ClaimedJob, ended: Outcome) -> None:
-        """Have the attempt of a job end; does not wait for it."""
-        self._flights.note_ended()
-        if job.webhooks or job._stopped_callback_name:  # foreign code, which takes its time
-            threading.Thread(target=self._write_alone, args=(job, ended), daemon=True).start()
-        else:
-            self._ended.put((job, ended))
+    def add(self, ends: Collection[tuple[ClaimedJob, Outcome]]) -> None:
+        """Have attempts of jobs end; does not wait for it."""
+        self._flights.note_ended(len(ends))
+        for job, ended in ends:
+            if job.webhooks or job._stopped_callback_name:  # foreign code, which takes its time
+                threading.Thread(target=self._write_alone, args=(job, ended), daemon=True).start()
+            else:
+                self._ended.put((job, ended))
 
     def _keep_writing(self) -> None:
         while True:

@@ -1,7 +1,7 @@
 """The attempts that run in a pool, and how many have ended and are being written."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from spigot.worker.running.claimed_job import ClaimedJob
@@ -90,24 +90,28 @@ class Flights:
     def enter(self, job: ClaimedJob, child: PoolProcess | None = None) -> Flight:
         """Let an attempt take a place: in a process, or alone."""
         with self._changed:
-            place = 0
-            if child is not None:
-                taken = {f.place for f in self._flights.values() if f.child is child}
-                place = next(number for number in range(child.places) if number not in taken)
+            place = 0 if child is None else child.free_places.pop()
             flight = self._flights[job.claim.token] = Flight(job, child, place)
             return flight
 
     def leave(self, token: str) -> Flight | None:
         """Let an attempt leave its place; return None if it has left it before."""
-        with self._changed:
-            flight = self._flights.pop(token, None)
-            self._changed.notify_all()
-            return flight
+        return self.leave_all([token])[0]
 
-    def note_ended(self) -> None:
-        """Note that an attempt has ended and is to be written."""
+    def leave_all(self, tokens: Iterable[str]) -> list[Flight | None]:
+        """Do as ``leave`` with several."""
         with self._changed:
-            self._ending += 1
+            left = [self._flights.pop(token, None) for token in tokens]
+            for flight in left:
+                if flight is not None and flight.child is not None:
+                    flight.child.free_places.append(flight.place)
+            self._changed.notify_all()
+            return left
+
+    def note_ended(self, count: int) -> None:
+        """Note that so many attempts have ended and are to be written."""
+        with self._changed:
+            self._ending += count
 
     def note_written(self, count: int) -> None:
         """Note that so many of those were written, or never will be."""

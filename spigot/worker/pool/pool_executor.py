@@ -1,8 +1,10 @@
 """Runs many attempts at once, in children of its process, and ends each by its outcome."""
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from functools import partial
+from itertools import groupby
 from operator import attrgetter
 
 from spigot.jobs.bucket.leaky_bucket import Claim
@@ -34,6 +36,9 @@ LAST_SECONDS = 1.0
 """Time in which outcomes that are left then are written."""
 
 STEP_SECONDS = 0.05
+
+SENT_AT_ONCE = 8
+"""Jobs that one message brings to a process at most: the first ones must not be late for others."""
 
 values_of = attrgetter(*(field.name for field in fields(Claim)))
 
@@ -71,12 +76,13 @@ class PoolExecutor:
         self._early_stops = early_stops
         self._flights = flights
         self._endings = Endings(executor, flights, lambda: children.tell_all("refusal_written"))
+        self._executor = executor
+        self._unsent: list[Flight] = []
         self.runner: Runner = _PoolRunner(self)
-        self.refuse = executor.refuse
 
     def start(self) -> None:
         """Fork the first child, before this process has threads, and start those."""
-        self._children.start(self._note_end, self._note_death)
+        self._children.start(self._note_ends, self._note_death)
         self._endings.start()
 
     @property
@@ -86,24 +92,36 @@ class PoolExecutor:
 
     def wait_for_place(self) -> None:
         """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
-        while not self._stop.requested:
-            if self._flights.wait_for(self._has_place, STEP_SECONDS):
-                return
+        while not (self._stop.requested or self._has_place()):
+            self._flights.wait_for(self._has_place, STEP_SECONDS)
 
     def _has_place(self) -> bool:
         return self._flights.free_places > 0 and bool(self._children.main_pid)
 
-    def execute(self, job: ClaimedJob) -> None:
-        """Have a claimed job run in its slot; returns at once."""
+    def execute(self, job: ClaimedJob, *, more_follow: bool = False) -> None:
+        """Have a claimed job run in its slot; returns at once.
+
+        Args:
+            job: The job.
+            more_follow: Whether another one comes at once, with which it may be sent.
+        """
         if self._stop.requested:
             self._give_up(job)
         elif suspicion_of(job) >= ALONE:
             self._run_alone(job)
         else:
             self._run_among_others(job)
+        if not more_follow or len(self._unsent) >= SENT_AT_ONCE:
+            self._send()
+
+    def refuse(self, claim: Claim, error: Exception) -> None:
+        """End the attempt of a job that cannot even be read: it has failed."""
+        self._send()  # others need not wait for that
+        self._executor.refuse(claim, error)
 
     def drain(self) -> None:
         """Wait until all attempts have ended, or the grace is over; give the others back."""
+        self._send()
         told = insisted = False
         while (running := self._flights.all()) or self._flights.ending:
             if self._stop.requested and not told:
@@ -143,11 +161,20 @@ class PoolExecutor:
         child.table.enter(flight.place)
         self._renewer.keep(token, partial(flight.tell, "lose"), partial(flight.tell, "cancel"))
         child.taken += 1
-        is_sent = child.send("run", flight.place, values_of(job.claim))
-        if flight.is_cancelled:  # since the look above: the child may not have known the job
-            flight.tell("cancel")
-        if not is_sent and self._flights.leave(token):
-            self._end_soon(job, self._unfinished(flight))
+        self._unsent.append(flight)
+
+    def _send(self) -> None:
+        """Send the jobs that were not sent yet, to each process by one message: each wakes it."""
+        unsent, self._unsent = self._unsent, []
+        for child, group in groupby(unsent, attrgetter("child")):
+            flights = list(group)
+            claims = [(flight.place, values_of(flight.job.claim)) for flight in flights]
+            is_sent = child.send("run", claims)
+            for flight in flights:
+                if flight.is_cancelled:  # meanwhile: the child may not have known the job
+                    flight.tell("cancel")
+                if not is_sent and self._flights.leave(flight.job.claim.token):
+                    self._end_soon(flight.job, self._unfinished(flight))
 
     def _run_alone(self, job: ClaimedJob) -> None:
         leave = partial(self._flights.leave, job.claim.token)
@@ -167,11 +194,13 @@ class PoolExecutor:
 
     # What became of it
 
-    def _note_end(self, child: PoolProcess, token: str, ended: Outcome) -> None:
-        flight = self._flights.leave(token)
-        if flight is not None:
-            child.table.leave(flight.place)
-            self._end_soon(flight.job, ended)
+    def _note_ends(self, child: PoolProcess, outcomes: Mapping[str, Outcome]) -> None:
+        ends = []
+        for flight in self._flights.leave_all(outcomes):
+            if flight is not None:
+                child.table.leave(flight.place)
+                ends.append((flight.job, outcomes[flight.job.claim.token]))
+        self._end_all_soon(ends)
 
     def _note_death(self, child: PoolProcess, culprit: int | None) -> None:
         flights = self._flights.of(child)
@@ -206,8 +235,11 @@ class PoolExecutor:
         )
 
     def _end_soon(self, job: ClaimedJob, ended: Outcome) -> None:
-        self._renewer.keep(job.claim.token)  # until its outcome is written
-        self._endings.add(job, ended)
+        self._end_all_soon([(job, ended)])
+
+    def _end_all_soon(self, ends: Collection[tuple[ClaimedJob, Outcome]]) -> None:
+        self._renewer.keep_ended(job.claim.token for job, _ in ends)
+        self._endings.add(ends)
 
     # What RQ's side asks
 

@@ -33,6 +33,7 @@ class PoolProcess:
     Attributes:
         pid: Its process id.
         places: As given.
+        free_places: Those that no attempt has; ``Flights`` takes them and gives them back.
         table: Shared with it.
         begun_at: Monotonic seconds at which it was forked.
         taken: How many attempts it was given.
@@ -45,6 +46,7 @@ class PoolProcess:
 
     def __init__(self, plan: PoolPlan, places: int) -> None:
         self.places = places
+        self.free_places = list(reversed(range(places)))
         self.table = SharedTable(places)
         self.begun_at = time.monotonic()
         self.taken = 0

@@ -16,8 +16,11 @@ MOST_ALONE = 8
 
 def suspicion_of(job: ClaimedJob) -> int:
     """Return 0, ``AMONG_FEW`` or ``ALONE``."""
+    stored = job.claim.fields.get(b"spigot_suspicion")
+    if stored is None:
+        return 0
     try:
-        return int(float(stored_text(job.claim.fields.get(b"spigot_suspicion", b"0"))))
+        return int(float(stored_text(stored)))
     except (ValueError, OverflowError):
         return 0
 

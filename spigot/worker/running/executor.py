@@ -90,8 +90,7 @@ class Executor:
         try:
             told = self._until_answered(lambda: self._settle_all(ended))
         finally:
-            for job, _ in ended:
-                self.renewer.release(job.claim.token)
+            self.renewer.release(*(job.claim.token for job, _ in ended))
         self.result_log.write_all(
             {
                 job.claim.token: answer.line

@@ -25,7 +25,8 @@ class Children:
         self.sent: list[tuple[object, ...]] = []
         self.main_pid = 1
         self.child = SimpleNamespace(
-            pid=1, places=PLACES, table=SharedTable(PLACES), taken=0, end="was killed",
+            pid=1, places=PLACES, free_places=[*reversed(range(PLACES))], taken=0,
+            table=SharedTable(PLACES), end="was killed",
             send=lambda *message: self.sent.append(message) or True,
         )  # fmt: skip
 
@@ -101,6 +102,20 @@ def test_a_job_that_was_stopped_before_it_is_sent_never_is(pool, children, early
     assert ended == {"job-1": "cancelled"}
     assert [message[0] for message in children.sent] == ["run"]
     assert not early_stops.note_stop("job-0")
+
+
+def test_jobs_that_come_together_are_sent_together_or_before_one_is_refused(pool, children):
+    def sent() -> list[list[int]]:
+        return [[place for place, _ in claims] for _, claims in children.sent]
+
+    pool.execute(claimed_job(0), more_follow=True)
+    assert not children.sent
+    pool.execute(claimed_job(1))
+    assert sent() == [[0, 1]]
+
+    pool.execute(claimed_job(2), more_follow=True)
+    pool.refuse(claimed_job(3).claim, ValueError("unreadable"))
+    assert sent() == [[0, 1], [2]]
 
 
 def test_a_job_that_is_stopped_while_it_is_sent_is_stopped_after_that(pool, children):
