@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from spigot.jobs.bucket.leaky_bucket import Claim
@@ -22,6 +23,9 @@ UNUSUAL = (
 
 MOST_BRACKETS = 1000
 """How deep ``cjson`` reads."""
+
+ENCODER = json.JSONEncoder(ensure_ascii=False)
+"""Made once: ``json.dumps`` makes one for each call."""
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -65,10 +69,10 @@ def known_of(claim: Claim, bucket: str, worker: str, type_name: str) -> KnownCla
     if any(map(fields.get, UNUSUAL)) or fields.get(b"worker_name") != worker.encode():
         return None
     slot_us = claim.slot_us
+    begin, end = _shared_head(type_name, bucket, worker)
     head = (
-        f'","id":{_json(claim.job_id)},"type":{_json(type_name)},"bucket":{_json(bucket)}'
-        f',"status":"finished","attempt":{claim.attempt},"worker":{_json(worker)}'
-        f',"queued_for":{_seconds(max(0, slot_us - enqueued_us))},"ran_for":'
+        f'","id":{_json(claim.job_id)}{begin}{claim.attempt}{end}'
+        f'{_seconds(max(0, slot_us - enqueued_us))},"ran_for":'
     )
     args = [
         claim.job_id,
@@ -81,10 +85,22 @@ def known_of(claim: Claim, bucket: str, worker: str, type_name: str) -> KnownCla
     return KnownClaim(claim.queue, f"{claim.job_id}:{claim.token}", args)
 
 
+@lru_cache(maxsize=256)
+def _shared_head(type_name: str, bucket: str, worker: str) -> tuple[str, str]:
+    """Return what the lines of all jobs of a type have in common, before and after the attempt."""
+    return (
+        f',"type":{_json(type_name)},"bucket":{_json(bucket)},"status":"finished","attempt":',
+        f',"worker":{_json(worker)},"queued_for":',
+    )
+
+
 def _logged(fields: Mapping[bytes, bytes]) -> str | None:
     """Return what the type wants logged; None if ``result_log.lua`` is to say what of it."""
+    stored = fields.get(b"spigot_log")
+    if stored is None:
+        return "{}"
     try:
-        text = fields.get(b"spigot_log", b"{}").decode()
+        text = stored.decode()
         if CONTROL.search(text) or text.count("[") + text.count("{") > MOST_BRACKETS:
             return None
         value = json.loads(text)
@@ -97,7 +113,7 @@ def _logged(fields: Mapping[bytes, bytes]) -> str | None:
 
 def _json(text: str) -> str:
     """Return the text as ``cjson`` writes it."""
-    written = json.dumps(text, ensure_ascii=False)
+    written: str = ENCODER.encode(text)
     return written.replace("/", "\\/").replace("\x7f", "\\u007f")
 
 

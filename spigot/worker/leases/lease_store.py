@@ -87,8 +87,8 @@ class LeaseStore:
             report.type_name,
             known.queue if known else "",
         )
-        unknown = [report.error, report.rq_trace, place_of(report.trace) or "", report.told, "", ""]
-        args = [result, returned, report.progress, report.late, *(known.args if known else unknown)]
+        rest = known.args if known else _of_unknown_claim(report)
+        args = [result, returned, report.progress, report.late, *rest]
         entry = known.entry if known else ""
         return self._end(AttemptEnd(self._complete, report, args, shared, entry))
 
@@ -272,6 +272,11 @@ class LeaseStore:
     def dependents_released(self, job_id: str | bytes) -> None:
         """Note that the jobs that waited for ``job_id`` were enqueued."""
         self.redis.srem(keys.dependents(self._bucket), job_id)
+
+
+def _of_unknown_claim(report: AttemptReport) -> Sequence[str]:
+    """Return what ``complete.lua`` takes of an attempt of whose claim it is not told."""
+    return [report.error, report.rq_trace, place_of(report.trace) or "", report.told, "", ""]
 
 
 class LeaseBatch(LeaseStore):

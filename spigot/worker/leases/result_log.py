@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from spigot.runtime.locked_file import lock_within
 
@@ -55,7 +56,7 @@ class ResultLog:
         self._written: list[str] = []
         self._failing = False
 
-    def write(self, token: str, line: bytes) -> None:
+    def write(self, token: str, line: bytes) -> Any:
         """Append a line, after those that could not be written before.
 
         Never raises: what goes wrong is logged once, and tried again at the next call.
@@ -63,24 +64,31 @@ class ResultLog:
         Args:
             token: Of the attempt; given out by ``written`` once the line is on disk.
             line: JSON, without line end.
-        """
-        self.write_all({token: line})
 
-    def write_all(self, lines: Mapping[str, bytes]) -> None:
+        Returns:
+            What it says; None if it cannot be read.
+        """
+        return self.write_all({token: line})[token]
+
+    def write_all(self, lines: Mapping[str, bytes]) -> dict[str, Any]:
         """Append several lines at once, as ``write`` does.
 
         Args:
             lines: By the token of the attempt.
+
+        Returns:
+            What each says, by the token.
         """
-        readable = {token: _as_json(line) for token, line in lines.items()}
+        read = {token: _read(line) for token, line in lines.items()}
         with self._mutex:
-            for token, text in readable.items():
+            for token, (text, _) in read.items():
                 if text is None:
                     log.error("line of attempt %s is no JSON: %.200r", token, lines[token])
                     self._written.append(token)  # the server need not keep it
                 elif len(self._pending) < KEPT_LINES:
                     self._pending[token] = text
             self._flush()
+        return {token: record for token, (_, record) in read.items()}
 
     def retry(self) -> None:
         """Write what could not be written before, if there is any."""
@@ -154,8 +162,8 @@ class ResultLog:
             os.close(file)
 
 
-def _as_json(line: bytes) -> bytes | None:
-    """Return the line as JSON on one line; None if it cannot be read.
+def _read(line: bytes) -> tuple[bytes | None, Any]:
+    """Return the line as JSON on one line, and what it says; None and None if it cannot be read.
 
     What a stranger wrote into a job may be no UTF-8, or a number that only Python knows.
     """
@@ -163,10 +171,10 @@ def _as_json(line: bytes) -> bytes | None:
     try:
         record = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    if "\n" not in text and not any(word in text for word in ("NaN", "Infinity")):
-        return text.encode()
-    return json.dumps(_finite(record), ensure_ascii=False).encode("utf-8", "replace")
+        return None, None
+    if "\n" in text or "NaN" in text or "Infinity" in text:
+        text = json.dumps(_finite(record), ensure_ascii=False)
+    return text.encode("utf-8", "replace"), record
 
 
 def _finite(value: object) -> object:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
@@ -91,7 +91,7 @@ class Executor:
             told = self._until_answered(lambda: self._settle_all(ended))
         finally:
             self.renewer.release(*(job.claim.token for job, _ in ended))
-        self.result_log.write_all(
+        records = self.result_log.write_all(
             {
                 job.claim.token: answer.line
                 for (job, _), answer in zip(ended, told or (), strict=False)
@@ -103,7 +103,7 @@ class Executor:
                 if answer is None:
                     _tell_lost(job)
                 else:
-                    _tell(job, outcome, answer)
+                    _tell(job, outcome, records.get(job.claim.token))
                     self._release_dependents(job.id, answer)
 
     def _settle_all(self, ended: Sequence[tuple[ClaimedJob, Outcome]]) -> list[Ended | None]:
@@ -118,8 +118,7 @@ class Executor:
         if ended is None:
             _tell_lost(job)
             return
-        _tell(job, outcome, ended)
-        self._write_line(job.claim.token, ended)
+        _tell(job, outcome, self._write_line(job.claim.token, ended))
         self._release_dependents(job.id, ended)
         self._send_webhooks(job, outcome, ended)
 
@@ -153,9 +152,9 @@ class Executor:
     def _leases_now(self) -> LeaseStore:
         return self.last_leases if self.stop.requested else self.leases
 
-    def _write_line(self, token: str, ended: Ended) -> None:
-        if ended.line:
-            self.result_log.write(token, ended.line)
+    def _write_line(self, token: str, ended: Ended) -> Any:
+        """Have the result log's line written, if there is one; return what it says."""
+        return self.result_log.write(token, ended.line) if ended.line else None
 
     def _release_dependents(self, parent_id: str, ended: Ended) -> None:
         if ended.has_dependents:
@@ -175,17 +174,22 @@ def _tell_lost(job: ClaimedJob) -> None:
     log.warning("job %s: attempt %s is not ours any more", job.id, job.claim.token)
 
 
-def _tell(job: ClaimedJob, outcome: Outcome, ended: Ended) -> None:
-    """Log how the attempt ended; with the traceback, if its function raised."""
+def _tell(job: ClaimedJob, outcome: Outcome, record: Any) -> None:
+    """Log how the attempt ended; with the traceback, if its function raised.
+
+    Args:
+        job: The job.
+        outcome: How it ended.
+        record: What the result log says of it; None if there is no line.
+    """
     level = logging.WARNING if outcome.status == "failed" else logging.INFO
-    line = json.loads(ended.line or "{}")  # that of the result log
+    line, name = record or {}, job.readable_name()
     fields = {
         "job_id": job.id,
-        "job_type": job.readable_name(),
+        "job_type": name,
         "job_status": line.get("status", outcome.status),
         "seconds": line.get("ran_for"),
         "error": outcome.error,
         **({"traceback": outcome.trace} if outcome.trace else {}),
     }
-    name = job.readable_name()
     log.log(level, "job %s (%s) %s", job.id, name, outcome.summary, extra={"fields": fields})
