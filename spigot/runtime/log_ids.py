@@ -1,25 +1,22 @@
 """Which request and which job a line of the log is about."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
+
+from .set_meanwhile import SetMeanwhile
 
 _ids: ContextVar[Mapping[str, str] | None] = ContextVar("log_ids", default=None)
 
 
-@contextmanager
-def log_ids(**ids: str | None) -> Iterator[None]:
+def log_ids(**ids: str | None) -> AbstractContextManager[None]:
     """Have every line of this thread carry ``ids`` meanwhile; None and "" stand for none.
 
     Args:
         **ids: ``request_id`` and ``job_id``.
     """
     given = {name: value for name, value in ids.items() if value}
-    token = _ids.set({**current_ids(), **given})
-    try:
-        yield
-    finally:
-        _ids.reset(token)
+    return SetMeanwhile(_ids, {**current_ids(), **given})
 
 
 def current_ids() -> Mapping[str, str]:

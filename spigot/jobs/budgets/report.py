@@ -1,10 +1,12 @@
 """What a job really used of its bucket's budgets, told by its function while it runs."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from threading import Lock
+
+from spigot.runtime.set_meanwhile import SetMeanwhile
 
 from .amounts import MOST_MICRO, Amounts, micro, to_text
 from .reserved import Reserved
@@ -87,13 +89,13 @@ class UsedAmounts:
     def noted(self) -> str:
         """What the downstream said and was not told yet, as scripts read it; "" for nothing."""
         with self._adding:
-            return _texts_of(self._notes)
+            return _texts_of(self._notes) if self._notes else ""
 
     @property
     def text(self) -> str:
         """All of it, as scripts read it; "" if nothing was reported."""
         with self._adding:
-            return to_text(self._amounts)
+            return to_text(self._amounts) if self._amounts else ""
 
 
 _used: ContextVar[UsedAmounts | None] = ContextVar("used", default=None)
@@ -129,14 +131,9 @@ def note_limits(notes: Iterable[UpstreamNote]) -> None:
         used.note(notes)
 
 
-@contextmanager
-def costs_told_to(used: UsedAmounts) -> Iterator[None]:
+def costs_told_to(used: UsedAmounts) -> AbstractContextManager[None]:
     """Have what is reported inside added to ``used``."""
-    token = _used.set(used)
-    try:
-        yield
-    finally:
-        _used.reset(token)
+    return SetMeanwhile(_used, used)
 
 
 def _texts_of(notes: Mapping[str, UpstreamNote]) -> str:

@@ -75,7 +75,7 @@ class JobType:
         """Where the function is defined, dotted."""
         return dotted_name(self.function)
 
-    @property
+    @cached_property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
         return inspect.iscoroutinefunction(innermost(self.function))

@@ -1,13 +1,15 @@
 """How far a job is, told by its function while it runs."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import WithJsonSchema
+
+from spigot.runtime.set_meanwhile import SetMeanwhile
 
 NOTE_CHARACTERS = 200
 
@@ -56,14 +58,9 @@ def report_progress(done: float, total: float | None = None, note: str = "") -> 
         report(json.dumps(progress))
 
 
-@contextmanager
-def progress_told_to(report: Callable[[str], None]) -> Iterator[None]:
+def progress_told_to(report: Callable[[str], None]) -> AbstractContextManager[None]:
     """Have ``report`` called with what is reported inside, as JSON."""
-    token = _report.set(report)
-    try:
-        yield
-    finally:
-        _report.reset(token)
+    return SetMeanwhile(_report, report)
 
 
 def _amount(name: str, value: float) -> float:

@@ -37,7 +37,7 @@ from .job_loop import JobLoop
 from .job_threads import JobThread, JobThreads
 from .messages import MessageReader, frame
 from .named_places import NamedPlaces
-from .process_of_many import note_exits, prepare_process, vital
+from .process_of_many import Vital, note_exits, prepare_process
 from .shared_table import SharedTable
 from .stack_dump import StackDump
 
@@ -130,7 +130,7 @@ class Child:
 
     def _start(self, name: str, run: Callable[[], None]) -> None:
         def run_to_the_end() -> None:
-            with vital():
+            with Vital():
                 run()
 
         threading.Thread(target=run_to_the_end, name=name, daemon=True).start()
@@ -177,7 +177,7 @@ class Child:
 
     def _work(self, thread: JobThread, attempt: Attempt) -> None:
         current_attempt.set(attempt)
-        with vital():
+        with Vital():
             self._prepare_and_call(thread, attempt)
 
     def _prepare_and_call(self, thread: JobThread, attempt: Attempt) -> None:
@@ -190,7 +190,8 @@ class Child:
                 attempt.thread = None
                 self._loop.plan(attempt, prepared)
             else:
-                time.sleep(max(0.0, job.start_at - time.monotonic()))
+                if (left := job.start_at - time.monotonic()) > 0:
+                    time.sleep(left)
                 attempt.kick = partial(thread.interrupt, attempt)
                 self._tell(attempt, self._call(thread, attempt, prepared))
         if attempt.is_lost:

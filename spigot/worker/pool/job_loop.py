@@ -7,9 +7,10 @@ import asyncio
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from queue import SimpleQueue
 from types import FrameType
 from typing import Any
@@ -51,7 +52,9 @@ class JobLoop:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._make_task)
         self._loop.set_default_executor(_WarmExecutor(names))
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None] | None] = set()
+        self._planned: deque[tuple[Attempt, PreparedCall, Context]] = deque()
+        self._is_told = False
 
     def live(self) -> None:
         """Run the loop to the end of the process; only in the main thread."""
@@ -61,8 +64,11 @@ class JobLoop:
         self._loop.run_forever()
 
     def plan(self, attempt: Attempt, prepared: PreparedCall) -> None:
-        """Start an attempt in its slot; from any thread."""
-        self._loop.call_soon_threadsafe(self._plan, attempt, prepared)
+        """Start an attempt in its slot, in the present context; from any thread."""
+        self._planned.append((attempt, prepared, copy_context()))
+        if not self._is_told:  # one wake-up will do for all that come before the loop sees to it
+            self._is_told = True
+            self._loop.call_soon_threadsafe(self._plan_all)
 
     def is_silent(self, seconds: float) -> bool:
         """Return whether the loop has neither come round nor begun a job for so long."""
@@ -74,20 +80,28 @@ class JobLoop:
         if main is not None:
             signal.pthread_kill(main, INTERRUPT_SIGNAL)
 
-    def _plan(self, attempt: Attempt, prepared: PreparedCall) -> None:
-        self._loop.call_at(attempt.job.start_at, self._start, attempt, prepared)
+    def _plan_all(self) -> None:
+        self._is_told = False  # first: who adds one from now on tells again
+        while self._planned:
+            attempt, prepared, context = self._planned.popleft()
+            if attempt.job.start_at <= self._loop.time():
+                self._start(attempt, prepared, context)
+            else:
+                at = attempt.job.start_at
+                self._loop.call_at(at, self._start, attempt, prepared, context)
 
-    def _start(self, attempt: Attempt, prepared: PreparedCall) -> None:
-        context = copy_context()
+    def _start(self, attempt: Attempt, prepared: PreparedCall, context: Context) -> None:
         context.run(current_attempt.set, attempt)
         task = self._loop.create_task(self._follow(attempt, prepared), context=context)
         self._tasks.add(task)
         attempt.kick = lambda: self._kick(attempt, task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _follow(self, attempt: Attempt, prepared: PreparedCall) -> None:
         self._note_life()  # many may begin in one round, and each keep the loop for a moment
-        await self._run(attempt, prepared)
+        try:
+            await self._run(attempt, prepared)
+        finally:
+            self._tasks.discard(asyncio.current_task())
 
     def _kick(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
         def cancel() -> None:

@@ -5,8 +5,6 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from rq.job import _job_stack
 
@@ -48,19 +46,21 @@ def note_exits(table: SharedTable) -> None:
     os._exit = note_and_leave  # type: ignore[assignment]
 
 
-@contextmanager
-def vital() -> Iterator[None]:
-    """End the process if the block fails: the parent replaces it, and its jobs run again.
+class Vital:
+    """A block that ends the process if it fails: the parent replaces it, and its jobs run again.
 
     A process that went on without one of its threads would leave jobs without an end, whose
     leases the parent renews for ever.
     """
-    try:
-        yield
-    except BaseException:
-        name = threading.current_thread().name
-        log.exception("pool process %d ends: its thread %s has failed", os.getpid(), name)
-        os._exit(1)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:
+            name = threading.current_thread().name
+            log.exception("pool process %d ends: its thread %s has failed", os.getpid(), name)
+            os._exit(1)
 
 
 def _tell_contexts_apart() -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
+from operator import attrgetter
 from typing import Any, Literal
 
 from spigot.jobs.types import hidden_fields
@@ -95,11 +96,14 @@ class Outcome:
 
 
 FIELDS = tuple(field.name for field in fields(Outcome))
+LATE = FIELDS.index("late_us")
+VALUES_OF = attrgetter(*FIELDS)
 
 
 def to_values(ended: Outcome, late_us: int | None) -> tuple[Any, ...]:
     """Return an outcome as plain values, for ``Outcome(*values)``, with its ``late_us``."""
-    return tuple(late_us if name == "late_us" else getattr(ended, name) for name in FIELDS)
+    values = VALUES_OF(ended)
+    return (*values[:LATE], late_us, *values[LATE + 1 :])
 
 
 def cancelled() -> Outcome:

@@ -92,7 +92,8 @@ class PreparedCall:
 
     def _with_told(self, ended: Outcome, progress: AttemptProgress, used: UsedAmounts) -> Outcome:
         progress.close()
-        ended = ended.without(self.function.hidden | self.job.hidden_texts)
+        if self.function.hidden or self.job.hidden:
+            ended = ended.without(self.function.hidden | self.job.hidden_texts)
         last, text, noted = progress.last, used.text, used.noted
         if not (last or text or noted):
             return ended
@@ -111,7 +112,9 @@ def prepare(
 def _is_async(job: ClaimedJob, catalog: JobCatalog) -> bool:
     try:
         job_type = catalog.find(job.type_name)
-        function = job.func if job_type is None else job_type.function
+        if job_type is not None:
+            return job_type.is_async
+        function = job.func
         return function is not None and inspect.iscoroutinefunction(innermost(function))
     except BaseException:  # whatever it is, calling it will tell
         return False

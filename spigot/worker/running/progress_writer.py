@@ -35,7 +35,8 @@ class AttemptProgress:
 
     def close(self) -> None:
         """Write no more; ``last`` is for whoever ends the attempt, in the same script."""
-        self.writer.forget(self.token)
+        if self.last:
+            self.writer.forget(self.token)
 
 
 class ProgressWriter:
