@@ -51,7 +51,9 @@ class RateAwarePoolWorker(RateAwareWorker):
         super()._begin()
 
     def _wait_for_place(self) -> None:
-        self._pool.wait_for_place()
+        # those of jobs in hand were counted when the bucket was asked for them
+        if not (self._parts.claimer.has_claims and self._pool.has_process):
+            self._pool.wait_for_place()
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Have a claimed job run in its slot; returns at once."""

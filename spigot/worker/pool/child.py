@@ -50,6 +50,9 @@ LONGEST_HOLD_SECONDS = 1.0
 NEWS_SECONDS = 0.01
 """How long the news of a hold takes after that."""
 
+NEWS_AGAIN_SECONDS = 0.001
+"""Between two looks for that news: many jobs may start at once, and a look is a system call."""
+
 TELL_AGAIN_SECONDS = 0.002
 """Before more outcomes are told: each time wakes two threads, and meanwhile more may come."""
 
@@ -112,7 +115,7 @@ class Child:
         self._threads = JobThreads(self._work, tools.places)
         self._loop = JobLoop(self._table, self._names, self._run_on_loop)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
-        self._held_until = 0.0
+        self._held_until = self._looked_at = 0.0
         self._is_stopping = False
         self._hold_news = tools.plan.hold_news
 
@@ -208,11 +211,9 @@ class Child:
         return ended
 
     async def _run_on_loop(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
-        job = attempt.job
-        with log_ids(job_id=job.id, request_id=job.request_id):
-            ended = await self._await(attempt, prepared)
-            self._tell(attempt, ended)
-            return ended
+        ended = await self._await(attempt, prepared)
+        self._tell(attempt, ended)
+        return ended
 
     async def _await(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
         if not self._begin(attempt):
@@ -227,12 +228,17 @@ class Child:
 
     def _begin(self, attempt: Attempt) -> bool:
         now = time.monotonic()
-        is_held = now < self._held_until or self._hold_news.came_after(attempt.job.claim)
-        if self._is_stopping or is_held or not attempt.begin():
+        if self._is_stopping or self._is_held(attempt.job.claim, now) or not attempt.begin():
             return False
         late_us = max(0, round((now - attempt.job.start_at) * 1_000_000))
         self._table.begin(attempt.place, late_us, threading.get_native_id())
         return True
+
+    def _is_held(self, claim: Claim, now: float) -> bool:
+        if now - self._looked_at >= NEWS_AGAIN_SECONDS:
+            self._looked_at = now
+            self._hold_news.look()
+        return now < self._held_until or self._hold_news.was_heard_after(claim)
 
     # What the parent is told
 

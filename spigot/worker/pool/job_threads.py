@@ -1,7 +1,9 @@
 """Threads that run functions, kept warm, and the exception that ends a function in one.
 
 A new thread must wait for the interpreter's lock before whoever starts it can go on, which takes
-ten milliseconds beside one that computes: so threads are made before they are needed.
+ten milliseconds beside one that computes: so threads are made before they are needed. All take
+attempts from one inbox, so that one which has just ended a short function goes on with the next
+attempt, while the others sleep.
 
 Coroutine functions run elsewhere, but are prepared here: one thread does that for one after the
 other, and if one of them takes long, those behind it go to another.
@@ -25,6 +27,7 @@ from spigot.worker.running.function_call import Interrupted
 from .attempt import Attempt
 
 Work = Callable[["JobThread", Attempt], None]
+Inbox = SimpleQueue[Attempt]
 SetAsyncExc = ctypes.pythonapi.PyThreadState_SetAsyncExc
 DEEPEST_FRAME = 8
 SPARE = 2
@@ -39,32 +42,27 @@ class JobThread:
     Args:
         work: What it does with an attempt.
         on_free: Called when it has done that.
+        inbox: Where it gets attempts from.
+        name: Its name.
 
     Attributes:
+        inbox: As given; another one counts from its next attempt on.
         is_lost: Whether its function does not end.
         busy_since: Monotonic seconds since which it works at an attempt; infinite if at none.
     """
 
-    def __init__(self, work: Work, on_free: Callable[["JobThread"], None], name: str) -> None:
+    def __init__(
+        self, work: Work, on_free: Callable[["JobThread"], None], inbox: Inbox, name: str
+    ) -> None:
         self._work = work
         self._on_free = on_free
-        self._inbox: SimpleQueue[Attempt] = SimpleQueue()
+        self.inbox = inbox
         self._mutex = threading.Lock()
         self._interruptible: object = None
         self.is_lost = False
         self.busy_since = inf
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
-
-    def take(self, attempt: Attempt) -> None:
-        """Run an attempt soon; does not wait."""
-        self._inbox.put(attempt)
-
-    def waiting(self) -> Iterator[Attempt]:
-        """Yield the attempts that it has not come to, and take them away from it."""
-        with suppress(Empty):
-            while True:
-                yield self._inbox.get_nowait()
 
     def call(self, key: object, function: Callable[[], Any]) -> Any:
         """Call a function that ``interrupt`` may end; only in this thread.
@@ -116,7 +114,7 @@ class JobThread:
 
     def _run(self) -> None:
         while True:
-            attempt = self._inbox.get()
+            attempt = self.inbox.get()
             self.busy_since = time.monotonic()
             try:
                 copy_context().run(self._work, self, attempt)
@@ -136,19 +134,27 @@ class JobThreads:
     def __init__(self, work: Work, most: int) -> None:
         self._work = work
         self._most = most
-        self._idle: SimpleQueue[JobThread] = SimpleQueue()
+        self._inbox: Inbox = SimpleQueue()
+        self._idle = 0
         self._made = 0
         self._mutex = threading.Lock()
         self._preparer: JobThread | None = None
 
     def top_up(self) -> None:
         """Make threads before they are needed."""
-        while self._idle.qsize() < min(SPARE, self._most) and self._made < self._most + SPARE:
-            self._idle.put(self._make())
+        while self._idle < min(SPARE, self._most) and self._made < self._most + SPARE:
+            self._make(self._inbox)
+            with self._mutex:
+                self._idle += 1
 
     def run(self, attempt: Attempt) -> None:
-        """Have an attempt run in a thread."""
-        self._take_one().take(attempt)
+        """Have an attempt run in a thread, which is idle now or is made for it."""
+        with self._mutex:
+            is_one_idle = self._idle > 0
+            self._idle -= is_one_idle
+        if not is_one_idle:
+            self._make(self._inbox)
+        self._inbox.put(attempt)
 
     def prepare(self, attempt: Attempt) -> None:
         """Have an attempt prepared in a thread that does nothing else."""
@@ -161,9 +167,11 @@ class JobThreads:
             slow = self._preparer
             if slow is None or time.monotonic() - slow.busy_since < PREPARE_SECONDS:
                 return
+            waiting, slow.inbox = slow.inbox, self._inbox
             self._preparer = None
-            for attempt in slow.waiting():
-                self._prepare(attempt)
+            with suppress(Empty):
+                while True:
+                    self._prepare(waiting.get_nowait())
 
     def lose(self, thread: JobThread) -> None:
         """Count a thread out whose function does not end."""
@@ -172,18 +180,12 @@ class JobThreads:
 
     def _prepare(self, attempt: Attempt) -> None:
         if self._preparer is None:
-            self._preparer = self._take_one()
-        self._preparer.take(attempt)
+            self._preparer = self._make(SimpleQueue())
+        self._preparer.inbox.put(attempt)
 
-    def _take_one(self) -> JobThread:
-        try:
-            return self._idle.get_nowait()
-        except Empty:
-            return self._make()
-
-    def _make(self) -> JobThread:
+    def _make(self, inbox: Inbox) -> JobThread:
         self._made += 1
-        return JobThread(self._work, self._free, f"job-{self._made}")
+        return JobThread(self._work, self._free, inbox, f"job-{self._made}")
 
     def _free(self, thread: JobThread) -> None:
         if thread.is_lost:  # it came back after all
@@ -192,7 +194,7 @@ class JobThreads:
         with self._mutex:
             thread.busy_since = inf
             if thread is not self._preparer:
-                self._idle.put(thread)
+                self._idle += 1
 
 
 def _set_exception(ident: int, kind: type[BaseException] | None) -> None:

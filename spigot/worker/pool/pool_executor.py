@@ -90,13 +90,18 @@ class PoolExecutor:
         """The oldest of the running jobs."""
         return self._flights.oldest
 
+    @property
+    def has_process(self) -> bool:
+        """Whether there is a process for jobs that nobody suspects."""
+        return bool(self._children.main_pid)
+
     def wait_for_place(self) -> None:
         """Wait until a job may be claimed, or the worker is to stop; only in the main thread."""
         while not (self._stop.requested or self._has_place()):
             self._flights.wait_for(self._has_place, STEP_SECONDS)
 
     def _has_place(self) -> bool:
-        return self._flights.free_places > 0 and bool(self._children.main_pid)
+        return self.has_process and self._flights.free_places > 0
 
     def execute(self, job: ClaimedJob, *, more_follow: bool = False) -> None:
         """Have a claimed job run in its slot; returns at once.

@@ -133,6 +133,10 @@ class HoldNews:
         Whoever asked later was told of the hold, and got a job only once it was over.
         """
         self.look()
+        return self.was_heard_after(claim)
+
+    def was_heard_after(self, claim: Claim) -> bool:
+        """Return the same, as of the last look."""
         return self._heard_us[0] / SECOND_US > claim.asked_at
 
     def note_gap(self) -> None:
@@ -149,6 +153,6 @@ class HoldNews:
         if peeked is None:
             return b""
         try:
-            return peeked.recv(PEEKED_BYTES, MSG_PEEK | MSG_DONTWAIT)
+            return peeked.recv(PEEKED_BYTES, PEEK_AT_ONCE)
         except OSError:  # nothing has come, or the connection is gone, whose thread makes another
             return b""
