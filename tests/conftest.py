@@ -97,16 +97,10 @@ def pytest_collection() -> Generator[None, Any, Any]:
     return result
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _eager_doors() -> None:
-    """Let doors write their refusals soon, unless a test asks."""
-    refusal_counts.INTERVAL = 0.02
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _no_columns() -> None:
-    """Forget the width that pytest-xdist sets: lines are whole unless a test asks."""
-    os.environ.pop("COLUMNS", None)
+def pytest_sessionstart() -> None:
+    """Set what holds for all tests; a fixture would be looked up again for each of them."""
+    refusal_counts.INTERVAL = 0.02  # doors write their refusals soon, unless a test asks
+    os.environ.pop("COLUMNS", None)  # lines are whole, whatever width pytest-xdist sets
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -72,8 +73,13 @@ def folder_of(path: Path) -> str:
     return ".".join(parts[:2])
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names that a module imports, at its head or later."""
+@cache
+def imported(path: Path) -> frozenset[str]:
+    """Return the dotted names that a module imports, at its head or later."""
+    return frozenset(_imported(path))
+
+
+def _imported(path: Path) -> Iterator[str]:
     package = list(path.relative_to(ROOT).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -84,6 +90,7 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def module_of(name: str) -> Path | None:
     """Return the file that ``name`` lies in; None if it is not of the package, or is its face."""
     first, *parts = name.split(".")
@@ -102,8 +109,13 @@ def imported_folder(name: str) -> str | None:
     return folder_of(module) if module else ""
 
 
+@cache
+def all_modules() -> list[Path]:
+    return list(PACKAGE.rglob("*.py"))
+
+
 def modules(folder: str) -> list[Path]:
-    return [path for path in PACKAGE.rglob("*.py") if folder_of(path) == folder]
+    return [path for path in all_modules() if folder_of(path) == folder]
 
 
 def test_every_folder_has_its_arrows():

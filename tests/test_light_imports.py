@@ -37,7 +37,7 @@ def test_the_door_is_light():
     ("code", "heavy"),
     [
         (LIST, [name for name in HEAVY if name != "pydantic_settings"]),  # it reads the settings
-        (JSON, ["rich"]),
+        pytest.param(JSON, ["rich"], marks=pytest.mark.slow),
         (HELP, [*HEAVY, "flask", "redis", "rich"]),
     ],
     ids=["limits list", "--json", "--help"],

@@ -194,6 +194,7 @@ def test_stops_no_page(bucket, redis, app, names):
     assert posted.status_code == 202
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", TOGETHER, ids=" and ".join)
 def test_stops_no_command(bucket, redis, redis_url, folder, monkeypatch, names):
     monkeypatch.chdir(folder)
