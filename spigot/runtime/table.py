@@ -32,6 +32,8 @@ COLOURS = {
     "held": ODD,
     "quota": ODD,
     "asks": ODD,
+    "full": BAD,
+    "no": BAD,
     "failed": BAD,
     "WRONG": BAD,
     "cancelled": QUIET,

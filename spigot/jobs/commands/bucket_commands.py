@@ -145,11 +145,15 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
 
 
 def _state_of(bucket: BucketState) -> str:
+    if not bucket.workers and (bucket.waiting or bucket.delayed or bucket.running):
+        return "no worker"
     if bucket.paused:
         return "paused"
     if bucket.hold_kind:
         return _hold_of(bucket)
-    return "draining" if bucket.draining else "open"
+    if bucket.draining:
+        return "draining"
+    return "full" if bucket.waiting >= bucket.capacity else "open"
 
 
 def _hold_of(bucket: BucketState) -> str:

@@ -52,7 +52,14 @@ def summary(job: JobState, now: datetime) -> str:
         job: As it was read.
         now: To count down to its start.
     """
-    return printable(f"{job.status:9} {details(job, now)}".rstrip())
+    return printable(f"{job.status:9} {_bar(job)}{details(job, now)}".rstrip())
+
+
+def _bar(job: JobState) -> str:
+    if job.status != "started" or job.progress is None or not job.progress["total"]:
+        return ""
+    part = min(1.0, job.progress["done"] / job.progress["total"])
+    return f"[{'#' * round(part * BAR_CHARACTERS):.<{BAR_CHARACTERS}}] "
 
 
 def details(job: JobState, now: datetime) -> str:
@@ -82,9 +89,7 @@ def _progress(job: JobState, now: datetime) -> str:
     done, total, note = job.progress["done"], job.progress["total"], job.progress["note"]
     if not total:
         return f"{done:g} {note}"
-    part = min(1.0, done / total)
-    bar = "#" * round(part * BAR_CHARACTERS)
-    return f"[{bar:.<{BAR_CHARACTERS}}] {part:4.0%} {done:g}/{total:g} {note}"
+    return f"{min(1.0, done / total):4.0%} {done:g}/{total:g} {note}"
 
 
 def _end(job: JobState) -> str:

@@ -6,18 +6,27 @@ FRAME = re.compile(
     r'^[ |]*File "(?P<file>[^"\n]*)", line (?P<line>\d+), in (?P<function>.*)$', re.M
 )
 BEGINNING = "Traceback (most recent call last):"
-FOREIGN = re.compile(r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]|^<")
+FOLDERS = r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]"
+FOREIGN = re.compile(rf"{FOLDERS}|^<")
 """Where frames lie that are no code of the application."""
+
+LIBRARIES = re.compile(rf"^.*{FOLDERS}")
+"""What stands before the name of a library's file."""
 
 LONGEST = 300
 """Characters of a place; of a longer one the end is kept."""
 
 
 def place_of(traceback: str | None) -> str | None:
-    """Return the application's last frame; the last of all if none is the application's."""
+    """Return the application's last frame; the last of all if none is the application's.
+
+    Of that, the file is named as it is imported: where libraries lie differs between machines,
+    and one failure of a library is to be one group.
+    """
     frames = list(FRAME.finditer((traceback or "").rpartition(BEGINNING)[2]))
     if not frames:
         return None
     own = [frame for frame in frames if not FOREIGN.search(frame["file"])]
     frame = (own or frames)[-1]
-    return f"{frame['file']}:{frame['line']} in {frame['function']}"[-LONGEST:]
+    file = LIBRARIES.sub("", frame["file"])
+    return f"{file}:{frame['line']} in {frame['function']}"[-LONGEST:]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from spigot.jobs.bucket.state import BucketState
+
 from .history import CELL_SECONDS
 from .number_texts import (
     ago_text,
@@ -54,14 +56,10 @@ class Badge:
 def badges_of(view: BucketView) -> Iterator[Badge]:
     """Yield all that hold, in any order; one at least."""
     state = view.state
-    if not state.workers and (state.waiting or state.delayed):
-        waits = count_text(state.waiting + state.delayed, "job")
-        begin = "waits" if state.waiting + state.delayed == 1 else "wait"
-        yield Badge(
-            1, "no worker", "tri", "bad",
-            f"{waits} {begin}, and no worker is alive. Start one: spigot worker {state.name}",
-            f"{waits} {begin}, and no worker is alive.",
-        )  # fmt: skip
+    if not state.workers and (state.waiting or state.delayed or state.running):
+        public = f"{_without_worker(state)} and no worker is alive."
+        way_out = f"Start one: spigot worker {state.name}"
+        yield Badge(1, "no worker", "tri", "bad", f"{public} {way_out}", public)
     if state.waiting >= state.capacity:
         public = f"Full: {count_text(state.capacity, 'job')} may wait, so new ones are refused."
         so_far = f": {count_text(view.refused, 'job')} in the last hour." if view.refused else "."
@@ -73,6 +71,16 @@ def badges_of(view: BucketView) -> Iterator[Badge]:
     yield from _stops(view)
     if state.waiting or not state.paused:
         yield _flow(view)
+
+
+def _without_worker(state: BucketState) -> str:
+    """Return how many jobs wait for a worker, and how many have lost theirs."""
+    told = ""
+    if waiting := state.waiting + state.delayed:
+        told = f"{count_text(waiting, 'job')} {'waits' if waiting == 1 else 'wait'},"
+    if not state.running:
+        return told
+    return f"{told} {count_text(state.running, 'job')} had begun,".lstrip()
 
 
 def _stops(view: BucketView) -> Iterator[Badge]:
@@ -132,8 +140,11 @@ def _budget(view: BucketView, name: str) -> Badge:
     unit, configured = unit_of(state.rate), 1 / state.interval
     spent = f"{number_text(budget.level)} of {number_text(budget.burst)} are spent"
     held = f" and {number_text(budget.held)} held by running jobs" if budget.held else ""
+    taken = budget.reserved_mean or budget.cost
+    each = f", recent jobs took {number_text(taken)} each" if taken else ""
     carries = f"{rate_text(pace_of(view), unit)} of {rate_text(configured, unit)}"
-    sentence = f"the next job waits for {name}: {spent}{held}, {budget.limit} refill, so {carries}."
+    used = f"{spent}{held}{each}"
+    sentence = f"the next job waits for {name}: {used}, {budget.limit} refill, so {carries}."
     more = f" If more is granted: spigot bucket budget {state.name} {name} LIMIT"
     return Badge(7, "budget", "narrow", "warn", sentence + more, sentence)
 

@@ -24,6 +24,8 @@ STATES = {
     "failed": ("failed", "#cross", "state bad big"),
     "cancelled": ("cancelled", "#slash", "state soft big"),
 }
+WITHOUT_WORKER = ("without a worker", "#tri", "state bad big")
+LOST = "no worker of its bucket is alive: it starts again once one is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class JobPictures:
 
 
 def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
-    word, mark, tone = STATES[job.status]
+    is_lost = _is_lost(job, view)
+    word, mark, tone = WITHOUT_WORKER if is_lost else STATES[job.status]
     waits = job.status in ("queued", "delayed")
     return {
         "job_word": word,
@@ -68,6 +71,7 @@ def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
         "page_title": f"{word} · {job.type} {job.id[:8]} · Spigot",
         **_clock(job, view, now_us),
         **_progress(job, now_us),
+        **({"progress_eta": ""} if is_lost else {}),
         "result": _result(job),
         "error": "" if job.status == "finished" else job.error or "",
         "attempts": str(job.attempts),
@@ -80,13 +84,19 @@ def _texts(job: JobState, view: BucketView | None, now_us: int) -> Texts:
     }
 
 
+def _is_lost(job: JobState, view: BucketView | None) -> bool:
+    """Return whether a job has begun, and no worker of its bucket is alive any more."""
+    return job.status == "started" and view is not None and not view.state.workers
+
+
 def _clock(job: JobState, view: BucketView | None, now_us: int) -> Texts:
     if job.status in ("queued", "delayed"):
         return _countdown(job, view, now_us)
     started = unix_us(job.started_at) if job.started_at else None
     if job.status == "started" and started:
-        seconds = max(0, now_us - started) / 1_000_000
-        return _clock_texts("running for", clock_text(seconds), f"attempt {job.attempts}", "")
+        clock = clock_text(max(0, now_us - started) / 1_000_000)
+        label, note = ("since it began", LOST) if _is_lost(job, view) else ("running for", "")
+        return _clock_texts(label, clock, f"attempt {job.attempts}", note)
     if started and job.ended_at:
         ran = span_text(max(0, unix_us(job.ended_at) - started) / 1_000_000)
         ended = f"ended {ago_text(job.ended_at, now_us)}"

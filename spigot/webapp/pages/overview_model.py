@@ -11,7 +11,7 @@ from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.badges import NEEDS_SOMEBODY
 from spigot.jobs.overview.number_texts import count_text, span_text
-from spigot.jobs.overview.reading import BucketView, OverviewReader
+from spigot.jobs.overview.reading import RECENT_SECONDS, BucketView, OverviewReader
 from spigot.jobs.store.times import unix_us, utc_text
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
@@ -178,9 +178,18 @@ def _heading(buckets: list[Judged]) -> Texts:
         lead = _some({one.view.state.name: _need(one) for one in need})
     else:
         title = "No bucket needs you"
-        lead = f"Nothing is full, fails, or lacks a worker. {_some(_stopped(buckets))}".rstrip()
+        lead = f"{_nothing_wrong(buckets)} {_some(_stopped(buckets))}".rstrip()
     prefix = f"({failed:,} failed) " if failed else ""
     return {"page_title": f"{prefix}{title} · Spigot", "page_heading": title, "page_lead": lead}
+
+
+def _nothing_wrong(buckets: list[Judged]) -> str:
+    """Return why no bucket needs anybody; of failures only that there are none, if that is so."""
+    failed = sum(one.view.failed_recently for one in buckets)
+    if not failed:
+        return "Nothing is full, fails, or lacks a worker."
+    told = f"{count_text(failed, 'job')} failed in the last {RECENT_SECONDS // 60} minutes"
+    return f"Nothing is full or lacks a worker; {told}."
 
 
 def _some(states: dict[str, str]) -> str:

@@ -63,6 +63,20 @@ def test_list_shows_the_state(redis, fields, state):
     assert f"  {state}" in run("list").stdout.splitlines()[1]
 
 
+@pytest.mark.parametrize("key", [keys.leases("default"), keys.delayed("default")])
+def test_list_says_where_jobs_have_no_worker(redis, key):
+    redis.zadd(key, {"one": FAR_FUTURE_US})
+
+    assert run("list").stdout.splitlines()[1].endswith("  no worker")
+
+
+def test_list_says_where_new_jobs_are_refused(redis):
+    redis.rpush(keys.queue("default"), "a", "b", "c")
+    redis.zadd(keys.workers("default"), {"work": FAR_FUTURE_US})
+
+    assert run("list").stdout.splitlines()[1].endswith("  full")
+
+
 def test_list_prints_what_the_api_answers():
     printed = json.loads(run("list", "--json").stdout)
 

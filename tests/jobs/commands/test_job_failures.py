@@ -241,7 +241,11 @@ def test_costs_as_many_round_trips_with_more_jobs(bucket):
         ),
         (
             '  File "/usr/lib/python3.11/json.py", line 5, in loads',
-            "/usr/lib/python3.11/json.py:5 in loads",
+            "json.py:5 in loads",
+        ),
+        (
+            '  File "/srv/venv/lib/python3.11/site-packages/spigot/worker/a.py", line 5, in f',
+            "spigot/worker/a.py:5 in f",
         ),
         ('  |   File "/srv/a.py", line 5, in <lambda>', "/srv/a.py:5 in <lambda>"),
         (f'  File "/{"a" * 400}.py", line 5, in f', f"{'a' * 290}.py:5 in f"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from spigot.jobs.commands.job_watching import summary
+from spigot.jobs.commands.job_watching import details, summary
 from tests.support.command_line import run_spigot
 from tests.support.event_streams import JOB
 from tests.support.warm_python import warm_python
@@ -153,3 +153,9 @@ def test_on_a_terminal_it_is_one_line(bucket):
 )  # fmt: skip
 def test_the_line_says_how_far_the_job_is(job, line):
     assert summary(job, NOW) == line
+
+
+def test_a_narrow_table_has_the_numbers_of_a_progress_and_no_bar():
+    progress = {"done": 3, "total": 10, "note": "parsing"}
+
+    assert details(replace(JOB, status="started", progress=progress), NOW) == " 30% 3/10 parsing"

@@ -68,6 +68,9 @@ PAUSED_BY_ADA = {
     [
         (view(waiting=214, workers=0, capacity=1000), ["no worker"], 1,
          "214 jobs wait, and no worker is alive. Start one: spigot worker openai"),
+        (view(waiting=1, running=2, workers=0), ["no worker"], 1,
+         "1 job waits, 2 jobs had begun, and no worker is alive. Start one: spigot worker openai"),
+        (view(running=1, workers=0), ["no worker"], 1, "1 job had begun, and no worker is alive."),
         (view(waiting=50, starts=5), ["full"], 2, "Full: 50 jobs may wait"),
         (view(waiting=50, starts=5, refused=36), ["full"], 2, "refused: 36 jobs in the last hour."),
         (view(waiting=50, **HELD), ["held", "full"], 2, "held 4:12 more: the downstream asked"),
@@ -85,8 +88,9 @@ PAUSED_BY_ADA = {
         (view(waiting=9, running=1, mean_run=0.5, starts=5), ["at its rate"], 8,
          "one start each 1 s, as configured: 1/s."),
         (view(waiting=9, running=1, starts=1, **SPENT), ["budget"], 7,
-         "the next job waits for tokens: 90 of 100 are spent and 30 held by running jobs, 600/m "
-         "refill, so 0.21/s of 1/s. If more is granted: spigot bucket budget openai tokens LIMIT"),
+         "the next job waits for tokens: 90 of 100 are spent and 30 held by running jobs, recent "
+         "jobs took 30 each, 600/m refill, so 0.21/s of 1/s. If more is granted: spigot bucket "
+         "budget openai tokens LIMIT"),
         (view(starts=2), ["keeps up"], 8, "nothing waits longer than its turn"),
         (view(), ["idle"], 9, "nothing waits; no job has started yet."),
         (view(paused=True, next_leak_at=None), ["paused"], 9, "paused."),

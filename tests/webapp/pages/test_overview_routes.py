@@ -72,6 +72,16 @@ class TestPage:
         assert heading in page
         assert f">{nothing} default is draining. narrow is paused.</p>" in page
 
+    def test_where_jobs_failed_the_heading_does_not_say_that_nothing_fails(self, client, redis):
+        ended_s = redis.time()[0]
+        redis.zadd(keys.failed("default"), {"a-job": ended_s + 86_400})
+
+        page = client.get("/", auth=ADMIN).text
+
+        assert ">No bucket needs you</h1>" in page
+        line = "Nothing is full or lacks a worker; 1 job failed in the last 5 minutes."
+        assert f">{line}</p>" in page
+
     def test_the_line_below_the_heading_names_three_buckets_and_counts_the_others(
         self, client, redis
     ):
