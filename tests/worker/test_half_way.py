@@ -48,6 +48,7 @@ def test_undisturbed_every_move_is_made(moves):
     assert len(moves.accepted) == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_without_a_right_no_job_is_lost(moves, admin, command):
     admin.execute_command("ACL", "SETUSER", "user", f"-{command.lower()}")

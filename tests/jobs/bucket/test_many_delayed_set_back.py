@@ -90,7 +90,9 @@ def test_a_job_that_is_due_starts_though_others_have_still_to_go_back(bucket):
     assert bucket.redis.hexists(keys.bucket("default"), "delayed_back_ms")
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 6))]
+)
 def test_whatever_comes_meanwhile_is_due_when_it_was_to_be(bucket, seed):
     """Jobs that are delayed or cancelled between two slices, and a clock that is set back again."""
     random = Random(seed)

@@ -302,6 +302,7 @@ def test_no_window_holds_more_than_burst_and_rate(redis, kind):
     check(redis, kind, steady=True, examples=5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS[:3], ids=["at start", "unknown", "both"])
 def test_a_changed_limit_counts_at_once(redis, kind):
     check(redis, kind, steady=False, examples=5)
