@@ -71,6 +71,11 @@ class BucketState:
     waits_for: str | None
     sources: dict[str, Source]
 
+    @property
+    def lacks_worker(self) -> bool:
+        """Whether there are jobs for a worker, or jobs that lost theirs, and none is alive."""
+        return not self.workers and bool(self.waiting or self.delayed or self.running)
+
     def to_json(self) -> dict[str, Any]:
         """Return the bucket as the HTTP interface shows it."""
         return asdict(self)

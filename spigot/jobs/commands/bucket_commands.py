@@ -91,7 +91,8 @@ def check(file: Path, as_json: bool) -> None:
 
 
 def _with_sources(found: BucketState) -> dict[str, Any]:
-    fields = found.to_json()
+    state = {"name": found.name, "state": State(_state_of(found))}
+    fields = state | found.to_json()
     budgets = fields.pop("budgets")
     sources = fields.pop("sources")
     for name, budget in budgets.items():
@@ -145,7 +146,7 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
 
 
 def _state_of(bucket: BucketState) -> str:
-    if not bucket.workers and (bucket.waiting or bucket.delayed or bucket.running):
+    if bucket.lacks_worker:
         return "no worker"
     if bucket.paused:
         return "paused"

@@ -56,7 +56,7 @@ class Badge:
 def badges_of(view: BucketView) -> Iterator[Badge]:
     """Yield all that hold, in any order; one at least."""
     state = view.state
-    if not state.workers and (state.waiting or state.delayed or state.running):
+    if state.lacks_worker:
         public = f"{_without_worker(state)} and no worker is alive."
         way_out = f"Start one: spigot worker {state.name}"
         yield Badge(1, "no worker", "tri", "bad", f"{public} {way_out}", public)

@@ -68,6 +68,7 @@ def test_list_says_where_jobs_have_no_worker(redis, key):
     redis.zadd(key, {"one": FAR_FUTURE_US})
 
     assert run("list").stdout.splitlines()[1].endswith("  no worker")
+    assert run("show", "default").stdout.splitlines()[1].split(maxsplit=1) == ["state", "no worker"]
 
 
 def test_list_says_where_new_jobs_are_refused(redis):
