@@ -129,7 +129,6 @@ class Assembly:
         wait = wait_from(self._settings)
         leases = self._leases_on(connections.main, wait)
         last_leases = self._leases_on(connections.last)  # it must stop in time: no wait
-        executor = self._make_executor(runner_class, leases, last_leases)
         presence = Presence(
             connections.main,
             self._start.bucket,
@@ -140,6 +139,8 @@ class Assembly:
             waits=wait is not None,
         )
         claimer = self._make_claimer(presence)
+        executor = self._make_executor(runner_class, leases, last_leases)
+        self._let_ask_early(executor, claimer)
         last_bucket = LeakyBucket(connections.last, self._start.bucket)
         return Parts(
             availability=self._availability,
@@ -176,6 +177,10 @@ class Assembly:
         self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
     ) -> RunsJobs:
         return self._make_lone_executor(runner_class, leases, last_leases)
+
+    def _let_ask_early(self, executor: RunsJobs, claimer: Claimer) -> None:
+        if isinstance(executor, Executor):  # a pool ends jobs in other threads than it claims them
+            executor.asker = claimer
 
     def _free_places(self) -> int:
         """Return how many jobs may be claimed: each has ended when the next is wanted."""

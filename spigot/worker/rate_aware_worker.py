@@ -9,6 +9,7 @@ RQ asks of a worker. A job's life here, step by step:
    of ``LeaseRenewer`` renews the lease.
 3. ``settle`` ends the attempt by its outcome: ``LeaseStore.complete`` if the job is finished or
    failed, ``give_back`` if it runs again. The same script removes the lease.
+   The same round trip asks for the next job, unless the worker is to stop.
 4. The line for the result log comes back from that script; ``ResultLog`` appends it to the file.
 5. Jobs that wait for this one are released, and ``RqCallbacks`` sends its webhooks.
 
@@ -138,6 +139,7 @@ class RateAwareWorker(RqSide):
             logging.getLogger("spigot.worker").setLevel(logging_level.upper())
         self._stop.install()
         self._begin()
+        self._parts.claimer.asks_early = max_jobs is None
         done = 0
         try:
             while max_jobs is None or done < max_jobs:

@@ -60,9 +60,10 @@ end
 -- 1. The worker's news: it lives, and it has logged what ended.
 
 if alive_ms > 0 then note_alive(name, worker, now_us, alive_ms, tonumber(ARGV[8]), ARGV[6]) end
-for i = 12, #ARGV do
-  local logged = redis.pcall("HDEL", key .. ":unlogged", ARGV[i])
-  if type(logged) == "table" then lenient("HDEL", key .. ":unlogged", ARGV[i]) end
+for i = 12, #ARGV, 1000 do -- as unpack takes no more than some thousands
+  local last = math.min(i + 999, #ARGV)
+  local logged = redis.pcall("HDEL", key .. ":unlogged", unpack(ARGV, i, last))
+  if type(logged) == "table" then lenient("HDEL", key .. ":unlogged", unpack(ARGV, i, last)) end
 end
 
 -- A round starts the next job, and those behind it as long as one is like the other, as most are.
@@ -236,8 +237,12 @@ repeat
 
   local starts, left, as_text = started, math.max(0, waiting - started), started == 1 and "1" or started
   if cell == bucket.cell then starts = bucket.cell_starts + started else begin_cell(bucket, cell) end
-  if is_ahead then redis.call("HSET", key, "ahead_us", bucket.ahead_us, "paced_us", bucket.interval_us) end
-  redis.call("HSET", key, "last_slot_us", last_us, "clock_us", now_us, "cell_starts", starts, "cell_waiting", left)
+  if is_ahead then
+    redis.call("HSET", key, "last_slot_us", last_us, "clock_us", now_us, "cell_starts", starts, "cell_waiting", left,
+      "ahead_us", bucket.ahead_us, "paced_us", bucket.interval_us)
+  else
+    redis.call("HSET", key, "last_slot_us", last_us, "clock_us", now_us, "cell_starts", starts, "cell_waiting", left)
+  end
   if has_blanks then
     take_first(list, started)
   else

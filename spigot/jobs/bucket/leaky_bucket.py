@@ -4,12 +4,12 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 from redis import Redis
 
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.lua_script import Call, load_script
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.store.times import clock_argument, utc_text
 
@@ -114,6 +114,36 @@ class Look:
     must_reap: bool
 
 
+class Terms(TypedDict, total=False):
+    """What ``LeakyBucket.question`` takes by name."""
+
+    lease_ms: Required[int]
+    rq_ttl: int
+    concurrency: int
+    ahead_us: int
+    logged: Sequence[str]
+    now_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a worker asks the bucket for its next jobs.
+
+    Attributes:
+        call: That puts it, alone or in one round trip with others.
+        worker: Name of the worker.
+        tokens: Of the attempts that it wants jobs for.
+        asked_at: On the monotonic clock.
+        noted_at: When the worker was noted as alive, if the question is answered.
+    """
+
+    call: Call
+    worker: str
+    tokens: Sequence[str]
+    asked_at: float
+    noted_at: float
+
+
 @dataclass(slots=True)
 class _Contact:
     """What a worker knows of what the bucket knows of it.
@@ -145,48 +175,44 @@ class LeakyBucket:
         self._leave = load_script(redis, __package__, "leave.lua")
         self._contacts: dict[str, _Contact] = {}
 
-    def claim(
-        self,
-        worker: str,
-        token: str,
-        *,
-        lease_ms: int,
-        rq_ttl: int = 480,
-        concurrency: int = 1,
-        ahead_us: int = CLAIM_AHEAD_US,
-        logged: Sequence[str] = (),
-        now_us: int | None = None,
-    ) -> Claim | Wait:
+    def claim(self, worker: str, token: str, **terms: Unpack[Terms]) -> Claim | Wait:
         """Take the next job, if its slot is near.
 
         Args:
             worker: Name of the worker that asks.
             token: For the attempt; used only if there is a job.
-            lease_ms: How long the claim stands without renewal, >= 1.
-            rq_ttl: Seconds until RQ forgets the worker.
-            concurrency: How many jobs the worker runs at once, >= 1.
-            ahead_us: How long before its slot the job may be claimed, 1 to ``CLAIM_AHEAD_US``.
-            logged: Tokens of ended attempts whose lines are now in a result log.
-            now_us: Unix microseconds; None takes the clock of Redis.
+            **terms: As ``question`` takes them.
 
         Raises:
             UnpublishedBucketError: Nobody published the bucket's numbers.
             redis.RedisError: It is unknown whether a job was claimed; if one was, its lease
                 runs out and it is given to somebody else.
         """
-        (answer,) = self.claim_several(
-            worker,
-            [token],
-            lease_ms=lease_ms,
-            rq_ttl=rq_ttl,
-            concurrency=concurrency,
-            ahead_us=ahead_us,
-            logged=logged,
-            now_us=now_us,
-        )
+        (answer,) = self.claim_several(worker, [token], **terms)
         return answer
 
     def claim_several(
+        self, worker: str, tokens: Sequence[str], **terms: Unpack[Terms]
+    ) -> list[Claim | Wait]:
+        """Take the next jobs whose slots are near, in one round trip.
+
+        Args:
+            worker: As ``question`` takes it; so are the others.
+            tokens: One for each attempt, one or more.
+            **terms: Of the claims.
+
+        Returns:
+            An answer for each token; none for those after the first ``Wait``.
+
+        Raises:
+            UnpublishedBucketError: As ``claim``.
+            redis.RedisError: As ``claim``.
+        """
+        question = self.question(worker, tokens, **terms)
+        leak, script_keys, args = question.call
+        return self.answers(question, leak(keys=script_keys, args=args))
+
+    def question(
         self,
         worker: str,
         tokens: Sequence[str],
@@ -197,25 +223,18 @@ class LeakyBucket:
         ahead_us: int = CLAIM_AHEAD_US,
         logged: Sequence[str] = (),
         now_us: int | None = None,
-    ) -> list[Claim | Wait]:
-        """Take the next jobs whose slots are near, in one round trip.
+    ) -> Question:
+        """Return what ``claim_several`` asks, to be put alone or beside something else.
 
         Args:
-            worker: As ``claim`` takes it; so are the others.
+            worker: Name of the worker that asks.
             tokens: One for each attempt, one or more.
-            lease_ms: How long the claims stand.
+            lease_ms: How long a claim stands without renewal, >= 1.
             rq_ttl: Seconds until RQ forgets the worker.
-            concurrency: How many jobs the worker runs at once.
-            ahead_us: How long before its slot a job may be claimed.
+            concurrency: How many jobs the worker runs at once, >= 1.
+            ahead_us: How long before its slot a job may be claimed, 1 to ``CLAIM_AHEAD_US``.
             logged: Tokens of ended attempts whose lines are now in a result log.
             now_us: Unix microseconds; None takes the clock of Redis.
-
-        Returns:
-            An answer for each token; none for those after the first ``Wait``.
-
-        Raises:
-            UnpublishedBucketError: As ``claim``.
-            redis.RedisError: As ``claim``.
         """
         queues = [keys.queue(name) for name in self.queues]
         asked_at, clock = time.monotonic(), clock_argument(now_us)
@@ -225,21 +244,39 @@ class LeakyBucket:
         alive_ms = 0 if is_noted else round(ALIVE_SECONDS * 1000)
         lease, *more = [keys.lease(token) for token in tokens]
         told = [lease_ms, alive_ms, rq_ttl, clock, concurrency, ahead_us, int(contact.may_poll)]
-        replies = self._leak(
-            keys=[lease, *queues, *more],
-            args=[self.name, worker, tokens[0], *told, len(more), *logged],
+        args = [self.name, worker, tokens[0], *told, len(more), *logged]
+        noted_at = contact.noted_at if is_noted else now
+        return Question(
+            (self._leak, [lease, *queues, *more], args), worker, tokens, asked_at, noted_at
         )
+
+    def answers(
+        self, question: Question, reply: list[Any], answered_at: float | None = None
+    ) -> list[Claim | Wait]:
+        """Return what the reply to a question says, as ``claim_several`` does.
+
+        Args:
+            question: That was put.
+            reply: Of its script.
+            answered_at: When the reply came, on the monotonic clock; None: now.
+
+        Raises:
+            UnpublishedBucketError: As ``claim``.
+        """
+        at = time.monotonic() if answered_at is None else answered_at
         answers = [
-            self._read(reply, worker, token, asked_at)
-            for reply, token in zip(replies, tokens, strict=False)
+            self._read(one, question, token, at)
+            for one, token in zip(reply, question.tokens, strict=False)
         ]
-        self._contacts[worker] = _Contact(
-            contact.noted_at if is_noted else now,
+        self._contacts[question.worker] = _Contact(
+            question.noted_at,
             any(isinstance(answer, Wait) and answer.polling for answer in answers),
         )
         return answers
 
-    def _read(self, reply: list[Any], worker: str, token: str, asked_at: float) -> Claim | Wait:
+    def _read(
+        self, reply: list[Any], question: Question, token: str, answered_at: float
+    ) -> Claim | Wait:
         match reply:
             case [b"new", job_id, queue, slot_us, wait_us, values]:
                 attempt, named = 1, zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
@@ -259,10 +296,11 @@ class LeakyBucket:
             token,
             slot_us,
             wait_us,
-            time.monotonic() + wait_us / 1_000_000,
+            answered_at + wait_us / 1_000_000,
             attempt,
-            {name: value for name, value in named if value is not None} | _started(slot_us, worker),
-            asked_at,
+            {name: value for name, value in named if value is not None}
+            | _started(slot_us, question.worker),
+            question.asked_at,
         )
 
     def look(self, worker: str, *, polling: bool, now_us: int | None = None) -> Look:

@@ -7,7 +7,8 @@ and counting attempts, is left out. The door has a way that is shorter still, wi
 its own: ``webapp/door/rate_limits/direct_script.py``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import getpid
 from typing import Any
 
@@ -43,12 +44,29 @@ def call_directly(script: Script, call: bytes) -> Any:
     Raises:
         redis.RedisError: It is not known whether the script ran.
     """
-    client: Any = script.registered_client  # whose connections redis-py leaves untyped
-    pool = client.connection_pool
+    return _on_a_connection(script.registered_client, partial(_ask, call=call, script=script))
+
+
+def send_together(redis: Redis, calls: Sequence[bytes]) -> list[Any]:
+    """Send commands in one packet, and return their replies; of one that was refused, the error.
+
+    Args:
+        redis: A client that takes direct calls.
+        calls: The commands, packed.
+
+    Raises:
+        redis.RedisError: It is not known which of them ran.
+    """
+    replies: list[Any] = _on_a_connection(redis, partial(_send_all, calls=calls))
+    return replies
+
+
+def _on_a_connection(client: Any, ask: Callable[[Any], Any]) -> Any:
+    pool = client.connection_pool  # whose connections redis-py leaves untyped
     connection = _take_idle(pool)
     if connection is None:
-        return _ask_on(pool.get_connection(), pool.release, call, script)
-    return _ask_on(connection, pool._available_connections.append, call, script)
+        return _ask_on(pool.get_connection(), pool.release, ask)
+    return _ask_on(connection, pool._available_connections.append, ask)
 
 
 def _take_idle(pool: Any) -> Any:
@@ -82,10 +100,10 @@ def _is_ready(connection: Any) -> bool:
         return False
 
 
-def _ask_on(connection: Any, give_back: Callable[[Any], None], call: bytes, script: Script) -> Any:
+def _ask_on(connection: Any, give_back: Callable[[Any], None], ask: Callable[[Any], Any]) -> Any:
     has_answered = False
     try:
-        reply = _ask(connection, call, script)
+        reply = ask(connection)
         has_answered = True
         return reply
     except ResponseError:
@@ -109,3 +127,15 @@ def _ask(connection: Any, call: bytes, script: Script) -> Any:
 def _send(connection: Any, packed: bytes) -> Any:
     connection.send_packed_command((packed,))
     return connection.read_response()
+
+
+def _send_all(connection: Any, calls: Sequence[bytes]) -> list[Any]:
+    connection.send_packed_command((b"".join(calls),))
+    return [_reply_or_refusal(connection) for _ in calls]
+
+
+def _reply_or_refusal(connection: Any) -> Any:
+    try:
+        return connection.read_response()
+    except ResponseError as refusal:
+        return refusal

@@ -137,10 +137,31 @@ def call_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
     if len(calls) == 1:
         ((script, keys, args),) = calls
         return [script(keys=keys, args=args)]
+    replies = replies_together(redis, calls)
+    call_refused_again(calls, replies)
+    return replies
+
+
+def replies_together(redis: Redis, calls: Sequence[Call]) -> list[Any]:
+    """Call scripts in one round trip, and return what each replies; of a refusal, the error.
+
+    Args:
+        redis: Connection that they run on; scripts of another one may be among them.
+        calls: As ``call_together`` takes them.
+
+    Raises:
+        redis.RedisError: As ``call_together``.
+    """
+    from .direct_call import send_together, takes_direct_calls  # the door loads less
+
+    if takes_direct_calls(redis):
+        return send_together(
+            redis,
+            [pack("EVALSHA", script.sha, len(keys), *keys, *args) for script, keys, args in calls],
+        )
     with redis.pipeline(transaction=False) as pipeline:
         add_calls(pipeline, calls)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
-    call_refused_again(calls, replies)
     return replies
 
 

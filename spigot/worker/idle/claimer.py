@@ -4,12 +4,21 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from secrets import token_hex
+from typing import Any
 
 from redis.exceptions import RedisError
 
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, UnpublishedBucketError, Wait
+from spigot.jobs.bucket.leaky_bucket import (
+    Claim,
+    LeakyBucket,
+    Question,
+    Terms,
+    UnpublishedBucketError,
+    Wait,
+)
+from spigot.jobs.store.lua_script import Call
 from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.lease_store import LeaseStore
@@ -21,6 +30,23 @@ from .claim_horizon import ClaimHorizon
 
 MOST_AT_ONCE = 32
 """Jobs that one round trip claims at most."""
+
+
+@dataclass(slots=True)
+class _EarlyQuestion:
+    """One that was put with the end of the job before.
+
+    Attributes:
+        question: As the bucket reads the reply to it.
+        logged: Tokens that it told the server.
+        reply: None until there is one.
+        answered_at: When the reply came, on the monotonic clock.
+    """
+
+    question: Question
+    logged: list[str]
+    reply: Any = None
+    answered_at: float = 0.0
 
 
 class Claimer:
@@ -42,6 +68,9 @@ class Claimer:
         places: Returns how many jobs may be claimed now. Those whose slots are near are claimed
             together.
         early_stops: Is told what is asked for and what was claimed.
+
+    Attributes:
+        asks_early: Whether the next job is wanted as soon as the present one has ended.
     """
 
     def __init__(
@@ -76,6 +105,10 @@ class Claimer:
         self._ready: deque[tuple[Claim | Wait, float]] = deque()
         self._unanswered = False
         self._unreadable: Exception | None = None
+        self._early: _EarlyQuestion | None = None
+        self._had_to_wait = True
+        self._is_busy = False
+        self.asks_early = False
 
     def ask(self) -> Claim | Wait:
         """Claim the next job, if its slot is near.
@@ -85,11 +118,15 @@ class Claimer:
             StopRequested: Do not; a job that was perhaps claimed is given back by ``sign_off``.
         """
         if not self._ready:
-            begun_at = min(time.monotonic(), self._due_at)
-            self._due_at = math.inf
-            answers = self._ask_for(max(1, min(self._batch, self._places(), MOST_AT_ONCE)))
-            self._horizon.note_claim(time.monotonic() - begun_at)
-            self._note(answers)
+            early, self._early = self._early, None
+            if early is not None:
+                self._note(self._read_early(early), early.answered_at)
+            else:
+                begun_at = min(time.monotonic(), self._due_at)
+                self._due_at = math.inf
+                answers = self._ask_for(max(1, min(self._batch, self._places(), MOST_AT_ONCE)))
+                self._horizon.note_claim(time.monotonic() - begun_at)
+                self._note(answers, time.monotonic())
         answer, answered_at = self._ready.popleft()
         if isinstance(answer, Claim):
             return answer
@@ -107,19 +144,32 @@ class Claimer:
     def _ask_for(self, count: int) -> list[Claim | Wait]:
         """Ask with the tokens that got no job yet, and as many more as are needed."""
         self._tokens += [token_hex(16) for _ in range(count - len(self._tokens))]
-        logged = self._result_log.written()
+        logged = self._begin()
+        tokens, told = self._tokens[:count], self._told(logged)
+        return self._answered(
+            lambda: self._bucket.claim_several(self._worker, tokens, **told), logged
+        )
+
+    def _begin(self) -> list[str]:
+        """From now on a job may have been claimed; return what the server is to be told."""
         self._unanswered = True
         self._early_stops.note_question()
+        return self._result_log.written()
+
+    def _told(self, logged: list[str]) -> Terms:
+        return {
+            "lease_ms": self._lease_ms,
+            "rq_ttl": self._rq_ttl,
+            "concurrency": self._concurrency,
+            "ahead_us": self._horizon.ahead_us,
+            "logged": logged,
+        }
+
+    def _answered(
+        self, answer: Callable[[], list[Claim | Wait]], logged: list[str]
+    ) -> list[Claim | Wait]:
         try:
-            answers = self._bucket.claim_several(
-                self._worker,
-                self._tokens[:count],
-                lease_ms=self._lease_ms,
-                rq_ttl=self._rq_ttl,
-                concurrency=self._concurrency,
-                ahead_us=self._horizon.ahead_us,
-                logged=logged,
-            )
+            answers = answer()
         except UnpublishedBucketError:
             self._restore()
             answers = [Wait(0.001, waiting=1)]
@@ -132,9 +182,48 @@ class Claimer:
         self._unanswered = False
         return answers
 
-    def _note(self, answers: list[Claim | Wait]) -> None:
+    def question(self) -> Call | None:
+        """Return the question for the next job, to be put with the end of the one before.
+
+        None where that is not wanted: ``asks_early`` says so, there is an answer already, or the
+        present job had to be waited for. The next one probably must be, too, and the question that
+        finds none now would only come a second time, to tell what was logged meanwhile.
+        """
+        if not (self.asks_early and self._is_busy) or self._ready or self._early is not None:
+            return None
+        logged = self._begin()
+        question = self._bucket.question(self._worker, self._tokens[:1], **self._told(logged))
+        self._early = _EarlyQuestion(question, logged)
+        return question.call
+
+    def note_reply(self, reply: Any) -> None:
+        """Keep the reply to ``question`` for ``ask``, which asks again if it was refused."""
+        assert self._early is not None
+        if isinstance(reply, Exception):
+            self.note_no_reply()
+            return
+        self._early.reply, self._early.answered_at = reply, time.monotonic()
+        self._horizon.note_claim(self._early.answered_at - self._early.question.asked_at)
+
+    def note_no_reply(self) -> None:
+        """Note that ``question`` was perhaps put: it is asked again, with the same token."""
+        if self._early is not None:
+            self._result_log.written_again(self._early.logged)
+            self._early = None
+
+    @property
+    def token_in_question(self) -> str | None:
+        """Token of the attempt that ``question`` was put for, until ``ask`` reads the reply."""
+        return None if self._early is None else self._early.question.tokens[0]
+
+    def _read_early(self, early: _EarlyQuestion) -> list[Claim | Wait]:
+        return self._answered(
+            lambda: self._bucket.answers(early.question, early.reply, early.answered_at),
+            early.logged,
+        )
+
+    def _note(self, answers: list[Claim | Wait], now: float) -> None:
         """Keep the jobs, and the first answer that there is none; learn how many to ask for."""
-        now = time.monotonic()
         claims = [answer for answer in answers if isinstance(answer, Claim)]
         self._early_stops.note_answer(claim.job_id for claim in claims)
         for claim in claims:
@@ -145,6 +234,9 @@ class Claimer:
         self._ready.extend((claim, now) for claim in claims)
         self._ready.extend((wait, now) for wait in waits[:1])
         self._batch = len(claims) + 1 if waits else 2 * len(claims)
+        if claims:
+            self._is_busy = not self._had_to_wait
+        self._had_to_wait = bool(waits)
 
     def sign_off(self, bucket: LeakyBucket, leases: LeaseStore) -> None:
         """Leave the bucket, and give back a job that was perhaps claimed.

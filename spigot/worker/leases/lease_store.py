@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -12,7 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import call_together, load_script
+from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument
 from spigot.runtime.server.redis_connection import is_away
@@ -174,12 +175,7 @@ class LeaseStore:
 
     def _write_together(self, ends: Sequence[AttemptEnd]) -> list[Ended | None]:
         runs = runs_of(ends)
-        calls = [run.call() for run in runs]
-        late = None
-        if self._wait is None:
-            replies = call_together(self.redis, calls)
-        else:
-            replies, late = self._wait.call_together(self.redis, calls)
+        replies, late = self._call([run.call() for run in runs])
         answers: dict[int, Ended | None] = {}
         for run, reply in zip(runs, replies, strict=True):
             answers |= run.answers(reply)
@@ -188,6 +184,11 @@ class LeaseStore:
         if late is not None and ours:
             self._tell_not_replicated(ours, late)
         return ended
+
+    def _call(self, calls: Sequence[Call]) -> tuple[list[Any], NotReplicatedError | None]:
+        if self._wait is None:
+            return call_together(self.redis, calls), None
+        return self._wait.call_together(self.redis, calls)
 
     def _tell_not_replicated(
         self, reports: Sequence[AttemptReport], late: NotReplicatedError

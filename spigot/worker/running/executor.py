@@ -13,6 +13,7 @@ from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.leases.asking_leases import Asker, AskingLeases
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
 from spigot.worker.leases.lease_answers import Ended
@@ -48,6 +49,7 @@ class Executor:
         grace_seconds: How long a stopping worker tries to write an outcome.
         on_start: Is told of each attempt that has ended how late it started.
         running: The present job.
+        asker: Asks for the next job in the round trip that ends one; None if another thread does.
     """
 
     runner: Runner
@@ -62,6 +64,7 @@ class Executor:
     grace_seconds: float
     on_start: Callable[[Claim, int | None], None]
     running: ClaimedJob | None = None
+    asker: Asker | None = None
 
     def execute(self, job: ClaimedJob) -> None:
         """Run a claimed job in its slot and end the attempt."""
@@ -139,7 +142,7 @@ class Executor:
             if outcome.status == "cancelled":
                 self.rq_callbacks.call_stopped_callback(job)
             return self._until_answered(
-                lambda: settle(job, outcome, self._leases_now(), self.catalog)
+                lambda: settle(job, outcome, self._leases_for(job, outcome), self.catalog)
             )
         finally:
             self.renewer.release(job.claim.token)
@@ -152,16 +155,30 @@ class Executor:
     def _leases_now(self) -> LeaseStore:
         return self.last_leases if self.stop.requested else self.leases
 
+    def _leases_for(self, job: ClaimedJob, outcome: Outcome) -> LeaseStore:
+        """Return what writes the end: also asks for the next job, if nothing long follows."""
+        is_usual = outcome.status == "finished" and not job.webhooks
+        if self.asker is None or not is_usual or self.stop.requested:
+            return self._leases_now()
+        return AskingLeases(self.leases, self.asker)
+
     def _write_line(self, token: str, ended: Ended) -> Any:
         """Have the result log's line written, if there is one; return what it says."""
         return self.result_log.write(token, ended.line) if ended.line else None
 
     def _release_dependents(self, parent_id: str, ended: Ended) -> None:
-        if ended.has_dependents:
-            try:
-                release_dependents(self._leases_now(), parent_id)
-            except RedisError as error:
-                log.warning("dependents of job %s will be released later: %s", parent_id, error)
+        if not ended.has_dependents:
+            return
+        claimed = self.asker.token_in_question if self.asker else None
+        if claimed:
+            self.renewer.keep(claimed)  # releasing many takes longer than a lease stands
+        try:
+            release_dependents(self._leases_now(), parent_id)
+        except RedisError as error:
+            log.warning("dependents of job %s will be released later: %s", parent_id, error)
+        finally:
+            if claimed:
+                self.renewer.release(claimed)
 
     def _send_webhooks(self, job: ClaimedJob, outcome: Outcome, ended: Ended) -> None:
         if job.webhooks and ended.line:

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 
 from spigot.jobs.store.direct_call import takes_direct_calls
-from spigot.jobs.store.lua_script import PersistentScript
+from spigot.jobs.store.lua_script import PersistentScript, replies_together
 from spigot.runtime.server.redis_connection import connect
 from tests.support.processes import wait_for
 from tests.support.round_trips import counted_round_trips
@@ -67,6 +67,20 @@ def test_an_error_of_the_script_leaves_the_connection_as_it_was(redis, client, a
     with counted_round_trips() as sent:
         assert add() == 1
     assert len(sent) == 1  # nothing was connected anew
+
+
+def test_several_calls_are_one_packet_and_a_refusal_stands_among_the_replies(redis, client, add):
+    redis.set("text", "no number")
+    script = PersistentScript(client, ADD)
+    calls = [(script, ["n"], [1]), (script, ["text"], [1]), (script, ["n"], [1])]
+
+    with counted_round_trips() as sent:
+        first, refusal, last = replies_together(client, calls)
+
+    assert len(sent) == 1
+    assert (first, last) == (1, 2)
+    assert isinstance(refusal, ResponseError)
+    assert add() == 3
 
 
 def test_what_cannot_be_sent_takes_no_connection(client, add):

@@ -1,0 +1,214 @@
+"""The end of a job and the claim of the next take one round trip, and neither spoils the other."""
+
+from types import SimpleNamespace
+from unittest.mock import Mock
+
+import pytest
+from redis.exceptions import ConnectionError
+
+from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.store import keys
+from spigot.worker.idle.claim_horizon import ClaimHorizon
+from spigot.worker.idle.claimer import Claimer
+from spigot.worker.leases import asking_leases
+from spigot.worker.leases.asking_leases import AskingLeases
+from spigot.worker.leases.attempt_report import AttemptReport
+from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_terms import LeaseTerms
+from spigot.worker.leases.result_log import ResultLog
+from spigot.worker.running import executor as executor_module
+from spigot.worker.running.early_stops import EarlyStops
+from spigot.worker.running.executor import Executor
+from tests.support.consistency import status_of
+from tests.support.round_trips import counted_round_trips
+
+TERMS = LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=3600)
+
+
+@pytest.fixture
+def numbers():
+    return {"rate": "1000/s burst 100"}  # the next slot is always near
+
+
+@pytest.fixture
+def bucket(redis):
+    return LeakyBucket(redis, "default")
+
+
+@pytest.fixture
+def leases(redis):
+    return LeaseStore(redis, "default", "worker", TERMS)
+
+
+@pytest.fixture
+def result_log(tmp_path):
+    return ResultLog(tmp_path / "results.jsonl", 10**9)
+
+
+@pytest.fixture
+def claimer(bucket, result_log):
+    claimer = Claimer(
+        bucket,
+        "worker",
+        lease_ms=TERMS.lease_ms,
+        rq_ttl=60,
+        concurrency=1,
+        result_log=result_log,
+        restore=Mock(),
+        on_claim=Mock(),
+        horizon=ClaimHorizon(),
+        early_stops=EarlyStops(),
+    )
+    claimer.asks_early = True
+    return claimer
+
+
+@pytest.fixture
+def enqueue(job_queue):
+    return lambda count: [job_queue.enqueue("echo", {"value": n}).id for n in range(count)]
+
+
+@pytest.fixture
+def busy(enqueue, claimer, end):
+    """Return a function that has a worker at work, with so many jobs of which it has the first."""
+
+    def work(count):
+        jobs = enqueue(count + 1)
+        end(claimer.ask())
+        return jobs[1:], claimer.ask()
+
+    return work
+
+
+@pytest.fixture
+def end(claimer, leases):
+    """Return a function that ends the attempt of a claim, and asks for the next job with that."""
+    asking = AskingLeases(leases, claimer)
+    return lambda claim: asking.complete(
+        AttemptReport(claim.token, "echo", claim=claim), "finished", result="null"
+    )
+
+
+def test_one_round_trip_ends_a_job_and_claims_the_next(redis, busy, claimer, end):
+    jobs, first = busy(2)
+
+    with counted_round_trips() as sent:
+        ended = end(first)
+        second = claimer.ask()
+
+    assert len(sent) == 1
+    assert ended.line
+    assert isinstance(second, Claim)
+    assert [first.job_id, second.job_id] == jobs
+    assert [status_of(redis, job) for job in jobs] == ["finished", "started"]
+
+
+def test_or_says_that_none_waits(busy, claimer, end):
+    _, last = busy(1)
+
+    with counted_round_trips() as sent:
+        end(last)
+        answer = claimer.ask()
+
+    assert len(sent) == 1
+    assert isinstance(answer, Wait)
+    assert answer.waiting == 0
+
+
+def test_a_worker_that_had_to_wait_for_its_job_does_not_ask_early(
+    redis, busy, enqueue, claimer, end
+):
+    _, last = busy(1)
+    end(last)
+    assert isinstance(claimer.ask(), Wait)
+    jobs = enqueue(2)
+
+    end(claimer.ask())
+
+    assert status_of(redis, jobs[1]) == "queued"
+
+
+def test_a_worker_that_stops_then_gives_the_next_job_back(
+    redis, busy, bucket, claimer, leases, end
+):
+    jobs, first = busy(2)
+    end(first)
+    assert status_of(redis, jobs[1]) == "started"
+
+    claimer.sign_off(bucket, leases)
+
+    assert status_of(redis, jobs[1]) == "queued"
+    assert leases.count() == 0
+    assert redis.lrange(keys.queue("default"), 0, -1) == [jobs[1].encode()]
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(redis, busy, claimer, leases, end, monkeypatch):
+    (jobs, first), replies_together = busy(3), asking_leases.replies_together
+
+    def lose(*args):
+        replies_together(*args)
+        raise ConnectionError
+
+    monkeypatch.setattr(asking_leases, "replies_together", lose)
+    with pytest.raises(ConnectionError):
+        end(first)
+    monkeypatch.undo()
+
+    assert end(first).line
+    assert claimer.ask().job_id == jobs[1]
+    assert leases.count() == 1
+    assert status_of(redis, jobs[2]) == "queued"
+
+
+def test_a_server_without_the_scripts_ends_and_claims_all_the_same(redis, busy, claimer, end):
+    jobs, first = busy(2)
+    redis.script_flush()
+
+    assert end(first).line
+    assert claimer.ask().job_id == jobs[1]
+
+
+def test_what_was_logged_is_told_with_the_next_end(redis, busy, claimer, result_log, end):
+    _, first = busy(2)
+    before = redis.hkeys(keys.unlogged("default"))
+    result_log.write(first.token, end(first).line)
+    second = claimer.ask()
+
+    end(second)
+
+    assert redis.hkeys(keys.unlogged("default")) == [*before, second.token.encode()]
+
+
+def test_a_worker_that_runs_so_many_jobs_does_not_ask_early(redis, busy, claimer, end):
+    jobs, first = busy(2)
+    claimer.asks_early = False
+
+    end(first)
+
+    assert status_of(redis, jobs[1]) == "queued"
+
+
+def test_the_next_job_keeps_its_lease_while_dependents_are_released(monkeypatch):
+    done = []
+    executor = Executor(
+        runner=Mock(),
+        renewer=Mock(keep=lambda token: done.append(f"keep {token}")),
+        leases=Mock(),
+        last_leases=Mock(),
+        catalog=Mock(),
+        result_log=Mock(),
+        rq_callbacks=Mock(),
+        availability=Mock(),
+        stop=Mock(requested=False),
+        grace_seconds=1,
+        on_start=Mock(),
+        asker=Mock(token_in_question="next"),
+    )
+    executor.renewer.release = lambda token: done.append(f"release {token}")
+    monkeypatch.setattr(
+        executor_module, "release_dependents", lambda _, parent: done.append(f"free {parent}'s")
+    )
+
+    executor._release_dependents("parent", SimpleNamespace(has_dependents=True))
+
+    assert done == ["keep next", "free parent's", "release next"]
