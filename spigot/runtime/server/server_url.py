@@ -96,8 +96,9 @@ def _url_left_in(path: Path) -> str:
             f"no server: {path} cannot be read: {error.strerror}; set REDIS_URL"
         ) from error
     if left is None:
+        place = path.parent if path.is_absolute() else f"{path.parent} in {Path.cwd()}"
         raise NoServerError(
-            f"no server: set REDIS_URL, or run `spigot up` with SPIGOT_DATA_DIR={path.parent}"
+            f"no server: set REDIS_URL, or run `spigot up`; none runs on SPIGOT_DATA_DIR={place}"
         )
     if not left.text:
         raise NoServerError(

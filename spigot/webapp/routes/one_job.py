@@ -38,8 +38,6 @@ LONGEST_WAIT_SECONDS = 60.0
 STOP_SECONDS = 2.0
 """How long a client waits for its running job to stop."""
 
-"""The second tells nginx to pass each event on at once."""
-
 WAIT = Value(
     "wait",
     "Answer when the job has ended, or after so many seconds.",

@@ -52,6 +52,16 @@ def test_says_what_to_do_when_nothing_runs(settings):
         find_server_url(settings)
 
 
+def test_says_in_which_folder_nothing_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = Settings(_env_file=None, redis_url=None, data_dir="data")
+
+    with pytest.raises(NoServerError) as raised:
+        find_server_url(elsewhere)
+
+    assert str(raised.value).endswith(f"; none runs on SPIGOT_DATA_DIR=data in {tmp_path}")
+
+
 def test_says_that_spigot_up_is_still_starting(settings, tmp_path):
     with (
         ServerUrlFile(tmp_path),
