@@ -19,6 +19,7 @@ from spigot.runtime.server.server_faults import OLDEST_VERSION, explain, is_deni
 from spigot.runtime.server.server_url import find_server_url, without_password
 from spigot.runtime.settings import Settings
 
+from .bucket_checks import check_published_buckets
 from .finding import Finding
 from .key_checks import check_keys, is_spoilt
 from .lost_job_checks import check_lost_jobs
@@ -49,6 +50,7 @@ def check_servers(settings: Settings, buckets: Collection[str]) -> list[Finding]
             findings.append(check_replicas(url, wait))
         with connect(url, timeout=ANSWER_SECONDS) as redis:
             findings += check_keys(redis)
+            findings += check_published_buckets(redis, settings)
             findings.append(check_lost_jobs(redis))
             findings += check_workers(redis, buckets)
     return findings

@@ -3,6 +3,9 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from spigot.jobs.bucket.config import load_bucket_configs
+from spigot.jobs.bucket.control import BucketChange, BucketControl
+from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.launch.admin_password import make_password
 from spigot.launch.doctor import doctor, examine
@@ -272,6 +275,32 @@ def test_fits_the_terminal(settings, monkeypatch):
 
     assert max(map(len, lines)) <= 80
     assert {line[:7] for line in lines} == {"ok     ", "WRONG  ", "       "}
+
+
+def test_another_file_that_was_read_last_is_told_with_both_numbers(settings, redis):
+    def write(**numbers):
+        settings.buckets.write_text(json.dumps({"slow": numbers}))
+        return load_bucket_configs(settings.buckets)
+
+    publisher = BucketPublisher(redis)
+    publisher.publish(write(rate="1/s", max_running=4))
+    assert not wrong(settings, "buckets")
+    BucketControl(redis, by="ada").set("slow", BucketChange(rate="9/s"))
+    assert not wrong(settings, "buckets")
+
+    write(rate="5/s", capacity=7, max_running=4)
+
+    place = settings.buckets
+    assert wrong(settings, "buckets") == [
+        f"bucket slow: rate is 5/s in {place}, and 1/s in the file that was read last",
+        f"bucket slow: capacity is 7 in {place}, and not stated in the file that was read last",
+    ]
+
+
+def test_a_bucket_that_nobody_published_is_not_compared(settings):
+    settings.buckets.write_text('{"new": {"rate": "5/s"}}')
+
+    assert not wrong(settings, "buckets")
 
 
 @pytest.mark.parametrize(

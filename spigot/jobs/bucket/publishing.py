@@ -1,13 +1,35 @@
 """Puts the numbers of ``buckets.json`` where all scripts and hosts read them: into Redis."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from redis import Redis
 
 from spigot.jobs.budgets.budget import Budget, to_text
+from spigot.jobs.store import keys
+from spigot.jobs.store.stored_values import stored_text
 
 from .config import BucketConfig
 from .configuring import BucketConfigurer, Fields, NewerBucketError, rate_fields
+
+COMPARED = ("rate", "capacity", "max_running")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A number of a bucket that the server has otherwise from another file.
+
+    Attributes:
+        bucket: Its name.
+        field: Which number.
+        here: What the file of this machine says.
+        there: What the file said that was published last; "" if it was silent.
+    """
+
+    bucket: str
+    field: str
+    here: str
+    there: str
 
 
 class BucketPublisher:
@@ -41,6 +63,28 @@ class BucketPublisher:
                 newer = error
         if newer:
             raise newer
+
+
+def differences(redis: Redis, configs: Mapping[str, BucketConfig]) -> Iterator[Difference]:
+    """Yield what these configurations state and the server has otherwise.
+
+    Args:
+        redis: Connection to the server of the queue side, with replies as bytes.
+        configs: Of the file of this machine; a bucket that was not published is left out.
+
+    Raises:
+        redis.RedisError: The server did not answer, or a bucket's key holds something else.
+    """
+    for name, config in configs.items():
+        told = _fields(config, config.model_fields_set)
+        fields = [field for field in COMPARED if told[field] != ""]
+        published, *stored = redis.hmget(
+            keys.bucket(name), ["rate", *(f"file_{field}" for field in fields)]
+        )
+        for field, text in zip(fields, stored, strict=True):
+            here, there = str(told[field]), stored_text(text or b"")
+            if published is not None and here != there:
+                yield Difference(name, field, here, there)
 
 
 def _fields(config: BucketConfig, names: set[str]) -> Fields:
