@@ -194,7 +194,7 @@ def lost_parents(redis, job_id: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("fleet", FLEETS.values(), ids=FLEETS)
 def test_the_books_balance_after_kills_at_random(
     fleet, seed, redis, job_queue, start_worker, tmp_path
