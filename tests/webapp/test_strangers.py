@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 
+from spigot import create_app
 from spigot.webapp.door.rate_limits.refusal_counts import write_refusals
 from tests.support.open_routes import OPEN
 from tests.support.redis_content import content
@@ -26,8 +27,11 @@ def password(request):
 
 
 @pytest.fixture
-def app(redis, shared_app, password):
-    return shared_app(redis, apps=("tests.support.outcome_app",), admin_password=password)
+def app(redis, settings, password):
+    chosen = settings(apps=("tests.support.outcome_app",), admin_password=password)
+    app = create_app(chosen)
+    yield app
+    app.extensions["connection_loop"].close()
 
 
 @pytest.fixture
