@@ -46,6 +46,7 @@ def test_what_is_too_large_fails_at_once_and_its_bucket_goes_on(redis, job_queue
     assert BucketReader(redis).read("default").held_until is None
 
 
+@pytest.mark.slow
 def test_what_is_never_served_delays_the_others_by_three_holds_and_fails(redis, job_queue, lines):
     hold, refusals = 0.4, 5
     culprit = job_queue.enqueue("unserved", {"kind": "wait", "seconds": hold})

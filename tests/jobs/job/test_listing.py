@@ -142,6 +142,7 @@ def test_jobs_that_are_kept_for_other_times_stand_where_they_ended(redis, regist
         assert total == len(wanted)
 
 
+@pytest.mark.slow
 def test_of_a_hundred_thousand_the_latest_are_found_in_two_round_trips(redis):
     now = time.time()
     with redis.pipeline(transaction=False) as pipeline:

@@ -248,7 +248,7 @@ class TestServer:
         assert not [packet for packet in sent if NEW_CONNECTION in packet]
         assert [packet for packet in sent_at_first if NEW_CONNECTION in packet]
 
-    @pytest.mark.parametrize("fault", ["hang", "kill"])
+    @pytest.mark.parametrize("fault", [pytest.param("hang", marks=pytest.mark.slow), "kill"])
     def test_that_is_away_is_said(self, settings, fault):
         with own_server() as server:
             client = create_app(

@@ -197,6 +197,7 @@ def test_a_server_that_stands_still_once_a_second_costs_no_slots_once_that_is_kn
     assert lost_slots(horizon, clock, seconds, stands_still=True) == 0
 
 
+@pytest.mark.slow
 def test_a_horizon_that_learns_nothing_would_lose_slots_for_good(clock):
     seconds, short = 200, Mock(ahead_us=QUICK_US)
 

@@ -170,6 +170,7 @@ class TestRotation:
 
         assert path.read_bytes() == b'{"long": "line"}\n'
 
+    @pytest.mark.slow
     def test_loses_no_line_of_four_processes(self, path):
         script = """
 import sys
