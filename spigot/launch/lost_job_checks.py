@@ -17,7 +17,8 @@ def check_lost_jobs(redis: Redis) -> Finding:
     """
     missing = unless_spoilt(lambda: redis.zcard(keys.missing()), 0)
     missing += unless_spoilt(lambda: redis.hlen(keys.sought()), 0)
-    detail = f"{missing} jobs are missing, {_brought_back(redis)} were brought back so far"
+    jobs = "1 job is" if missing == 1 else f"{missing} jobs are"
+    detail = f"{jobs} missing, {_brought_back(redis)} were brought back so far"
     mend = "leave a worker running: it brings back within a minute those that are in no place"
     return Finding("lost jobs", missing == 0, f"{detail}; {_last_round(redis)}", mend)
 

@@ -155,7 +155,8 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
         alive = redis.zcount(keys.workers(name), now_ms, "+inf")
         waiting = sum(_waiting(redis, queue) for queue in keys.queue_names(name))
         ok = alive > 0 or (waiting == 0 and name not in buckets)
-        detail = f"bucket {name}: {alive} alive, {waiting} jobs wait"
+        jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
+        detail = f"bucket {name}: {alive} alive, {jobs}"
         findings.append(Finding("workers", ok, detail, "" if ok else f"run `spigot worker {name}`"))
     return findings
 

@@ -72,7 +72,7 @@ def test_a_bucket_out_of_use_needs_workers_only_while_jobs_wait(settings, redis)
 
     redis.rpush(keys.queue("old-low"), "job-1")
 
-    assert wrong(settings, "workers") == ["bucket old: 0 alive, 1 jobs wait"]
+    assert wrong(settings, "workers") == ["bucket old: 0 alive, 1 job waits"]
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,8 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "buckets": names})
     else:
-        click.echo(f"{file}: {len(names)} buckets can be used: {', '.join(names)}")
+        buckets = "bucket" if len(names) == 1 else "buckets"
+        click.echo(f"{file}: {len(names)} {buckets} can be used: {', '.join(names)}")
 
 
 def _with_sources(found: BucketState) -> dict[str, Any]:

@@ -52,12 +52,13 @@ def purge(name: str, yes: bool, as_json: bool) -> None:
     found = BucketReader(redis).get(name)
     if not yes:
         waiting = found.waiting + found.delayed
-        click.confirm(f"Cancel {waiting} jobs that wait in bucket {name}?", abort=True, err=as_json)
+        jobs = f"{waiting} job that waits" if waiting == 1 else f"{waiting} jobs that wait"
+        click.confirm(f"Cancel {jobs} in bucket {name}?", abort=True, err=as_json)
     count = control_of(redis).purge(name, keep_seconds=load_settings().keep_seconds)
     if as_json:
         print_json({"bucket": name, "cancelled": count})
     else:
-        click.echo(f"{name}: {count} jobs were cancelled")
+        click.echo(f"{name}: {count} {'job was' if count == 1 else 'jobs were'} cancelled")
 
 
 def _show_drain(name: str) -> None:

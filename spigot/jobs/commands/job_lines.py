@@ -62,7 +62,8 @@ def submit_lines(
     if trouble:
         raise click.ClickException(f"{trouble}; go on with --skip {skip + done}")
     if too_costly:
-        raise click.ClickException(f"{len(too_costly)} jobs were left out; all others are taken in")
+        left_out = "1 job was" if len(too_costly) == 1 else f"{len(too_costly)} jobs were"
+        raise click.ClickException(f"{left_out} left out; all others are taken in")
 
 
 def _which(error: InvalidPayload, before: int) -> str:

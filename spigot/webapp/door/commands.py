@@ -85,7 +85,7 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "rules": names})
     else:
-        click.echo(f"{file}: {len(names)} rules can be used")
+        click.echo(f"{file}: {len(names)} {'rule' if len(names) == 1 else 'rules'} can be used")
 
 
 @limits.command(epilog="Example: spigot limits show 192.0.2.7")
@@ -116,7 +116,8 @@ def reset(client: str, prefix: str, as_json: bool) -> None:
     name = _name(client, settings)
     rules = _rules_of(settings)
     count = client_states.reset(_server(settings), rules, name, prefix)
-    _tell({"client": name, "reset": count}, f"{name}: {count} limits are as new", as_json)
+    told = "1 limit is" if count == 1 else f"{count} limits are"
+    _tell({"client": name, "reset": count}, f"{name}: {told} as new", as_json)
 
 
 @limits.command(epilog="Example: spigot limits ban 192.0.2.7 --for 30m")

@@ -133,6 +133,9 @@ def test_check_says_that_a_file_can_be_used(tmp_path):
     assert run("check", str(path)).stdout == f"{path}: 2 buckets can be used: default, mail\n"
     assert json.loads(run("check", str(path), "--json").stdout)["buckets"] == ["default", "mail"]
 
+    path.write_text("{}")
+    assert run("check", str(path)).stdout == f"{path}: 1 bucket can be used: default\n"
+
 
 @pytest.mark.parametrize(
     ("text", "said"),

@@ -174,6 +174,11 @@ class TestPurge:
         assert (result.exit_code, default().waiting) == (0, 0)
         assert result.stdout.endswith("default: 2 jobs were cancelled\n")
 
+    def test_says_of_one_job_that_it_was_cancelled(self, default, redis):
+        redis.lpop(keys.queue("default"))
+
+        assert run("purge", "default", "--yes").stdout == "default: 1 job was cancelled\n"
+
     def test_is_confirmed_in_advance_by_an_option(self, default):
         result = run("purge", "default", "--yes")
 

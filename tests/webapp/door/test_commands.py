@@ -180,6 +180,14 @@ def test_reset_gives_back_all_that_a_client_has_spent(spend):
     assert ok("reset", "192.0.2.1") == "192.0.2.1: 0 limits are as new\n"
 
 
+def test_one_rule_is_counted_as_one(spend, settings):
+    spend("192.0.2.1")
+    settings.write_text(json.dumps({"default": RULES["default"]}))
+
+    assert ok("check", str(settings)) == f"{settings}: 1 rule can be used\n"
+    assert ok("reset", "192.0.2.1") == "192.0.2.1: 1 limit is as new\n"
+
+
 def test_an_ipv6_address_stands_for_its_prefix(spend, monkeypatch):
     monkeypatch.setenv("SPIGOT_IPV6_PREFIX", "56")
     spend("2001:db8::/56")
