@@ -181,11 +181,15 @@ def test_costs_one_round_trip_a_bucket_whatever_waits(redis, settings):
         stats = redis.info("commandstats")
         return len(sent), sum(v["calls"] for k, v in stats.items() if not k.startswith("cmdstat_c"))
 
-    few = min(cost(), cost())  # one of them may have to connect anew
+    def least_cost() -> tuple[int, int]:
+        """It may have to connect anew, and apps of earlier tests may ask the same server."""
+        return min(cost() for _ in range(6))
+
+    few = least_cost()
     redis.rpush(keys.queue("default"), *range(10_000))
     redis.zadd(keys.delayed("default"), {str(i): i for i in range(1000)})
 
-    assert min(cost(), cost()) == few
+    assert least_cost() == few
     assert few[0] == 3  # the names of the buckets, and one script for each of the two
     assert few[1] <= 60
 
