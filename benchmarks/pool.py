@@ -8,8 +8,8 @@ processes share is counted once over all of them. Each job waits for an answer o
 plain functions by urllib, coroutines by a stream of asyncio; and coroutines by httpx, with one
 client for all and with a client for each. A pool of as many places is measured idle first; the
 processor time is that of worker and child until all jobs wait. Then pools run no-op jobs at a rate
-that they cannot reach, and at given rates; and one does so beside jobs that wait, of which one may
-compute.
+that they cannot reach, in 300 places, and at given rates in 100; and one does so beside jobs that
+wait, of which one may compute.
 """
 
 import argparse
@@ -100,7 +100,8 @@ WAITING = (
     (1000, "shared_client"),
 )
 HTTPX = ("shared_client", "client_each")
-NOOPS = 6000
+NOOPS = 10_000
+PLACES, MOST_PLACES = 100, 300
 RATES = (50, 500, 1000)
 POOLS = (1, 2)
 BESIDE = ({"fetch": 99}, {"fetch": 98, "spin": 1})
@@ -158,7 +159,7 @@ def paced(rate: int, kind: str, pools: int, beside: dict[str, int] | None = None
         beside: How many jobs of which kinds run meanwhile, and do not end.
     """
     count, beside = min(NOOPS, rate * RATE_SECONDS), beside or {}
-    places = 100 + sum(beside.values())
+    places = (MOST_PLACES if rate > max(RATES) else PLACES) + sum(beside.values())
     with laboratory(places, rate, pools) as (url, folder, environment), slow_server() as slow:
         with Redis.from_url(url) as redis:
             command = [sys.executable, "-m", "spigot", "worker"]

@@ -28,7 +28,7 @@ from spigot.worker.running.outcome import one_line
 
 from .claim_horizon import ClaimHorizon
 
-MOST_AT_ONCE = 32
+MOST_AT_ONCE = 64
 """Jobs that one round trip claims at most."""
 
 

@@ -14,7 +14,7 @@ from .flights import Flights
 
 log = logging.getLogger(__name__)
 
-ENDED_AT_ONCE = 32
+ENDED_AT_ONCE = 64
 """Outcomes that one round trip writes at most."""
 
 

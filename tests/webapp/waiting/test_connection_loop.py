@@ -74,16 +74,15 @@ def clients():
         client.hang_up()
 
 
-def make_loop(url, **options):
-    redis = connect(url, timeout=0.5)
-    return ConnectionLoop(CountingReader(redis), JobEvents(redis), **{"most": 500, **options})
-
-
 @pytest.fixture
-def loop(redis_url):
-    loop = make_loop(redis_url)
-    yield loop
-    loop.close()
+def loop(redis_url, monkeypatch):
+    monkeypatch.setattr(job_changes, "EVENT_WAIT_SECONDS", 0.05)
+    with connect(redis_url, timeout=0.5) as redis:
+        loop = ConnectionLoop(CountingReader(redis), JobEvents(redis), most=500)
+        yield loop
+        loop.close()
+        if loop._changes._thread is not None:  # uses the connection as long as it runs
+            loop._changes._thread.join(SECONDS)
 
 
 @pytest.fixture
@@ -262,7 +261,6 @@ def test_what_plain_rq_cancels_is_told_although_it_says_nothing(bucket, stream, 
 
 def test_listening_ends_some_time_after_the_last_listener(bucket, stream, redis, monkeypatch):
     monkeypatch.setattr(job_changes, "LINGER_SECONDS", 0.1)
-    monkeypatch.setattr(job_changes, "EVENT_WAIT_SECONDS", 0.1)
 
     def subscribers():
         return redis.pubsub_numsub(keys.job_events())[0][1]
@@ -327,8 +325,8 @@ class TestClosing:
 
         assert stream("a").next_job() is None
 
-    def test_needs_no_thread_that_was_never_started(self, redis_url):
-        make_loop(redis_url).close()
+    def test_needs_no_thread_that_was_never_started(self, loop):
+        loop.close()
 
 
 class TestAnAbsentServer:
