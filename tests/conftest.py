@@ -6,7 +6,6 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -85,16 +84,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return -mark.args[0] if mark else 0, item.path
 
     items.sort(key=patience)  # also puts those in order that were collected in another
-    items[:] = _in_one_order(items)
-
-
-def _in_one_order(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Order what one function is called with, which may be a set: each process has its own order.
-
-    If two test processes collect different tests, pytest-xdist runs none.
-    """
-    calls = groupby(items, lambda item: item.nodeid.partition("[")[0])
-    return [item for _, group in calls for item in sorted(group, key=lambda item: item.nodeid)]
 
 
 @pytest.hookimpl(wrapper=True)
