@@ -18,6 +18,7 @@ from spigot.worker.idle.plain_job_warning import PlainJobWarning
 from spigot.worker.idle.plain_push_listener import PlainPushListener
 from spigot.worker.idle.reaping import Reaping
 from spigot.worker.idle.wake_up_tokens import WakeUpTokens
+from spigot.worker.leases.asking_leases import Asker
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.lease_terms import LeaseTerms
@@ -139,8 +140,7 @@ class Assembly:
             waits=wait is not None,
         )
         claimer = self._make_claimer(presence)
-        executor = self._make_executor(runner_class, leases, last_leases)
-        self._let_ask_early(executor, claimer)
+        executor = self._make_executor(runner_class, leases, last_leases, claimer)
         last_bucket = LeakyBucket(connections.last, self._start.bucket)
         return Parts(
             availability=self._availability,
@@ -174,20 +174,24 @@ class Assembly:
         )
 
     def _make_executor(
-        self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
+        self,
+        runner_class: RunnerClass,
+        leases: LeaseStore,
+        last_leases: LeaseStore,
+        claimer: Claimer,
     ) -> RunsJobs:
-        return self._make_lone_executor(runner_class, leases, last_leases)
-
-    def _let_ask_early(self, executor: RunsJobs, claimer: Claimer) -> None:
-        if isinstance(executor, Executor):  # a pool ends jobs in other threads than it claims them
-            executor.asker = claimer
+        return self._make_lone_executor(runner_class, leases, last_leases, claimer)
 
     def _free_places(self) -> int:
         """Return how many jobs may be claimed: each has ended when the next is wanted."""
         return 1
 
     def _make_lone_executor(
-        self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
+        self,
+        runner_class: RunnerClass,
+        leases: LeaseStore,
+        last_leases: LeaseStore,
+        asker: Asker | None,
     ) -> Executor:
         stop, grace_seconds = self._stop, self._settings.grace_seconds
         death_penalty = self._worker.death_penalty_class
@@ -203,6 +207,7 @@ class Assembly:
             stop=stop,
             grace_seconds=grace_seconds,
             on_start=self._horizon.note_start,
+            asker=asker,
         )
 
     def _runner_tools(self) -> RunnerTools:

@@ -3,6 +3,7 @@
 from rq import Worker
 
 from spigot.runtime.stop_signals import StopSignals
+from spigot.worker.idle.claimer import Claimer
 from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.pool.child import PoolPlan
 from spigot.worker.pool.children import Children
@@ -44,9 +45,14 @@ class PoolAssembly(Assembly):
         return self._flights.free_places
 
     def _make_executor(
-        self, runner_class: RunnerClass, leases: LeaseStore, last_leases: LeaseStore
+        self,
+        runner_class: RunnerClass,
+        leases: LeaseStore,
+        last_leases: LeaseStore,
+        claimer: Claimer,
     ) -> PoolExecutor:
-        executor = self._make_lone_executor(runner_class, leases, last_leases)
+        # no asker: a pool ends jobs in other threads than it claims them
+        executor = self._make_lone_executor(runner_class, leases, last_leases, asker=None)
         tools, most = self._runner_tools(), most_alone(self.concurrency)
         return PoolExecutor(
             executor,

@@ -48,8 +48,8 @@ class Executor:
         stop: What signals said.
         grace_seconds: How long a stopping worker tries to write an outcome.
         on_start: Is told of each attempt that has ended how late it started.
-        running: The present job.
         asker: Asks for the next job in the round trip that ends one; None if another thread does.
+        running: The present job.
     """
 
     runner: Runner
@@ -63,8 +63,8 @@ class Executor:
     stop: StopSignals
     grace_seconds: float
     on_start: Callable[[Claim, int | None], None]
+    asker: Asker | None
     running: ClaimedJob | None = None
-    asker: Asker | None = None
 
     def execute(self, job: ClaimedJob) -> None:
         """Run a claimed job in its slot and end the attempt."""
