@@ -5,6 +5,7 @@ from redis import Redis
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import bucket_names, stored_int, unless_spoilt
 from spigot.jobs.store.times import server_us
+from spigot.runtime.count_text import count_text
 
 from .finding import Finding
 
@@ -17,7 +18,7 @@ def check_lost_jobs(redis: Redis) -> Finding:
     """
     missing = unless_spoilt(lambda: redis.zcard(keys.missing()), 0)
     missing += unless_spoilt(lambda: redis.hlen(keys.sought()), 0)
-    jobs = "1 job is" if missing == 1 else f"{missing} jobs are"
+    jobs = count_text(missing, "job is", "jobs are")
     detail = f"{jobs} missing, {_brought_back(redis)} were brought back so far"
     mend = "leave a worker running: it brings back within a minute those that are in no place"
     return Finding("lost jobs", missing == 0, f"{detail}; {_last_round(redis)}", mend)

@@ -13,6 +13,7 @@ from spigot.jobs.store.replica_wait import ReplicaWait, wait_from
 from spigot.jobs.store.server_rights import find_missing_rights
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.jobs.store.times import server_us
+from spigot.runtime.count_text import count_text
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_faults import OLDEST_VERSION, explain, is_denied
@@ -155,7 +156,7 @@ def check_workers(redis: Redis, buckets: Collection[str]) -> list[Finding]:
         alive = redis.zcount(keys.workers(name), now_ms, "+inf")
         waiting = sum(_waiting(redis, queue) for queue in keys.queue_names(name))
         ok = alive > 0 or (waiting == 0 and name not in buckets)
-        jobs = "1 job waits" if waiting == 1 else f"{waiting} jobs wait"
+        jobs = count_text(waiting, "job waits", "jobs wait")
         detail = f"bucket {name}: {alive} alive, {jobs}"
         findings.append(Finding("workers", ok, detail, "" if ok else f"run `spigot worker {name}`"))
     return findings

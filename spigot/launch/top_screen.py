@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import click
 
 from spigot.jobs.overview.history import Cell
-from spigot.jobs.overview.number_texts import count_text, rate_text, unit_of
+from spigot.jobs.overview.number_texts import rate_text, unit_of
 from spigot.jobs.overview.outlook import pace_of
 from spigot.jobs.overview.reading import BucketView
 from spigot.jobs.overview.verdict import Verdict, judge
+from spigot.runtime.count_text import count_text
 from spigot.runtime.terminal import printable
 
 BARS = " ▁▂▃▄▅▆▇█"

@@ -14,6 +14,7 @@ from spigot.jobs.bucket.configuring import (
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.command_group import CommandGroup
+from spigot.runtime.count_text import count_text
 from spigot.runtime.terminal import (
     State,
     as_json,
@@ -87,8 +88,8 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "buckets": names})
     else:
-        buckets = "bucket" if len(names) == 1 else "buckets"
-        click.echo(f"{file}: {len(names)} {buckets} can be used: {', '.join(names)}")
+        buckets = count_text(len(names), "bucket")
+        click.echo(f"{file}: {buckets} can be used: {', '.join(names)}")
 
 
 def _with_sources(found: BucketState) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketReader, BucketState
 from spigot.jobs.job.completions import bucket_names
+from spigot.runtime.count_text import count_text
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
 
@@ -51,14 +52,13 @@ def purge(name: str, yes: bool, as_json: bool) -> None:
     redis = connect_to_server()
     found = BucketReader(redis).get(name)
     if not yes:
-        waiting = found.waiting + found.delayed
-        jobs = f"{waiting} job that waits" if waiting == 1 else f"{waiting} jobs that wait"
+        jobs = count_text(found.waiting + found.delayed, "job that waits", "jobs that wait")
         click.confirm(f"Cancel {jobs} in bucket {name}?", abort=True, err=as_json)
     count = control_of(redis).purge(name, keep_seconds=load_settings().keep_seconds)
     if as_json:
         print_json({"bucket": name, "cancelled": count})
     else:
-        click.echo(f"{name}: {count} {'job was' if count == 1 else 'jobs were'} cancelled")
+        click.echo(f"{name}: {count_text(count, 'job was', 'jobs were')} cancelled")
 
 
 def _show_drain(name: str) -> None:

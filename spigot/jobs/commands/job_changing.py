@@ -15,6 +15,7 @@ from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
 from spigot.jobs.job.short_ids import whole_id
 from spigot.jobs.job.state import JobState, no_such_job
+from spigot.runtime.count_text import count_text
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
 
@@ -107,7 +108,7 @@ def _report(count: int, requeued: Any, refused: list[str], as_json: bool) -> Non
     if as_json:
         print_json({"requeued": requeued, "refused": refused})
     else:
-        click.echo(f"{count} job{'' if count == 1 else 's'} requeued")
+        click.echo(f"{count_text(count, 'job')} requeued")
     if refused:
         raise click.ClickException("; ".join(refused))
 

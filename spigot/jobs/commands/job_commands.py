@@ -19,6 +19,7 @@ from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.command_group import CommandGroup
+from spigot.runtime.count_text import count_text
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import (
     Cut,
@@ -143,7 +144,8 @@ def list_jobs(status: str | None, bucket: str | None, limit: int, skip: int, as_
     names = short_ids([job.id for job in page.jobs])
     print_table(HEAD, [_row(names[job.id], job) for job in page.jobs], elastic={TYPE, HOW_FAR})
     if len(page.jobs) < page.total:
-        click.echo(f"{len(page.jobs)} of {page.total} jobs; --skip and --limit show others")
+        shown = f"{len(page.jobs):,} of {count_text(page.total, 'job')}"
+        click.echo(f"{shown}; --skip and --limit show others")
 
 
 def _row(name: str, job: JobState) -> tuple[object, ...]:

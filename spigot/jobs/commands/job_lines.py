@@ -13,6 +13,7 @@ from spigot.jobs.enqueued_job import EnqueuedJob
 from spigot.jobs.enqueueing import BucketFull, enqueue_many
 from spigot.jobs.job.queue import Priority
 from spigot.jobs.types.payloads import InvalidPayload
+from spigot.runtime.count_text import count_text
 from spigot.runtime.terminal import print_json
 
 SENT_AT_ONCE = 500
@@ -62,7 +63,7 @@ def submit_lines(
     if trouble:
         raise click.ClickException(f"{trouble}; go on with --skip {skip + done}")
     if too_costly:
-        left_out = "1 job was" if len(too_costly) == 1 else f"{len(too_costly)} jobs were"
+        left_out = count_text(len(too_costly), "job was", "jobs were")
         raise click.ClickException(f"{left_out} left out; all others are taken in")
 
 
@@ -88,4 +89,4 @@ def _report(ids: list[str], *, as_json: bool) -> None:
     if as_json:
         print_json(ids)
     else:
-        click.echo(f"{len(ids)} job{'' if len(ids) == 1 else 's'} taken in")
+        click.echo(f"{count_text(len(ids), 'job')} taken in")

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spigot.jobs.bucket.state import BucketState
+from spigot.runtime.count_text import count_text
 
 from .history import CELL_SECONDS
 from .number_texts import (
     ago_text,
     clock_text,
-    count_text,
     number_text,
     rate_text,
     span_text,
@@ -77,7 +77,7 @@ def _without_worker(state: BucketState) -> str:
     """Return how many jobs wait for a worker, and how many have lost theirs."""
     told = ""
     if waiting := state.waiting + state.delayed:
-        told = f"{count_text(waiting, 'job')} {'waits' if waiting == 1 else 'wait'},"
+        told = f"{count_text(waiting, 'job waits', 'jobs wait')},"
     if not state.running:
         return told
     return f"{told} {count_text(state.running, 'job')} had begun,".lstrip()
@@ -161,9 +161,8 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
             f"so {carries}. One place more would carry {more}."
         )
         return Badge(7, "places taken", "narrow", "warn", sentence)
-    workers = count_text(state.workers, "worker")
-    is_busy = "is" if state.workers == 1 else "are all"
-    sentence = f"{workers} {is_busy} busy with {run}, so {carries}."
+    workers = count_text(state.workers, "worker is", "workers are all")
+    sentence = f"{workers} busy with {run}, so {carries}."
     more = f" One more would carry {more}: spigot worker {state.name}"
     return Badge(7, "workers busy", "narrow", "warn", sentence + more, sentence)
 

@@ -35,11 +35,6 @@ def ago_text(moment: str | None, now_us: int) -> str:
     return f"{span_text(max(0, now_us - unix_us(moment)) / 1_000_000)} ago" if moment else ""
 
 
-def count_text(number: int, noun: str) -> str:
-    """Return ``1 job``, ``1,200 jobs``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def number_text(number: float) -> str:
     """Return a number with two figures behind the point at most, and none that say nothing."""
     if number >= 100 or number == round(number):

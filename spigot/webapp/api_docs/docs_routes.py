@@ -12,6 +12,7 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.count_text import count_text
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.page_security import secure_page
 
@@ -28,8 +29,8 @@ LIMITS = {
     "exclusiveMinimum": "above {}",
     "maximum": "at most {}",
     "exclusiveMaximum": "below {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
+    "minLength": "at least {}",
+    "maxLength": "at most {}",
     "pattern": "matches {}",
     "default": "{} if it is left out",
 }
@@ -152,10 +153,16 @@ def describe_schema(schema: Schema) -> str:
 def limits_of(schema: Schema) -> str:
     """Return what else a schema asks of a value."""
     return ", ".join(
-        words.format(json.dumps(schema[name]) if name == "default" else schema[name])
+        words.format(_limit_text(name, schema[name]))
         for name, words in LIMITS.items()
         if name in schema
     )
+
+
+def _limit_text(name: str, value: Any) -> str:
+    if name == "default":
+        return json.dumps(value)
+    return count_text(value, "character") if name.endswith("Length") else str(value)
 
 
 def curl_of(operation: dict[str, Any], body: Any = None) -> str:

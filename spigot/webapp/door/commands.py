@@ -11,6 +11,7 @@ from redis import Redis
 
 from spigot.jobs.store.times import utc_text
 from spigot.runtime.command_group import CommandGroup
+from spigot.runtime.count_text import count_text
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.proposals import proposing
 from spigot.runtime.server.redis_connection import connect
@@ -85,7 +86,7 @@ def check(file: Path, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "rules": names})
     else:
-        click.echo(f"{file}: {len(names)} {'rule' if len(names) == 1 else 'rules'} can be used")
+        click.echo(f"{file}: {count_text(len(names), 'rule')} can be used")
 
 
 @limits.command(epilog="Example: spigot limits show 192.0.2.7")
@@ -116,7 +117,7 @@ def reset(client: str, prefix: str, as_json: bool) -> None:
     name = _name(client, settings)
     rules = _rules_of(settings)
     count = client_states.reset(_server(settings), rules, name, prefix)
-    told = "1 limit is" if count == 1 else f"{count} limits are"
+    told = count_text(count, "limit is", "limits are")
     _tell({"client": name, "reset": count}, f"{name}: {told} as new", as_json)
 
 

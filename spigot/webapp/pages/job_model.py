@@ -7,10 +7,11 @@ from typing import Any
 from redis import Redis, RedisError
 
 from spigot.jobs.job.state import JobState
-from spigot.jobs.overview.number_texts import ago_text, clock_text, count_text, span_text
+from spigot.jobs.overview.number_texts import ago_text, clock_text, span_text
 from spigot.jobs.overview.reading import BucketView, OverviewReader
 from spigot.jobs.overview.verdict import judge
 from spigot.jobs.store.times import server_us, unix_us
+from spigot.runtime.count_text import count_text
 
 from .cards import Texts
 from .job_steps import read_past, steps_of
@@ -146,7 +147,8 @@ def _line_ahead(job: JobState, seconds: float) -> Texts:
     shown = min(position, 9)
     gap = 490 / shown
     bars = "".join(f"M{gap * n:g} 12v28h5v-28z" for n in range(1, shown))
-    told = f"{position - 1:,} jobs start before yours, which does in {clock_text(seconds)}."
+    before = count_text(position - 1, "job starts", "jobs start")
+    told = f"{before} before yours, which does in {clock_text(seconds)}."
     return {
         "ahead": bars,
         "yours_x": f"{gap * shown:g}",

@@ -10,9 +10,10 @@ from redis import Redis, RedisError
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.badges import NEEDS_SOMEBODY
-from spigot.jobs.overview.number_texts import count_text, span_text
+from spigot.jobs.overview.number_texts import span_text
 from spigot.jobs.overview.reading import RECENT_SECONDS, BucketView, OverviewReader
 from spigot.jobs.store.times import unix_us, utc_text
+from spigot.runtime.count_text import count_text
 from spigot.webapp.door.rate_limits.refused_clients import Refused, most_refused
 
 from .budget_rows import budget_rows
@@ -196,7 +197,7 @@ def _some(states: dict[str, str]) -> str:
     """Return a sentence for each of the first buckets, and how many more there are."""
     told = [f"{name} is {state}." for name, state in islice(states.items(), MOST_TOLD)]
     if (more := len(states) - len(told)) > 0:
-        told.append(f"{more} more {'is' if more == 1 else 'are'} below.")
+        told.append(f"{count_text(more, 'more is', 'more are')} below.")
     return " ".join(told)
 
 

@@ -13,9 +13,10 @@ from itertools import groupby
 from typing import NamedTuple
 
 from spigot.jobs.overview.history import CELL_SECONDS, CELLS, Cell, Stop
-from spigot.jobs.overview.number_texts import clock_text, count_text
+from spigot.jobs.overview.number_texts import clock_text
 from spigot.jobs.overview.outlook import hold_left, places_of
 from spigot.jobs.overview.reading import BucketView, stop_of
+from spigot.runtime.count_text import count_text
 
 TOOTH_CELLS = 3
 PX_PER_SECOND = 5 / (TOOTH_CELLS * CELL_SECONDS)

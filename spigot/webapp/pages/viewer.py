@@ -8,6 +8,7 @@ from flask import Flask, current_app, request
 from redis import RedisError
 
 from spigot.jobs.overview.reading import OverviewReader
+from spigot.runtime.count_text import count_text
 from spigot.webapp.http.admin import Admin, has_session, is_admin
 from spigot.webapp.http.admin_change import form_token, is_readonly
 
@@ -38,8 +39,9 @@ FOR_ADMIN = [
 
 
 def init_app(app: Flask) -> None:
-    """Let all templates know who looks; called by ``create_app``."""
+    """Let all templates know who looks, and count in words; called by ``create_app``."""
     app.context_processor(_context)
+    app.add_template_filter(count_text, "counted")
 
 
 def viewer() -> Viewer:

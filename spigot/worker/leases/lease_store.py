@@ -16,6 +16,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import Call, call_together, load_script
 from spigot.jobs.store.replica_wait import NotReplicatedError, ReplicaWait
 from spigot.jobs.store.times import clock_argument
+from spigot.runtime.count_text import count_text
 from spigot.runtime.server.redis_connection import is_away
 
 from .attempt_report import NO_HOLD, AttemptReport, Hold, rq_trace
@@ -195,8 +196,8 @@ class LeaseStore:
     ) -> None:
         """Log and count ends that a failover may undo now; they stand all the same."""
         log.warning(
-            "the end of %d attempts may be lost by a failover, after which they run again: %s",
-            len(reports),
+            "the end of %s may be lost by a failover, after which they run again: %s",
+            count_text(len(reports), "attempt"),
             late,
         )
         with suppress(RedisError):  # the ends are written: a count must not have them written again
@@ -238,7 +239,9 @@ class LeaseStore:
         Raises:
             redis.RedisError: Lines that were adopted are adopted again later.
         """
-        reason = f"Abandoned: {self.terms.max_reaps} workers died or fell silent while they ran it"
+        died = "died or fell silent while"
+        times = count_text(self.terms.max_reaps, f"worker {died} it", f"workers {died} they")
+        reason = f"Abandoned: {times} ran it"
         reply = self._reap(
             args=[
                 self._bucket,

@@ -2,6 +2,8 @@
 
 import logging
 
+from spigot.runtime.count_text import count_text
+
 from .dependents import release_dependents
 from .lease_answers import Reaped
 from .lease_store import LeaseStore
@@ -25,7 +27,7 @@ def take_over(leases: LeaseStore, result_log: ResultLog, found: Reaped) -> None:
         result_log.write(token, line)
     result_log.retry()
     if found.count:
-        log.warning("%d jobs were taken from silent workers", found.count)
+        log.warning("%s taken from silent workers", count_text(found.count, "job was", "jobs were"))
     for text in found.brought_back:
         log.error("job %s", text)
     for fault in found.faults:

@@ -8,6 +8,7 @@ from itertools import groupby
 from operator import attrgetter
 
 from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.runtime.count_text import count_text
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer
 from spigot.worker.running import outcome as outcomes
@@ -214,10 +215,10 @@ class PoolExecutor:
             [(f.place, suspicion_of(f.job)) for f in begun], culprit, self._flights.concurrency
         )
         log.error(
-            "pool process %d %s; %d jobs run again, %d had not begun; %s",
+            "pool process %d %s; %s again, %d had not begun; %s",
             child.pid,
             child.end,
-            len(begun),
+            count_text(len(begun), "job runs", "jobs run"),
             len(flights) - len(begun),
             f"named is {self._flights.name_of(child, culprit)}"
             if culprit is not None

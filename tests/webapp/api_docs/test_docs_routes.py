@@ -122,6 +122,12 @@ def test_bounds_are_put_into_words():
     assert limits_of(schema) == 'at least 0, at most 60, "x" if it is left out'
 
 
+def test_one_character_is_counted_as_one():
+    limits = limits_of({"minLength": 1, "maxLength": 2000})
+
+    assert limits == "at least 1 character, at most 2,000 characters"
+
+
 class TestTryIt:
     @pytest.fixture
     def app(self, redis, settings):

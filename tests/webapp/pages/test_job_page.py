@@ -27,6 +27,15 @@ def test_a_job_that_runs_says_for_how_long_and_how_far_it_is(client, redis):
     assert "at this pace done in about" in page
 
 
+def test_one_job_that_waits_before_another_is_counted_as_one(client, redis):
+    redis.zadd(keys.workers("default"), {"work": FAR_FUTURE_MS})
+    jobs = [client.post("/jobs", json={"type": "add", "payload": {"x": x}}).json for x in (1, 2)]
+
+    page = client.get(f"/jobs/{jobs[1]['id']}", headers=HTML).text
+
+    assert "1 job starts before yours" in page
+
+
 def test_a_job_whose_bucket_has_no_worker_does_not_run(client, redis):
     page = client.get(begun(client, redis), headers=HTML).text
 

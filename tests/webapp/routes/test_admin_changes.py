@@ -149,6 +149,7 @@ class TestForms:
         assert client.get(f"/jobs/{job_id}").json["status"] == "cancelled"
         page = client.get(answer.location, auth=ADMIN, headers=HTML).text
         assert "cancelled 1 that waited" in page
+        assert "1 job of default was cancelled." in page
 
 
 class TestJobs:

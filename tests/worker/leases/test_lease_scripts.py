@@ -268,6 +268,15 @@ class TestReaper:
         assert isinstance(bucket.ask(), Wait)
         assert not list(problems(redis, "default", ["job"]))
 
+    def test_counts_one_worker_as_one(self, bucket):
+        bucket.leases = leases_of(bucket, WORKER, max_reaps=1)
+        bucket.enqueue("job")
+        bucket.claim()
+        bucket.reap_until_silent()
+
+        reason = "Abandoned: 1 worker died or fell silent while it ran it"
+        assert bucket.read("job").error == reason
+
     def test_says_why_a_job_that_was_to_stop_is_cancelled(self, bucket, redis, claim):
         bucket.cancel("job")
         bucket.reap_until_silent()
