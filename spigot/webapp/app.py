@@ -41,7 +41,7 @@ from .door import forwarding, wrong_passwords
 from .http import cross_origin, errors, page_security, request_ids
 from .metrics import routes as metrics
 from .pages import activity as activity_routes
-from .pages import admin_pages, live_lists, overview, viewer
+from .pages import admin_pages, live_lists, overview, problem_page, viewer
 from .pages import login as login_routes
 from .routes import buckets as bucket_routes
 from .routes import clients as client_routes
@@ -99,6 +99,7 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     _add_parts(app, settings, catalog, buckets, redis)
     admin = app.extensions["admin"] = _admin(redis, settings.admin_password, is_admin)
     errors.init_app(app)
+    problem_page.init_app(app)
     page_security.init_app(app)
     counted = metrics.init_app(app, redis, catalog)
     door = _put_door_on(app, settings, limits_url, counted)

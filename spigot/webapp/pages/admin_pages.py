@@ -5,10 +5,9 @@ The API's views call these where a browser asks (``http/accepted.py``).
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
 
-from flask import Flask, Response, current_app, request
-from redis import Redis, RedisError
+from flask import Flask, Response, abort, current_app, request
+from redis import Redis
 
 from spigot.jobs.job.listing import PLACES
 from spigot.jobs.overview.reading import OverviewReader
@@ -16,8 +15,8 @@ from spigot.jobs.overview.verdict import judge
 from spigot.jobs.store.stored_values import bucket_names
 from spigot.jobs.store.times import server_us, utc_text
 from spigot.jobs.types.job_catalog import JobCatalog
-from spigot.runtime.server.redis_connection import is_away
 from spigot.webapp.http.admin import is_admin, require_admin
+from spigot.webapp.http.no_such_bucket import no_such_bucket_problem
 from spigot.webapp.routes.clients import read_clients
 from spigot.webapp.routes.jobs_admin import find_jobs, read_page, read_wanted
 
@@ -25,7 +24,7 @@ from .budget_rows import budget_rows
 from .cards import Judged, card_of
 from .change_words import changes_of
 from .failures_page import failures_page
-from .html_page import away_page, html_page
+from .html_page import html_page
 from .job_model import STATES, JobPictures
 from .job_page import blueprint, job_page
 from .list_lines import SHOWN_CLIENTS, client_line, job_line
@@ -46,28 +45,14 @@ def init_app(app: Flask, redis: Redis, overview: OverviewReader, catalog: JobCat
     app.extensions["job_pictures"] = JobPictures(redis, overview)
     app.extensions["overview_reader"] = overview
     app.extensions["type_names"] = sorted(job_type.name for job_type in catalog)
-    pages: dict[str, Callable[..., Response]] = {
+    app.extensions |= {
         "job_page": job_page,
         "bucket_page": bucket_page,
         "jobs_page": jobs_page,
         "failures_page": failures_page,
         "clients_page": clients_page,
     }
-    for name, page in pages.items():
-        app.extensions[name] = _or_away(page)
     app.register_blueprint(blueprint)
-
-
-def _or_away(page: Callable[..., Response]) -> Callable[..., Response]:
-    def shown(*arguments: str) -> Response:
-        try:
-            return page(*arguments)
-        except RedisError as error:
-            if not is_away(error):
-                raise
-            return away_page()
-
-    return shown
 
 
 def bucket_page(name: str) -> Response:
@@ -75,7 +60,7 @@ def bucket_page(name: str) -> Response:
     reader: OverviewReader = current_app.extensions["overview_reader"]
     view = next(iter(reader.read([name])), None)
     if view is None:
-        return html_page("no_such.html", 404, what=f"There is no bucket {name}")
+        abort(no_such_bucket_problem(name))
     admin = is_admin(request)
     judged = Judged(view, judge(view, is_admin=admin))
     return html_page(

@@ -31,6 +31,6 @@ def html_page(template: str, status: int = 200, **values: Any) -> Response:
 
 def away_page() -> Response:
     """Return the page for the time in which the server that keeps the jobs cannot be asked."""
-    response = html_page("away.html", 503, failed_badge="")
+    response = html_page("away.html", 503, failed_badge="", looks=True)
     response.headers["Retry-After"] = str(AWAY_RETRY_SECONDS)
     return response

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 from redis import Redis
 
@@ -15,6 +15,7 @@ from spigot.jobs.store.stored_values import stored_text, unless_spoilt
 from spigot.webapp.http.accepted import with_vary
 from spigot.webapp.http.admin import is_admin
 from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.no_such_job import no_such_job_problem
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.parked_response import (
     EVENT_STREAM,
@@ -36,7 +37,7 @@ def job_page(job_id: str) -> Response:
     reader: JobReader = current_app.extensions["job_reader"]
     job = reader.read(job_id)
     if job is None:
-        return html_page("no_such.html", 404, what=f"There is no job {job_id}")
+        abort(no_such_job_problem(job_id))
     pictures: JobPictures = current_app.extensions["job_pictures"]
     picture = pictures.of(job)
     details = _details(job) if is_admin(request) else None

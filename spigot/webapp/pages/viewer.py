@@ -1,6 +1,7 @@
 """Who looks at a page, and which pages there are for them: what all templates know."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -19,11 +20,13 @@ class Viewer:
 
     Attributes:
         is_admin: Whether it is the admin.
+        admin_exists: Whether anybody can be the admin here.
         has_password: Whether the admin can log in here with a password.
         has_session: Whether there is a session to log out of.
     """
 
     is_admin: bool
+    admin_exists: bool
     has_password: bool
     has_session: bool
 
@@ -47,7 +50,7 @@ def init_app(app: Flask) -> None:
 def viewer() -> Viewer:
     """Return who sent the present request."""
     admin: Admin = current_app.extensions["admin"]
-    return Viewer(is_admin(request), admin.has_password, has_session(request))
+    return Viewer(is_admin(request), admin.exists, admin.has_password, has_session(request))
 
 
 def _context() -> dict[str, Any]:
@@ -56,12 +59,18 @@ def _context() -> dict[str, Any]:
     return {
         "viewer": who,
         "nav_pages": lambda: pages,
-        "version": version("spigot-jobs"),
+        "version": _own_version(),
         "here": request.script_root + request.full_path.rstrip("?"),
         "count_failed": _failed_badge,  # asked for by pages that do not know it already
         "may_change": who.is_admin and not is_readonly(),
         "form_token": form_token() if who.is_admin else "",
     }
+
+
+@cache
+def _own_version() -> str:
+    """Return what is installed; looking for it takes longer than a small page."""
+    return version("spigot-jobs")
 
 
 def _failed_badge() -> str:

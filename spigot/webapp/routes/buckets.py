@@ -17,6 +17,7 @@ from spigot.webapp.http.admin import admin_in_words
 from spigot.webapp.http.admin_change import require_admin_change
 from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.forms import require_form
+from spigot.webapp.http.no_such_bucket import no_such_bucket_problem
 from spigot.webapp.http.problem_types import ProblemType
 from spigot.webapp.http.problems import problem
 from spigot.webapp.http.request_body import InvalidBody, read_model
@@ -178,4 +179,4 @@ def _wrong_budget(error: BudgetChangeError) -> Response:
 
 
 def _not_found(name: str) -> NoReturn:
-    abort(problem(404, f"there is no bucket {name!r}", type=ProblemType.NO_SUCH_BUCKET))
+    abort(no_such_bucket_problem(name))
