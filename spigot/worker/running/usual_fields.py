@@ -15,7 +15,7 @@ from rq.utils import str_to_date
 
 from spigot.jobs.bucket.leaky_bucket import FIELDS_OF_A_NEW_JOB
 
-from .usual_times import is_usual_time
+from .usual_times import usual_time
 
 USUAL_FIELDS = frozenset(FIELDS_OF_A_NEW_JOB) | {b"started_at", b"last_heartbeat", b"worker_name"}
 """Those of a job that starts for the first time, without callbacks, webhooks or dependencies."""
@@ -84,5 +84,4 @@ def _time(stored: bytes | None) -> datetime | None:
     """Return a time; of a job's four, two pairs are mostly alike."""
     if not stored:
         return None
-    text = stored.decode()
-    return datetime.fromisoformat(text) if is_usual_time(stored) else str_to_date(text)
+    return usual_time(stored) or str_to_date(stored.decode())

@@ -11,9 +11,13 @@ USUAL = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 """As RQ and our scripts write them; RQ reads others as well."""
 
 
-def is_usual_time(stored: bytes) -> bool:
-    """Return whether Python reads a time as RQ does, in a tenth of the time."""
-    return USUAL.fullmatch(stored) is not None
+def usual_time(stored: bytes) -> datetime | None:
+    """Return a time that Python reads as RQ does, in a tenth of the time; None for another.
+
+    Raises:
+        ValueError: As RQ, for a time that cannot be.
+    """
+    return datetime.fromisoformat(stored.decode()) if USUAL.fullmatch(stored) else None
 
 
 def split_usual_times(
@@ -27,7 +31,7 @@ def split_usual_times(
     others, times = dict(fields), {}
     for name in TIMES:
         stored = fields.get(name.encode())
-        if stored is not None and is_usual_time(stored):
+        if stored is not None and (time := usual_time(stored)):
             del others[name.encode()]
-            times[name] = datetime.fromisoformat(stored.decode())
+            times[name] = time
     return others, times
