@@ -42,6 +42,11 @@ def innermost(function: Callable[..., Any]) -> Callable[..., Any]:
             return type(function).__call__
 
 
+def is_coroutine_function(function: object) -> bool:
+    """Return whether what a function calls in the end is to be awaited; False if it is none."""
+    return callable(function) and inspect.iscoroutinefunction(innermost(function))
+
+
 def dotted_name(function: Callable[..., Any]) -> str:
     """Return where a function is defined; of an object, where its class is."""
     while isinstance(function, functools.partial):

@@ -14,7 +14,7 @@ from spigot.jobs.budgets.declared_cost import Budgets, Cost, DeclaredCost
 
 from . import hidden_fields, job_type_checks
 from .cost_function import check_cost, declared_amounts
-from .function_kinds import dotted_name, innermost
+from .function_kinds import dotted_name, is_coroutine_function
 from .function_parameters import PayloadForm, payload_form
 from .hidden_fields import Path
 from .payloads import AcceptedPayload, PayloadRules
@@ -78,7 +78,7 @@ class JobType:
     @cached_property
     def is_async(self) -> bool:
         """Whether the function is a coroutine function."""
-        return inspect.iscoroutinefunction(innermost(self.function))
+        return is_coroutine_function(self.function)
 
     @cached_property
     def payload_rules(self) -> PayloadRules:

@@ -1,18 +1,17 @@
 """Prepares the call of a job's function; the same in a work horse, a simple worker and a pool."""
 
-import inspect
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rq.exceptions import DeserializationError
 from rq.timeouts import BaseDeathPenalty
 
 from spigot.jobs.budgets.report import UsedAmounts, costs_told_to
 from spigot.jobs.budgets.reserved import Reserved
-from spigot.jobs.types.function_kinds import innermost
+from spigot.jobs.types.function_kinds import is_coroutine_function
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import BoundFunction
 from spigot.jobs.types.progress import progress_told_to
@@ -103,38 +102,34 @@ class PreparedCall:
 def prepare(
     job: ClaimedJob, catalog: JobCatalog, death_penalty: type[BaseDeathPenalty]
 ) -> PreparedCall:
-    """Find the job's function and read its arguments, ahead of its slot: that may be an import."""
-    function = _function_of(job, catalog)
-    reserved = Reserved.of_claim(job.claim.fields)
-    return PreparedCall(job, function, death_penalty, _is_async(job, catalog), reserved)
+    """Find the job's function and read its arguments, ahead of its slot: that may be an import.
 
-
-def _is_async(job: ClaimedJob, catalog: JobCatalog) -> bool:
+    If there is nothing to call, calling it says why.
+    """
+    is_async = False
     try:
         job_type = catalog.find(job.type_name)
         if job_type is not None:
-            return job_type.is_async
-        function = job.func
-        return function is not None and inspect.iscoroutinefunction(innermost(function))
-    except BaseException:  # whatever it is, calling it will tell
-        return False
-
-
-def _function_of(job: ClaimedJob, catalog: JobCatalog) -> BoundFunction:
-    """Return what is to be called without arguments; if there is nothing, it says why."""
-    try:
-        job_type = catalog.find(job.type_name)
-        if job_type is not None:
-            return job_type.bind(job.kwargs)
-        function = job.func
-        if function is None:
-            raise ValueError("the job names no function")
-        # not by RQ's job._execute, which runs a coroutine on a loop of its own
-        return BoundFunction(partial(function, *job.args, **job.kwargs))
+            is_async = job_type.is_async
+            function = job_type.bind(job.kwargs)
+        else:
+            plain = _plain_function(job)
+            is_async = is_coroutine_function(plain)
+            # not by RQ's job._execute, which runs a coroutine on a loop of its own
+            function = BoundFunction(partial(plain, *job.args, **job.kwargs))
     except DeserializationError:
-        return BoundFunction(_raising(DeserializationError(NOT_JSON)))
+        function = BoundFunction(_raising(DeserializationError(NOT_JSON)))
     except BaseException as error:
-        return BoundFunction(_raising(error))
+        function = BoundFunction(_raising(error))
+    return PreparedCall(job, function, death_penalty, is_async, Reserved.of_claim(job.claim.fields))
+
+
+def _plain_function(job: ClaimedJob) -> Callable[..., Any]:
+    """Return the function that plain RQ was asked to run."""
+    function: Callable[..., Any] | None = job.func
+    if function is None:
+        raise ValueError("the job names no function")
+    return function
 
 
 def _raising(error: BaseException) -> Callable[[], NoReturn]:
