@@ -50,9 +50,6 @@ LONGEST_HOLD_SECONDS = 1.0
 NEWS_SECONDS = 0.01
 """How long the news of a hold takes after that."""
 
-NEWS_AGAIN_SECONDS = 0.001
-"""Between two looks for that news: many jobs may start at once, and a look is a system call."""
-
 TELL_AGAIN_SECONDS = 0.002
 """Before more outcomes are told: each time wakes two threads, and meanwhile more may come."""
 
@@ -115,7 +112,7 @@ class Child:
         self._threads = JobThreads(self._work, tools.places)
         self._loop = JobLoop(self._table, self._names, self._run_on_loop)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
-        self._held_until = self._looked_at = 0.0
+        self._held_until = 0.0
         self._is_stopping = False
         self._hold_news = tools.plan.hold_news
 
@@ -235,10 +232,7 @@ class Child:
         return True
 
     def _is_held(self, claim: Claim, now: float) -> bool:
-        if now - self._looked_at >= NEWS_AGAIN_SECONDS:
-            self._looked_at = now
-            self._hold_news.look()
-        return now < self._held_until or self._hold_news.was_heard_after(claim)
+        return now < self._held_until or self._hold_news.came_lately_after(claim, now)
 
     # What the parent is told
 

@@ -117,6 +117,16 @@ def test_news_count_before_anyone_has_read_them(news, redis, subscription, ask):
     assert ask(lambda: news.came_after(claim))
 
 
+def test_who_starts_many_jobs_looks_once_a_millisecond(news, redis, subscription):
+    claim = claim_now()
+    now = time.monotonic()
+    assert not news.came_lately_after(claim, now)
+    hold(redis)
+
+    assert not news.came_lately_after(claim, now + 0.0009)
+    assert news.came_lately_after(claim, now + 0.0011)
+
+
 def test_a_fork_hears_what_its_parent_saw(news, redis, subscription):
     claim = claim_now()
     hold(redis)
