@@ -94,9 +94,7 @@ def test_a_paused_bucket_keeps_its_jobs(queue):
     assert enqueue("chain", {"left": 0}).status == "queued"
 
 
-def test_a_job_without_an_end_is_told(queue, monkeypatch):
-    monkeypatch.setattr("spigot.testing.inline_worker.MOST_ATTEMPTS", 20)  # a hundred take seconds
-
+def test_a_job_without_an_end_is_told(queue):
     with pytest.raises(EndlessJobError, match="goes on for ever"):
         enqueue("endless")
 
