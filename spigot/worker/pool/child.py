@@ -110,7 +110,7 @@ class Child:
         self._outbox: SimpleQueue[bytes] = SimpleQueue()
         self._writers = AttemptWriters(self._redis)
         self._threads = JobThreads(self._work, tools.places)
-        self._loop = JobLoop(self._table, self._names, self._run_on_loop)
+        self._loop = JobLoop(self._table, self._names, self._run_on_loop, self._fail)
         self._watch = ChildWatch(self._table, self._attempts, self._threads, self._loop, self._tell)
         self._held_until = 0.0
         self._is_stopping = False
@@ -211,6 +211,9 @@ class Child:
         ended = await self._await(attempt, prepared)
         self._tell(attempt, ended)
         return ended
+
+    def _fail(self, attempt: Attempt, error: Exception) -> None:
+        self._tell(attempt, outcomes.failed(error))
 
     async def _await(self, attempt: Attempt, prepared: PreparedCall) -> Outcome:
         if not self._begin(attempt):

@@ -34,6 +34,7 @@ OWN_PATIENCE_SECONDS = 0.3
 INTERRUPT_SIGNAL = signal.SIGUSR2
 
 Run = Callable[[Attempt, PreparedCall], Coroutine[Any, Any, Outcome]]
+Fail = Callable[[Attempt, Exception], None]
 
 
 class JobLoop:
@@ -43,12 +44,14 @@ class JobLoop:
         table: Shared with the parent.
         names: Names of places, for who sees only a stack.
         run: Runs one attempt, from its slot to its outcome.
+        fail: Ends one that could not be started.
     """
 
-    def __init__(self, table: SharedTable, names: NamedPlaces, run: Run) -> None:
+    def __init__(self, table: SharedTable, names: NamedPlaces, run: Run, fail: Fail) -> None:
         self._table = table
         self._names = names
         self._run = run
+        self._fail = fail
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._make_task)
         self._loop.set_default_executor(_WarmExecutor(names))
@@ -91,8 +94,14 @@ class JobLoop:
                 self._loop.call_at(at, self._start, attempt, prepared, context)
 
     def _start(self, attempt: Attempt, prepared: PreparedCall, context: Context) -> None:
-        context.run(current_attempt.set, attempt)
-        task = self._loop.create_task(self._follow(attempt, prepared), context=context)
+        followed = self._follow(attempt, prepared)
+        try:
+            context.run(current_attempt.set, attempt)
+            task = self._loop.create_task(followed, context=context)
+        except Exception as error:  # it must neither delay others nor be without an end
+            followed.close()
+            self._fail(attempt, error)
+            return
         self._tasks.add(task)
         attempt.kick = lambda: self._kick(attempt, task)
 
