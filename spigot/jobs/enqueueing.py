@@ -74,7 +74,8 @@ def enqueue(
         InvalidCost: Nothing was enqueued; what the job costs cannot be used.
         CostExceedsBurst: Nothing was enqueued; its ``largest`` is the largest cost that fits.
         IdempotencyConflict: Nothing was enqueued.
-        ValueError: There is no such priority, the delay is no such number, or the key is empty.
+        ValueError: There is no such priority, the delay is no such number, the key is empty, or
+            ``redis_url`` cannot be used.
         OperatorError: A setting, an app or ``buckets.json`` cannot be used, or there is no server.
         redis.RedisError: The server did not answer; it is unknown whether the job was enqueued.
             With an idempotency key it can be enqueued again.

@@ -36,6 +36,7 @@ from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
+from spigot.runtime.server_address import check_redis_url
 from spigot.runtime.settings import load_settings
 
 from .enqueued_job import EnqueuedJob
@@ -68,8 +69,11 @@ class Program:
             url: Of the server; None takes the one that the settings name, or `spigot up` runs.
 
         Raises:
+            ServerUrlError: The URL cannot be used.
             OperatorError: A setting, an app or a file cannot be used, or there is no server.
         """
+        if url is not None:
+            check_redis_url(url)
         settings = load_settings() if url is None else load_settings(redis_url=url)
         catalog = JobCatalog.load(choose_apps(settings))
         read = load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))

@@ -66,6 +66,21 @@ def parse_server_url(url: str) -> dict[str, Any]:
     return options | place | asked
 
 
+def check_redis_url(url: object) -> None:
+    """Check what a program gave as the argument ``redis_url``.
+
+    Raises:
+        ServerUrlError: It cannot be used; the message names the argument, as that of a setting
+            names its variable.
+    """
+    if not isinstance(url, str):
+        raise ServerUrlError(f"redis_url must be the text of a URL, not a {type(url).__name__}")
+    try:
+        parse_server_url(url)
+    except ServerUrlError as error:
+        raise ServerUrlError(f"redis_url=(hidden) cannot be used: {error}") from None
+
+
 def _asked_for(query: str, scheme: str) -> dict[str, Any]:
     if not query:
         return {}

@@ -88,6 +88,14 @@ def test_bad_input_is_refused(redis, arguments, options, error):
     assert not redis.exists(keys.queue("default"))
 
 
+@pytest.mark.parametrize("enqueue", [enqueue, enqueue_many])
+def test_a_redis_url_that_cannot_be_used_is_told_by_the_name_of_the_argument(enqueue):
+    told = r"^redis_url=\(hidden\) cannot be used: must begin with redis:// or .*//$"
+
+    with pytest.raises(ValueError, match=told):
+        enqueue("add", {"x": 1}, redis_url="localhost:6379")
+
+
 def test_no_server_is_a_clear_error(monkeypatch):
     monkeypatch.delenv("REDIS_URL")
 

@@ -15,6 +15,7 @@ import flask
 from flask import Flask, Request, Response
 
 from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server_address import check_redis_url
 from spigot.webapp.door.rate_limits.clock import Clock
 from spigot.webapp.door.rate_limits.decision import Decision, Verdict
 from spigot.webapp.door.rate_limits.limiter import Limiter
@@ -121,6 +122,8 @@ class Door:
         if redis_url is None:
             redis_url, proxies_of_settings = _server_of_settings()
             trusted_proxies = proxies_of_settings if trusted_proxies is None else trusted_proxies
+        else:
+            check_redis_url(redis_url)
         # RESP3 would let redis-py stretch its timeouts on a notice of the server's.
         redis = connect(redis_url, timeout=deadline, protocol=2)
         self._limiter = partial(Limiter, redis, web_processes=web_processes, clock=clock)

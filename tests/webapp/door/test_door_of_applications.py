@@ -176,6 +176,19 @@ def test_without_a_url_server_and_proxies_are_those_of_the_settings(monkeypatch,
         assert answers == [200, 200, 429]
 
 
+def test_a_redis_url_that_cannot_be_used_is_told_as_one_of_the_settings():
+    with pytest.raises(ValueError, match=r"^redis_url=\(hidden\) cannot be used: .*") as raised:
+        Door(rules=RULES, redis_url="nonsense")
+    told = "must begin with redis:// or rediss:// or unix:// or sentinel:// or sentinels://"
+
+    assert str(raised.value).endswith(f": {told}")
+
+
+def test_a_connection_in_place_of_a_redis_url_is_refused(redis):
+    with pytest.raises(ValueError, match=r"^redis_url must be the text of a URL, not a Redis$"):
+        Door(rules=RULES, redis_url=redis)
+
+
 def test_one_network_in_place_of_a_list_is_refused():
     with pytest.raises(ValueError, match=r"trusted_proxies must be a list, .* \['10\.0\.0\.1'\]"):
         Door(rules={}, redis_url="redis://127.0.0.1:1", trusted_proxies="10.0.0.1")
