@@ -31,6 +31,9 @@ NEEDS_SOMEBODY = 3
 IDLE = 9
 FEWEST_FAILURES = 3
 
+LONGER = 1.5
+"""A job that runs is said to take longer than the past ones from so many times their mean on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Badge:
@@ -127,7 +130,7 @@ def _flow(view: BucketView) -> Badge:
     if state.waits_for:
         return _budget(view, state.waits_for)
     places, configured = places_of(view), 1 / state.interval
-    carried = places / view.mean_run if view.mean_run and places else pace
+    carried = places / view.expected_run if view.expected_run and places else pace
     if state.running >= places and carried < 0.95 * configured:
         return _narrow(view, places, carried)
     every = span_text(state.interval)
@@ -153,7 +156,7 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
     state = view.state
     unit, configured = unit_of(state.rate), 1 / state.interval
     carries = f"{rate_text(carried, unit)} of {rate_text(configured, unit)}"
-    run = f"jobs of {span_text(view.mean_run)}" if view.mean_run else "long jobs"
+    run = _runs(view)
     more = rate_text(min(configured, carried * (places + 1) / max(1, places)), unit)
     if state.max_running and places >= state.max_running:
         sentence = (
@@ -165,6 +168,14 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
     sentence = f"{workers} busy with {run}, so {carries}."
     more = f" One more would carry {more}: spigot worker {state.name}"
     return Badge(7, "workers busy", "narrow", "warn", sentence + more, sentence)
+
+
+def _runs(view: BucketView) -> str:
+    """Return which jobs hold the places: how long past ones ran, and what a running one shows."""
+    past = f"jobs of {span_text(view.mean_run)}" if view.mean_run else "long jobs"
+    if view.longest_run <= LONGER * view.mean_run:
+        return past
+    return f"{past}, one of which has run for {span_text(view.longest_run)}"
 
 
 def _last_start(view: BucketView) -> str:

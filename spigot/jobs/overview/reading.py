@@ -27,7 +27,10 @@ class BucketView:
     Attributes:
         state: As clients see it.
         now_us: Unix microseconds at which it was read, on the server's clock.
-        mean_run: Seconds that a job runs on average; 0 if none has run.
+        mean_run: Seconds that past jobs ran on average; 0 if none has run.
+        expected_run: Seconds that a job is reckoned to hold a place: the mean, and for a place
+            whose job has taken longer, what it has taken so far; 0 if nothing is known.
+        longest_run: Seconds that the job which has run longest has taken; 0 if none runs.
         last_start_us: Slot of the last start; 0 if there was none.
         failed: Failed jobs that are kept.
         failed_recently: Jobs that failed in the last ``RECENT_SECONDS``.
@@ -40,6 +43,8 @@ class BucketView:
     state: BucketState
     now_us: int
     mean_run: float
+    expected_run: float
+    longest_run: float
     last_start_us: int
     failed: int
     failed_recently: int
@@ -127,7 +132,8 @@ def stop_of(state: BucketState) -> Stop | None:
 
 def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
     state = parse_bucket(name, reply)
-    now_us, mean_run_us, last_us, failed, failed_recently, finished, stored, changes, refused = more
+    now_us, mean_us, expected_us, longest_us, last_us, failed, failed_recently, finished = more[:8]
+    stored, changes, refused = more[8:]
     history = read_history(
         stored,
         now_us,
@@ -139,7 +145,9 @@ def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
     return BucketView(
         state=state,
         now_us=now_us,
-        mean_run=mean_run_us / 1_000_000,
+        mean_run=mean_us / 1_000_000,
+        expected_run=expected_us / 1_000_000,
+        longest_run=longest_us / 1_000_000,
         last_start_us=last_us,
         failed=failed,
         failed_recently=failed_recently,

@@ -51,6 +51,15 @@ def seconds_until_start(reader, job_id, now_us=NOW_US):
     return reader.read(job_id, now_us=now_us).estimated_start_in
 
 
+def run_for(redis, workers, taken):
+    """Let so many workers live, and jobs that run have taken so many seconds."""
+    for number in range(workers):
+        redis.zadd(keys.workers("default"), {f"w{number}": NOW_US // 1000})
+    for number, seconds in enumerate(taken):
+        redis.zadd(keys.leases("default"), {f"lease-{number}": NOW_US // 1000})
+        redis.hset(keys.lease(f"lease-{number}"), "slot_us", NOW_US - seconds * 1_000_000)
+
+
 def test_a_job_that_never_was_is_none(reader):
     assert reader.read("0" * 32) is None
 
@@ -310,6 +319,55 @@ class TestEstimatedStart:
             redis.zadd(keys.leases("default"), {f"lease-{number}": NOW_US // 1000})
 
         assert seconds_until_start(reader, job_id) == expected
+
+    @pytest.mark.parametrize(
+        ("mean", "workers", "taken", "position", "expected"),
+        [
+            (4, 1, [3], 1, 4),  # it may end as the others did
+            (4, 1, [60], 1, 60),
+            (4, 1, [60], 2, 120),
+            (4, 2, [60, 60], 1, 30),
+            (4, 2, [60, 60], 4, 120),
+            (4, 2, [60, 1], 1, 3.75),  # the other place carries a job each 4 s
+            (4, 2, [60], 3, 7.5),  # so does a free one
+            (4, 2, [60, -1], 1, 3.75),  # one that was claimed for a slot to come
+            (0, 1, [60], 1, 60),  # no job has ended yet
+            (0, 2, [60], 2, 0.1),  # and nobody knows what the free place would carry
+            (4, 40, [60] * 40, 1, 1.5),  # those that are looked at stand for all
+        ],
+    )
+    def test_is_never_less_than_what_running_jobs_show(
+        self, roomy, reader, redis, mean, workers, taken, position, expected
+    ):
+        job_id = [add(roomy) for _ in range(position)][-1]
+        redis.hset(DEFAULT, "mean_run_us", mean * 1_000_000)
+        run_for(redis, workers, taken)
+
+        assert seconds_until_start(reader, job_id) == expected
+
+    def test_counts_no_more_places_than_may_be_taken(self, roomy, reader, redis):
+        job_id = add(roomy)
+        redis.hset(DEFAULT, mapping={"mean_run_us": 4_000_000, "max_running": 1})
+        run_for(redis, 8, [60])
+
+        assert seconds_until_start(reader, job_id) == 60
+
+    def test_goes_by_past_jobs_in_the_answer_to_a_new_one(self, roomy, redis):
+        redis.hset(DEFAULT, "mean_run_us", 4_000_000)
+        run_for(redis, 1, [60])
+
+        job = roomy.enqueue("add", {"x": 1}, now_us=NOW_US)
+
+        assert job.estimated_start_in == 4
+
+    def test_costs_no_more_where_hundreds_run(self, roomy, reader, redis):
+        job_id = add(roomy)
+        run_for(redis, 300, [60] * 300)
+        redis.config_resetstat()
+
+        reader.read(job_id, now_us=NOW_US)
+
+        assert redis.info("commandstats")["cmdstat_hget"]["calls"] < 40
 
     def test_of_a_delayed_job_is_the_time_it_waits_for(self, roomy, reader, redis):
         job_id = add(roomy)

@@ -53,3 +53,40 @@ def test_what_others_wrote_there_counts_as_nothing(bucket, refused):
     bucket.set(draining=True)
     send(bucket, 1)
     assert refused() == 0
+
+
+@pytest.fixture
+def seen(bucket):
+    """Return a function that returns the bucket as the pages see it."""
+    reader = OverviewReader(bucket.redis, keep_seconds=3600)
+    return lambda: reader.read(["default"], now_us=bucket.now_us)[0]
+
+
+def test_a_job_that_runs_longer_than_past_ones_did_is_expected_of_its_place(bucket, seen):
+    send(bucket, 2)
+    first = bucket.claim()
+    bucket.sleep(4)
+    bucket.finish(first)
+    assert (seen().mean_run, seen().expected_run, seen().longest_run) == (4, 4, 0)
+
+    bucket.claim()
+    bucket.sleep(3)
+    assert (seen().mean_run, seen().expected_run, seen().longest_run) == (4, 4, 3)
+
+    bucket.sleep(6)
+    assert (seen().mean_run, seen().expected_run, seen().longest_run) == (4, 9, 9)
+
+
+def test_what_others_wrote_in_place_of_a_lease_says_nothing_of_its_run(bucket, seen):
+    send(bucket, 2)
+    claim = bucket.claim()
+    bucket.claim()
+    bucket.sleep(5)
+    bucket.redis.hset(keys.lease(claim.token), "slot_us", "odd")
+
+    assert seen().longest_run == pytest.approx(5, abs=0.2)
+
+    bucket.redis.delete(keys.leases("default"))
+    bucket.redis.set(keys.leases("default"), "text")
+
+    assert seen().longest_run == 0

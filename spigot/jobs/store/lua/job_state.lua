@@ -74,14 +74,16 @@ local function read_shown(job_id)
 end
 
 -- {word, now_us, position or 0, start_us or 0, alternating name and value of what is shown of the
--- job's hash, last result or {}}
-local function describe(job_id, now_us, word)
+-- job's hash, last result or {}}. `run_of`, such as `run_to_expect`, says how long jobs hold a place; nil:
+-- as long as past ones did.
+local function describe(job_id, now_us, word, run_of)
   local job, fields = read_shown(job_id)
   local position, start_us = 0, 0
   if job.status == "queued" and job.origin then
     local bucket = read_bucket(bucket_of(job.origin))
     position = position_of(bucket_of(job.origin), job.origin, job_id, number(job.spigot_place)) or 0
     if bucket and bucket.paused ~= 1 and position > 0 then
+      if run_of then bucket.mean_run_us = run_of(bucket.name, bucket.mean_run_us, bucket.max_running, now_us) end
       local cost = bucket.budgets and lenient("HGET", RQ_JOB .. job_id, "spigot_cost") or nil
       start_us = start_of(bucket, now_us, position, cost)
     end
