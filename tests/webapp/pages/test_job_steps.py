@@ -48,7 +48,8 @@ def view(*stops):
             cells[place] = Cell(0, 0, 1.0, why)
     return BucketView(
         state=STATE, now_us=NOW_US, mean_run=0, expected_run=0, longest_run=0,
-        last_start_us=0, failed=0, failed_recently=0, finished_recently=0, history=cells, refused=0, changes=[],
+        last_start_us=0, failed=0, failed_recently=0, finished_recently=0, history=cells,
+        refused=0, changes=[],
     )  # fmt: skip
 
 
