@@ -166,6 +166,13 @@ def soon(redis: Redis) -> Iterator[Callable[..., None]]:
         timer.join()  # what it does needs the connection, and may last longer than the test
 
 
+@pytest.fixture
+def begun_threads() -> Callable[[], set[str]]:
+    """Return a function that names the threads which began in this test and still run."""
+    before = set(threading.enumerate())  # those of other tests may run on
+    return lambda: {thread.name for thread in set(threading.enumerate()) - before}
+
+
 def _empty(connection: Redis) -> None:
     _let_doors_write()
     connection.flushall()

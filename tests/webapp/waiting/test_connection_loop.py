@@ -2,7 +2,6 @@
 
 import json
 import socket
-import threading
 import time
 from http.client import HTTPResponse
 
@@ -310,13 +309,14 @@ class TestClosing:
         assert streaming.next_job() is None
         assert waiting.answer()[0] == 200
 
-    def test_ends_the_threads(self, bucket, stream, loop):
+    def test_ends_the_threads(self, begun_threads, bucket, stream, loop):
         bucket.enqueue("a")
         stream("a").next_job()
+        assert begun_threads() == {"waiting-clients", "job-events"}
 
         loop.close()
 
-        wait_for(lambda: not {"waiting-clients", "job-events"} & names_of_threads())
+        wait_for(lambda: not begun_threads())
 
     def test_takes_nobody_any_more(self, bucket, stream, loop):
         bucket.enqueue("a")
@@ -391,7 +391,3 @@ class TestAnAbsentServer:
         bucket.finish(bucket.claim())
 
         assert client.answer()[1]["status"] == "finished"
-
-
-def names_of_threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}

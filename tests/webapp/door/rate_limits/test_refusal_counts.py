@@ -38,12 +38,8 @@ def counts(written):
     return RefusalCounts(written)
 
 
-def names_of_threads():
-    return [thread.name for thread in threading.enumerate()]
-
-
-def test_nothing_runs_before_the_first_refusal(counts):
-    assert "refusal-counts" not in names_of_threads()
+def test_nothing_runs_before_the_first_refusal(begun_threads, counts):
+    assert not begun_threads()
 
 
 def test_refusals_are_added_up(counts, written):
@@ -71,12 +67,14 @@ def test_they_are_written_at_most_once_in_an_interval(written, monkeypatch):
     assert len(written.batches) == 3
 
 
-def test_the_thread_ends_with_the_refusals_and_starts_again(counts, written, monkeypatch):
+def test_the_thread_ends_with_the_refusals_and_starts_again(
+    begun_threads, counts, written, monkeypatch
+):
     monkeypatch.setattr(refusal_counts, "INTERVAL", 0.01)
     for times in (1, 2):
         counts.add("192.0.2.1", "default")
         wait_for(lambda times=times: len(written.batches) == times)
-        wait_for(lambda: "refusal-counts" not in names_of_threads())
+        wait_for(lambda: not begun_threads())
 
 
 def test_a_rotation_of_addresses_does_not_grow_a_process(counts, written, monkeypatch):
