@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Required, TypedDict, Unpack
 
@@ -208,9 +208,29 @@ class LeakyBucket:
             UnpublishedBucketError: As ``claim``.
             redis.RedisError: As ``claim``.
         """
-        question = self.question(worker, tokens, **terms)
+        return self.put(self.question(worker, tokens, **terms))
+
+    def put(self, question: Question) -> list[Claim | Wait]:
+        """Put a question, and return the answers as ``claim_several`` does."""
         leak, script_keys, args = question.call
         return self.answers(question, leak(keys=script_keys, args=args))
+
+    @property
+    def can_be_asked_ahead(self) -> bool:
+        """Whether its client is one for ``put_ahead``."""
+        return self._leak.is_called_directly
+
+    def put_ahead(self, question: Question) -> Callable[[], Any]:
+        """Put a question whose reply is wanted later.
+
+        Returns:
+            Waits for the reply, and returns it for ``answers``.
+
+        Raises:
+            redis.RedisError: As ``claim``.
+        """
+        _, script_keys, args = question.call
+        return self._leak.call_ahead(script_keys, args)
 
     def question(
         self,

@@ -61,12 +61,40 @@ def send_together(redis: Redis, calls: Sequence[bytes]) -> list[Any]:
     return replies
 
 
+def send_ahead(redis: Redis, call: bytes) -> Callable[[], Any]:
+    """Send a command whose reply is wanted later.
+
+    Args:
+        redis: A client that takes direct calls. Until then it has one connection less.
+        call: The command, packed.
+
+    Returns:
+        Waits for the reply, and returns it; to be called once, by the thread that sent.
+
+    Raises:
+        redis.RedisError: It is not known whether the command ran.
+    """
+    connection, give_back = _connection_of(redis)
+    try:
+        connection.send_packed_command((call,))
+    except BaseException:
+        connection.disconnect()
+        give_back(connection)
+        raise
+    return partial(_ask_on, connection, give_back, _read)
+
+
 def _on_a_connection(client: Any, ask: Callable[[Any], Any]) -> Any:
+    return _ask_on(*_connection_of(client), ask)
+
+
+def _connection_of(client: Any) -> tuple[Any, Callable[[Any], None]]:
+    """Return a connection, and what gives it back."""
     pool = client.connection_pool  # whose connections redis-py leaves untyped
     connection = _take_idle(pool)
     if connection is None:
-        return _ask_on(pool.get_connection(), pool.release, ask)
-    return _ask_on(connection, pool._available_connections.append, ask)
+        return pool.get_connection(), pool.release
+    return connection, pool._available_connections.append
 
 
 def _take_idle(pool: Any) -> Any:
@@ -126,6 +154,10 @@ def _ask(connection: Any, call: bytes, script: Script) -> Any:
 
 def _send(connection: Any, packed: bytes) -> Any:
     connection.send_packed_command((packed,))
+    return _read(connection)
+
+
+def _read(connection: Any) -> Any:
     return connection.read_response()
 
 
@@ -136,6 +168,6 @@ def _send_all(connection: Any, calls: Sequence[bytes]) -> list[Any]:
 
 def _reply_or_refusal(connection: Any) -> Any:
     try:
-        return connection.read_response()
+        return _read(connection)
     except ResponseError as refusal:
         return refusal

@@ -9,7 +9,7 @@ such call, ``promote(name)``, is sent as ``rarely("promote")(name)``: one functi
 """
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -73,6 +73,29 @@ class PersistentScript(Script):
             if not _is_set_aside(error, client or self.registered_client, keys):
                 raise
             return super().__call__(keys, args, client)
+
+    def call_ahead(self, keys: Sequence[Any], args: Sequence[Any]) -> Callable[[], Any]:
+        """Send a call whose answer is wanted later; only if it is called directly.
+
+        Returns:
+            Waits for the answer, and returns it; a call that was refused is made again then.
+
+        Raises:
+            redis.RedisError: It is not known whether the script ran.
+        """
+        from .direct_call import send_ahead
+
+        packed = pack("EVALSHA", self.sha, len(keys), *keys, *args)
+        client: Any = self.registered_client
+        reply = send_ahead(client, packed)
+
+        def answer() -> Any:
+            try:
+                return reply()
+            except ResponseError:
+                return self(keys, args)
+
+        return answer
 
     def send(self, call: bytes, keys: Sequence[Any]) -> Any:
         """Run the script by a call that is packed already; only if it is called directly."""

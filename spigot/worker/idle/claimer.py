@@ -14,7 +14,6 @@ from spigot.jobs.bucket.leaky_bucket import (
     Claim,
     LeakyBucket,
     Question,
-    Terms,
     UnpublishedBucketError,
     Wait,
 )
@@ -31,22 +30,33 @@ from .claim_horizon import ClaimHorizon
 MOST_AT_ONCE = 64
 """Jobs that one round trip claims at most."""
 
+FLOOD = 8
+"""Jobs that are due together from which on the next ones are asked for before these are in hand."""
+
+DUE_US = 1_000
+"""A job whose slot is nearer than that is due."""
+
 
 @dataclass(slots=True)
 class _EarlyQuestion:
-    """One that was put with the end of the job before.
+    """One that is put before its answer is wanted.
 
     Attributes:
         question: As the bucket reads the reply to it.
         logged: Tokens that it told the server.
-        reply: None until there is one.
-        answered_at: When the reply came, on the monotonic clock.
+        reply: Returns what the server replied, for which it may wait.
+        replied_at: When the reply came, on the monotonic clock; None if it is still to be read.
     """
 
     question: Question
     logged: list[str]
-    reply: Any = None
-    answered_at: float = 0.0
+    reply: Callable[[], Any] | None = None
+    replied_at: float | None = None
+
+    @property
+    def waits_from(self) -> float:
+        """From when on a wait counts that is the answer: no later than it was made."""
+        return self.question.asked_at if self.replied_at is None else self.replied_at
 
 
 class Claimer:
@@ -54,6 +64,9 @@ class Claimer:
 
     An attempt's token is made up before it is asked for: with the same token a second question
     gets the same answer, and what nobody got an answer for can be given back.
+
+    The next question may be put early: with the end of the present job, or, where many jobs are due
+    at once, before those are in hand that were claimed last. The server works on it meanwhile.
 
     Args:
         bucket: On a connection that a signal interrupts.
@@ -120,13 +133,15 @@ class Claimer:
         if not self._ready:
             early, self._early = self._early, None
             if early is not None:
-                self._note(self._read_early(early), early.answered_at)
+                self._note(self._early_answers(early), early.waits_from)
             else:
                 begun_at = min(time.monotonic(), self._due_at)
                 self._due_at = math.inf
                 answers = self._ask_for(max(1, min(self._batch, self._places(), MOST_AT_ONCE)))
                 self._horizon.note_claim(time.monotonic() - begun_at)
                 self._note(answers, time.monotonic())
+            if self._is_flooded:
+                self._ask_ahead()
         answer, answered_at = self._ready.popleft()
         if isinstance(answer, Claim):
             return answer
@@ -142,28 +157,31 @@ class Claimer:
         return bool(self._ready) and isinstance(self._ready[0][0], Claim)
 
     def _ask_for(self, count: int) -> list[Claim | Wait]:
-        """Ask with the tokens that got no job yet, and as many more as are needed."""
-        self._tokens += [token_hex(16) for _ in range(count - len(self._tokens))]
-        logged = self._begin()
-        tokens, told = self._tokens[:count], self._told(logged)
-        return self._answered(
-            lambda: self._bucket.claim_several(self._worker, tokens, **told), logged
-        )
+        question, logged = self._begin(count)
+        return self._answered(lambda: self._bucket.put(question), logged)
 
-    def _begin(self) -> list[str]:
-        """From now on a job may have been claimed; return what the server is to be told."""
+    def _begin(self, count: int) -> tuple[Question, list[str]]:
+        """Return a question for so many jobs, which may be claimed from now on.
+
+        It has the tokens that got no job yet, and as many more as are needed.
+
+        Returns:
+            The question, and the tokens of lines that it tells the server are written.
+        """
+        self._tokens += [token_hex(16) for _ in range(count - len(self._tokens))]
         self._unanswered = True
         self._early_stops.note_question()
-        return self._result_log.written()
-
-    def _told(self, logged: list[str]) -> Terms:
-        return {
-            "lease_ms": self._lease_ms,
-            "rq_ttl": self._rq_ttl,
-            "concurrency": self._concurrency,
-            "ahead_us": self._horizon.ahead_us,
-            "logged": logged,
-        }
+        logged = self._result_log.written()
+        question = self._bucket.question(
+            self._worker,
+            self._tokens[:count],
+            lease_ms=self._lease_ms,
+            rq_ttl=self._rq_ttl,
+            concurrency=self._concurrency,
+            ahead_us=self._horizon.ahead_us,
+            logged=logged,
+        )
+        return question, logged
 
     def _answered(
         self, answer: Callable[[], list[Claim | Wait]], logged: list[str]
@@ -191,10 +209,8 @@ class Claimer:
         """
         if not (self.asks_early and self._is_busy) or self._ready or self._early is not None:
             return None
-        logged = self._begin()
-        question = self._bucket.question(self._worker, self._tokens[:1], **self._told(logged))
-        self._early = _EarlyQuestion(question, logged)
-        return question.call
+        self._early = _EarlyQuestion(*self._begin(1))
+        return self._early.question.call
 
     def note_reply(self, reply: Any) -> None:
         """Keep the reply to ``question`` for ``ask``, which asks again if it was refused."""
@@ -202,8 +218,8 @@ class Claimer:
         if isinstance(reply, Exception):
             self.note_no_reply()
             return
-        self._early.reply, self._early.answered_at = reply, time.monotonic()
-        self._horizon.note_claim(self._early.answered_at - self._early.question.asked_at)
+        self._early.reply, self._early.replied_at = lambda: reply, time.monotonic()
+        self._horizon.note_claim(self._early.replied_at - self._early.question.asked_at)
 
     def note_no_reply(self) -> None:
         """Note that ``question`` was perhaps put: it is asked again, with the same token."""
@@ -216,11 +232,29 @@ class Claimer:
         """Token of the attempt that ``question`` was put for, until ``ask`` reads the reply."""
         return None if self._early is None else self._early.question.tokens[0]
 
-    def _read_early(self, early: _EarlyQuestion) -> list[Claim | Wait]:
-        return self._answered(
-            lambda: self._bucket.answers(early.question, early.reply, early.answered_at),
-            early.logged,
-        )
+    @property
+    def _is_flooded(self) -> bool:
+        """Whether more jobs are due than were asked for."""
+        last, _ = self._ready[-1]
+        return len(self._ready) >= FLOOD and isinstance(last, Claim) and last.wait_us < DUE_US
+
+    def _ask_ahead(self) -> None:
+        """Ask for as many jobs as there will be places for once these are in hand."""
+        count = min(self._batch, self._places() - len(self._ready), MOST_AT_ONCE)
+        if count < FLOOD or not (self.asks_early and self._bucket.can_be_asked_ahead):
+            return
+        question, logged = self._begin(count)
+        try:
+            self._early = _EarlyQuestion(question, logged, self._bucket.put_ahead(question))
+        except (RedisError, StopRequested):  # it is put again when the answer is wanted
+            self._result_log.written_again(logged)
+
+    def _early_answers(self, early: _EarlyQuestion) -> list[Claim | Wait]:
+        def answers() -> list[Claim | Wait]:
+            assert early.reply is not None
+            return self._bucket.answers(early.question, early.reply(), early.replied_at)
+
+        return self._answered(answers, early.logged)
 
     def _note(self, answers: list[Claim | Wait], now: float) -> None:
         """Keep the jobs, and the first answer that there is none; learn how many to ask for."""

@@ -119,10 +119,13 @@ class Bucket:
         self.takes = MS
         self._clock = clock
 
-    def claim_several(self, worker, tokens, *, ahead_us, **options) -> list[Wait]:
+    def question(self, worker, tokens, *, ahead_us, **options) -> int:
         self.asked_ahead_us.append(ahead_us)
+        return len(tokens)
+
+    def put(self, question: int) -> list[Wait]:
         self._clock.now += self.takes
-        return [self.answers.pop(0)] * len(tokens)
+        return [self.answers.pop(0)] * question
 
 
 class TestClaimer:
