@@ -31,11 +31,11 @@ class Verdict:
     sent_now_seconds: float
 
     def why(self, *, is_admin: bool) -> str:
-        """Return the sentence behind the words."""
-        told = (
+        """Return the sentences behind the words; one that ends with a command comes last."""
+        told = [
             badge.sentence if is_admin else badge.public or badge.sentence for badge in self.badges
-        )
-        return " ".join(told)
+        ]
+        return " ".join(sorted(told, key=lambda sentence: not sentence.endswith(".")))
 
 
 def judge(view: BucketView, *, is_admin: bool = True) -> Verdict:

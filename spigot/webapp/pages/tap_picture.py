@@ -64,10 +64,11 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
     def depth_y(waiting: float) -> int:
         return round(frame.floor - per_job * min(full, waiting))
 
-    begin, end = _plan(view)
+    begin, end, empty = _plan(view)
     planned = 1 / view.state.interval if begin < end else 0
     if view.state.running and places_of(view) and view.expected_run:
         planned = min(planned, places_of(view) / view.expected_run)
+    left = view.state.waiting * (empty - end) / max(1.0, empty - begin)
     bands = list(_bands(view))
     corners = teeth[::-1][:: frame.depth_teeth][::-1]
     depths = [(tooth.x + 5, depth_y(tooth.waiting)) for tooth in corners]
@@ -78,7 +79,7 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
         "rate_y": _px(max(9, rate_y(rates[-1][1]) - 4)),
         "rate_text": _rate_words(view),
         "depth": _area(depths, frame.floor),
-        "depth_plan": f"M{NOW_X} {depths[-1][1]}H{_px(begin)}L{_px(end)} {depth_y(0)}"
+        "depth_plan": f"M{NOW_X} {depths[-1][1]}H{_px(begin)}L{_px(end)} {depth_y(left)}"
         if view.state.waiting and planned
         else "",
         "capacity": f"M0 {frame.brim + 0.5}H{END_X}" if full == view.state.capacity else "",
@@ -145,15 +146,15 @@ def _tooth(begin: int, cells: Sequence[Cell], seconds: float) -> _Tooth:
     return _Tooth(x, starts / seconds, cells[-1].waiting, cells[-1].rate)
 
 
-def _plan(view: BucketView) -> tuple[float, float]:
-    """Return from where to where the waiting jobs start, as far as the rate alone decides."""
+def _plan(view: BucketView) -> tuple[float, float, float]:
+    """Return from where to where starts of waiting jobs are shown, and where the last one is."""
     state = view.state
     if not state.waiting or state.paused or not state.workers:
-        return NOW_X, NOW_X
+        return NOW_X, NOW_X, NOW_X
     begin = NOW_X + hold_left(view) * PX_PER_SECOND
     interval = max(state.interval, view.expected_run / places_of(view) if places_of(view) else 0)
     end = begin + max(3.0, state.waiting * interval * PX_PER_SECOND)
-    return min(END_X, begin), min(END_X, end)
+    return min(END_X, begin), min(END_X, end), end
 
 
 def _bands(view: BucketView) -> Iterator[_Band]:

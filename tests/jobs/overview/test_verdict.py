@@ -116,6 +116,16 @@ def test_what_needs_somebody_comes_first_and_says_why(seen, words, rank, sentenc
     assert sentence in verdict.why(is_admin=True)
 
 
+def test_a_command_stands_at_the_end_where_it_can_be_copied():
+    full = view(waiting=50, running=3, mean_run=6, refused=2)
+
+    assert judge(full).why(is_admin=True) == (
+        "Full: 50 jobs may wait, so new ones are refused: 2 jobs in the last hour. "
+        "3 workers are all busy with jobs of 6 s, so 0.5/s of 1/s. One more would carry 0.67/s: "
+        "spigot worker openai"
+    )
+
+
 @pytest.mark.parametrize(
     "seen",
     [
