@@ -1,16 +1,11 @@
 // Keeps a job's page up to date, until the job has ended.
 
 import { byId, fill, fillRows, localise } from "./elements.js";
+import { tell } from "./stream.js";
 
 const AWAY_AFTER_MS = 5000;
 let heardAt = performance.now();
 let word = document.querySelector('[data-text="job_word"]').textContent;
-
-function tell(words) {
-  byId("news").hidden = !words;
-  byId("news").textContent = words;
-  document.body.classList.toggle("stale", Boolean(words));
-}
 
 function show({ texts, rows }) {
   fill(document, texts);

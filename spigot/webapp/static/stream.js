@@ -1,16 +1,22 @@
-// One stream of events for a page, which says when it is not up to date.
+// One stream of events for a page, which says when it is not up to date: nothing on it claims then
+// what is not known.
 
 import { byId } from "./elements.js";
 
 const AWAY_AFTER_MS = 5000;
 let heardAt = performance.now();
 
-function tell(words) {
+const STALE_TITLE = "Not up to date · Spigot";
+let titleSeen = document.title;
+
+export function tell(words) {
   byId("news").hidden = !words;
   byId("news").textContent = words;
-  byId("live").classList.toggle("away", Boolean(words));
-  byId("live-word").textContent = words ? "last seen" : "live,";
+  byId("live")?.classList.toggle("away", Boolean(words));
+  if (byId("live-word")) byId("live-word").textContent = words ? "last seen" : "live,";
   document.body.classList.toggle("stale", Boolean(words));
+  if (document.title !== STALE_TITLE) titleSeen = document.title;
+  document.title = words ? STALE_TITLE : titleSeen;
 }
 
 function listen(url, event, show) {

@@ -169,3 +169,34 @@ def test_a_server_that_is_away_is_said_until_it_is_back(tmp_path):
             assert "default" in browser.text(CARD)
             server.go_on()
             browser.wait_for_text("live,", "#live")
+
+
+def heading(browser):
+    return next(found.text for found in browser.all("h1") if found.is_displayed())
+
+
+def test_nothing_is_claimed_while_the_server_is_away(tmp_path):
+    with own_server() as server:
+        fleet = Fleet(server.url, tmp_path, settings={"SPIGOT_ADMIN_PASSWORD": "secret"})
+        with fleet.web() as web, chromium(web.url, tmp_path) as browser:
+            browser.log_in("/admin")
+            browser.open("/")
+            assert heading(browser) == "No bucket needs you"
+            assert browser.text(f"{CARD} .state") == "idle"
+            seen = browser.driver.title
+
+            server.hang()
+            browser.wait_for_text("Not up to date", "#news")
+
+            assert heading(browser) == "How the buckets are is not known now"
+            assert browser.text(".lead .unknown:not(h1)") == "Last seen: No bucket needs you."
+            assert "needs you" not in browser.driver.title
+            word = (
+                "return getComputedStyle(document.querySelector(arguments[0]), '::before').content"
+            )
+            assert browser.run(word, f"{CARD} .state span") == '"was "'
+
+            server.go_on()
+            browser.wait_for_text("live,", "#live")
+            assert heading(browser) == "No bucket needs you"
+            assert browser.driver.title == seen
