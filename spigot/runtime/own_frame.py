@@ -1,14 +1,18 @@
 """Where in an application an error was raised: its author's own line, not that of a library."""
 
+import re
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 
+PACKAGE = Path(__file__).parents[1]
+
+OF_SPIGOT = re.compile(rf"^{re.escape(str(PACKAGE))}/(?!examples/)")
+"""How names of Spigot's own files begin, wherever it lies; its examples are applications."""
+
 LIBRARIES = tuple(
-    f"{folder}/"
-    for folder in {*sysconfig.get_paths().values(), sys.prefix, str(Path(__file__).parent)}
-    if folder
+    f"{folder}/" for folder in {*sysconfig.get_paths().values(), sys.prefix} if folder
 )
 
 
@@ -27,7 +31,8 @@ def own_place(error: BaseException) -> str:
 
 
 def _is_library(filename: str) -> bool:
-    return "/site-packages/" in filename or filename.startswith(LIBRARIES)
+    is_of_others = "/site-packages/" in filename or filename.startswith(LIBRARIES)
+    return is_of_others or OF_SPIGOT.match(filename) is not None
 
 
 def _near(filename: str) -> str:

@@ -2,15 +2,17 @@
 
 import re
 
+from spigot.runtime.own_frame import OF_SPIGOT, PACKAGE
+
 FRAME = re.compile(
     r'^[ |]*File "(?P<file>[^"\n]*)", line (?P<line>\d+), in (?P<function>.*)$', re.M
 )
 BEGINNING = "Traceback (most recent call last):"
 FOLDERS = r"[/\\](?:site-packages|dist-packages|lib[/\\]python3\.\d+)[/\\]"
-FOREIGN = re.compile(rf"{FOLDERS}|^<")
+FOREIGN = re.compile(rf"{FOLDERS}|^<|{OF_SPIGOT.pattern}")
 """Where frames lie that are no code of the application."""
 
-LIBRARIES = re.compile(rf"^.*{FOLDERS}")
+LIBRARIES = re.compile(rf"^.*{FOLDERS}|^{re.escape(str(PACKAGE.parent))}/(?=spigot/)")
 """What stands before the name of a library's file."""
 
 LONGEST = 300
@@ -28,5 +30,5 @@ def place_of(traceback: str | None) -> str | None:
         return None
     own = [frame for frame in frames if not FOREIGN.search(frame["file"])]
     frame = (own or frames)[-1]
-    file = LIBRARIES.sub("", frame["file"])
+    file = frame["file"] if own else LIBRARIES.sub("", frame["file"])
     return f"{file}:{frame['line']} in {frame['function']}"[-LONGEST:]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import traceback
 from collections import deque
 from collections.abc import Collection, Iterator
 from math import isfinite
@@ -50,7 +51,7 @@ def write_result(value: Any) -> str:
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever its parts may raise
         path, reason = _culprit(value, error)
-        raise UnwritableResult(f"{_short(path)}: {reason}") from error
+        raise UnwritableResult(f"{_short(path)}: {reason}") from _raised_by_a_part(error)
     text = _text(plain)
     if len(text) > LARGEST_RESULT_BYTES:
         raise UnwritableResult(
@@ -70,9 +71,18 @@ def _text(plain: Any) -> str:
         if "\\ud" in text:  # pairs for an emoji, or half of one
             json.dumps(plain, ensure_ascii=False).encode()
     except ValueError as error:
-        _find_blemish(plain, "result")
-        raise UnwritableResult(f"result: {_line(error)}") from error
-    return text
+        line = _line(error)
+    else:
+        return text
+    _find_blemish(plain, "result")
+    raise UnwritableResult(f"result: {line}")
+
+
+def _raised_by_a_part(error: BaseException) -> BaseException | None:
+    """Return what code of the value itself raised; None if pydantic refuses it by itself."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    is_pydantics = frame.f_globals.get("__name__", "").startswith("pydantic.")
+    return error.__cause__ if is_pydantics else error
 
 
 def _survey(value: Any, path: str, level: int) -> None:

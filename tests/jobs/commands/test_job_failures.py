@@ -1,8 +1,10 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+import spigot
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.job.failures import FailureIndex
 from spigot.jobs.job.requeueing import JobRequeuer
@@ -12,6 +14,8 @@ from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket
 from tests.support.command_line import run_spigot
 from tests.support.round_trips import counted_round_trips
 
+PACKAGE = Path(spigot.__file__).parent
+EXAMPLES = PACKAGE / "examples"
 TRACE = """Traceback (most recent call last):
   File "/srv/shop/{file}.py", line {line}, in charge
     ask()
@@ -246,6 +250,15 @@ def test_costs_as_many_round_trips_with_more_jobs(bucket):
         (
             '  File "/srv/venv/lib/python3.11/site-packages/spigot/worker/a.py", line 5, in f',
             "spigot/worker/a.py:5 in f",
+        ),
+        (
+            f'  File "/srv/a.py", line 3, in f\n    x\n  File "{PACKAGE}/jobs/a.py", line 5, in g',
+            "/srv/a.py:3 in f",
+        ),
+        (f'  File "{PACKAGE}/worker/a.py", line 5, in f', "spigot/worker/a.py:5 in f"),
+        (
+            f'  File "{EXAMPLES}/a.py", line 5, in f\n  File "{PACKAGE}/jobs/a.py", line 6, in g',
+            f"{EXAMPLES}/a.py:5 in f",
         ),
         ('  |   File "/srv/a.py", line 5, in <lambda>', "/srv/a.py:5 in <lambda>"),
         (f'  File "/{"a" * 400}.py", line 5, in f', f"{'a' * 290}.py:5 in f"),

@@ -198,6 +198,13 @@ def test_a_module_that_fails_stops_the_start_with_its_error(write, source, reaso
         JobCatalog.load(["bad_app"])
 
 
+def test_an_error_that_spigot_raises_is_in_the_line_of_its_author(write):
+    write("misused_app", "from spigot import job_type\n\njob_type('x', timeout=0)(print)\n")
+
+    with pytest.raises(CatalogError, match=r"\(.*misused_app\.py:3\)$"):
+        JobCatalog.load(["misused_app"])
+
+
 def test_an_import_error_names_the_line_of_its_author(write, caplog):
     write("deep_app.__init__", "")
     write("deep_app.helper", "import json\n\n\ndef read():\n    return json.loads('{')\n")

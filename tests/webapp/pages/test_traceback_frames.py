@@ -5,6 +5,7 @@ import traceback
 
 import pytest
 
+from spigot import enqueue
 from spigot.webapp.pages.traceback_frames import frames_of
 
 
@@ -32,6 +33,16 @@ def test_the_innermost_frame_has_its_place_and_its_line(function):
     assert mine[-1]["code"][0] == 'raise KeyError("k")'
     assert all(frame["own"] for frame in mine)
     assert len(found) > len(mine)
+
+
+def test_frames_of_spigot_are_none_of_the_application():
+    with pytest.raises(ValueError, match="delay") as raised:
+        enqueue("add", delay=-1)
+    mine, *others = frames_of("".join(traceback.format_exception(raised.value)))
+
+    assert (mine["own"], mine["file"]) == (True, __file__)
+    assert others
+    assert not any(frame["own"] for frame in others)
 
 
 def test_no_traceback_has_no_frames():
