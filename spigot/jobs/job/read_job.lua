@@ -8,4 +8,4 @@ ARGV[2] now_us  Unix time, or "" for the clock of Redis (only tests pass it)
 
 Returns what `describe` in job_state.lua returns; no fields if there is no such job
 ]]
-return describe(ARGV[1], clock_us(ARGV[2]), "state", run_to_expect)
+return describe(ARGV[1], clock_us(ARGV[2]), "state", reckon_runs, wait_for_places)

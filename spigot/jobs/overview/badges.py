@@ -130,7 +130,7 @@ def _flow(view: BucketView) -> Badge:
     if state.waits_for:
         return _budget(view, state.waits_for)
     places, configured = places_of(view), 1 / state.interval
-    carried = places / view.expected_run if view.expected_run and places else pace
+    carried = view.runs.carried(places) if view.runs.expected and places else pace
     if state.running >= places and carried < 0.95 * configured:
         return _narrow(view, places, carried)
     every = span_text(state.interval)
@@ -172,10 +172,11 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
 
 def _runs(view: BucketView) -> str:
     """Return which jobs hold the places: how long past ones ran, and what a running one shows."""
-    past = f"jobs of {span_text(view.mean_run)}" if view.mean_run else "long jobs"
-    if view.longest_run <= LONGER * view.mean_run:
+    runs = view.runs
+    past = f"jobs of {span_text(runs.past)}" if runs.past else "long jobs"
+    if runs.longest <= LONGER * runs.past:
         return past
-    return f"{past}, one of which has run for {span_text(view.longest_run)}"
+    return f"{past}, one of which has run for {span_text(runs.longest)}"
 
 
 def _last_start(view: BucketView) -> str:

@@ -44,7 +44,9 @@ def seconds_until_start(view: BucketView, position: int) -> float:
     slot = max(0, leak_us - view.now_us) / 1_000_000 + (position - 1) * _interval(state)
     places = places_of(view)
     behind = max(0, position - max(0, places - state.running))
-    return max(slot, behind * view.expected_run / places if places else inf)
+    if not behind:
+        return slot
+    return max(slot, view.runs.wait_for_places(behind, places) if places else inf)
 
 
 def _interval(state: BucketState) -> float:

@@ -7,14 +7,16 @@ ARGV[2] keep_s    how long ended jobs are kept: registries of ended jobs are sor
 ARGV[3] recent_s  how far back the recent ends reach, >= 1
 ARGV[4] now_us    Unix time, or "" for the clock of Redis (only tests pass it)
 
-Returns {now_us, mean run in us or 0, how long a job is expected to hold a place in us or 0, the longest
-that a running one has in us, last slot in us or 0, jobs that failed, jobs that failed recently, jobs
-that finished recently, history or "", last changes, jobs that the bucket refused in the last hour}
+Returns {now_us, {mean run in us or 0, run to expect in us or 0, longest that one has run in us or 0,
+what those have that run longer than expected in us, jobs that each of these stands for, in millionths},
+last slot in us or 0, jobs that failed, jobs that failed recently, jobs that finished recently, history
+or "", last changes, jobs that the bucket refused in the last hour}
 ]]
 local name, keep_s, recent_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local now_us = clock_us(ARGV[4])
 local key = bucket_key(name)
 local SHOWN_CHANGES = 20
+local MICRO = 1000000
 
 local function ended(registry)
   local all, recent = 0, 0
@@ -36,10 +38,11 @@ end
 
 local failed, failed_recently = ended("failed")
 local _, finished_recently = ended("finished")
-local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us", "max_running") or {}
+local numbers = lenient("HMGET", key, "mean_run_us", "last_slot_us") or {}
 local mean_us = number(numbers[1]) or 0
-local expected_us, longest_us = run_to_expect(name, mean_us, number(numbers[3]) or 0, now_us)
-return { now_us, mean_us, expected_us, longest_us, number(numbers[2]) or 0, failed, failed_recently,
+local runs = reckon_runs(name, mean_us, now_us)
+local told = { mean_us, runs.mean_us, runs.longest_us, runs.longer, math.floor(runs.each * MICRO + 0.5) }
+return { now_us, told, number(numbers[2]) or 0, failed, failed_recently,
   finished_recently, read_cells(),
   lenient("LRANGE", key .. ":changes", 0, SHOWN_CHANGES - 1) or {},
   refused_lately(name, now_us) }

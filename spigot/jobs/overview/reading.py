@@ -15,6 +15,7 @@ from spigot.jobs.store.stored_values import bucket_names
 from spigot.jobs.store.times import clock_argument
 
 from .history import Cell, Stop, read_history
+from .run_times import RunTimes
 
 RECENT_SECONDS = 300
 """Ends that are not older say whether a bucket is failing."""
@@ -27,10 +28,7 @@ class BucketView:
     Attributes:
         state: As clients see it.
         now_us: Unix microseconds at which it was read, on the server's clock.
-        mean_run: Seconds that past jobs ran on average; 0 if none has run.
-        expected_run: Seconds that a job is reckoned to hold a place: the mean, and for a place
-            whose job has taken longer, what it has taken so far; 0 if nothing is known.
-        longest_run: Seconds that the job which has run longest has taken; 0 if none runs.
+        runs: How long its jobs run.
         last_start_us: Slot of the last start; 0 if there was none.
         failed: Failed jobs that are kept.
         failed_recently: Jobs that failed in the last ``RECENT_SECONDS``.
@@ -42,9 +40,7 @@ class BucketView:
 
     state: BucketState
     now_us: int
-    mean_run: float
-    expected_run: float
-    longest_run: float
+    runs: RunTimes
     last_start_us: int
     failed: int
     failed_recently: int
@@ -132,8 +128,7 @@ def stop_of(state: BucketState) -> Stop | None:
 
 def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
     state = parse_bucket(name, reply)
-    now_us, mean_us, expected_us, longest_us, last_us, failed, failed_recently, finished = more[:8]
-    stored, changes, refused = more[8:]
+    now_us, runs, last_us, failed, failed_recently, finished, stored, changes, refused = more
     history = read_history(
         stored,
         now_us,
@@ -145,9 +140,7 @@ def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
     return BucketView(
         state=state,
         now_us=now_us,
-        mean_run=mean_us / 1_000_000,
-        expected_run=expected_us / 1_000_000,
-        longest_run=longest_us / 1_000_000,
+        runs=_runs(*runs),
         last_start_us=last_us,
         failed=failed,
         failed_recently=failed_recently,
@@ -155,4 +148,17 @@ def _view(name: str, reply: list[Any], more: list[Any]) -> BucketView:
         history=history,
         refused=refused,
         changes=records,
+    )
+
+
+def _runs(past: int, expected: int, longest: int, longer: list[int], each: int) -> RunTimes:
+    def seconds(us: int) -> float:
+        return us / 1_000_000
+
+    return RunTimes(
+        past=seconds(past),
+        expected=seconds(expected),
+        longest=seconds(longest),
+        longer=tuple(map(seconds, longer)),
+        each=each / 1_000_000,
     )

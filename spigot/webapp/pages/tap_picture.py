@@ -66,8 +66,8 @@ def tap_picture(view: BucketView, frame: Frame = SMALL) -> dict[str, str]:
 
     begin, end, empty = _plan(view)
     planned = 1 / view.state.interval if begin < end else 0
-    if view.state.running and places_of(view) and view.expected_run:
-        planned = min(planned, places_of(view) / view.expected_run)
+    if view.state.running and places_of(view):
+        planned = min(planned, view.runs.carried(places_of(view)))
     left = view.state.waiting * (empty - end) / max(1.0, empty - begin)
     bands = list(_bands(view))
     corners = teeth[::-1][:: frame.depth_teeth][::-1]
@@ -152,8 +152,9 @@ def _plan(view: BucketView) -> tuple[float, float, float]:
     if not state.waiting or state.paused or not state.workers:
         return NOW_X, NOW_X, NOW_X
     begin = NOW_X + hold_left(view) * PX_PER_SECOND
-    interval = max(state.interval, view.expected_run / places_of(view) if places_of(view) else 0)
-    end = begin + max(3.0, state.waiting * interval * PX_PER_SECOND)
+    places = places_of(view)
+    by_places = view.runs.wait_for_places(state.waiting, places) if places else 0
+    end = begin + max(3.0, max(state.waiting * state.interval, by_places) * PX_PER_SECOND)
     return min(END_X, begin), min(END_X, end), end
 
 

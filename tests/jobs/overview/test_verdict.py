@@ -9,6 +9,7 @@ from spigot.jobs.budgets.state import BudgetState
 from spigot.jobs.overview.history import CELLS, Cell
 from spigot.jobs.overview.outlook import NOBODY_KNOWS
 from spigot.jobs.overview.reading import BucketView
+from spigot.jobs.overview.run_times import RunTimes
 from spigot.jobs.overview.verdict import judge
 from spigot.jobs.store.times import utc_text
 
@@ -41,16 +42,11 @@ SPENT = {
 }  # fmt: skip
 
 
-def view(
-    mean_run=0.0, expected_run=None, longest_run=0.0, refused=0, failed=0, finished=0, changes=(),
-    starts=0, **state,
-):  # fmt: skip
+def view(mean_run=0.0, runs=None, refused=0, failed=0, finished=0, changes=(), starts=0, **state):
     return BucketView(
         state=replace(STATE, **state),
         now_us=NOW_US,
-        mean_run=mean_run,
-        expected_run=mean_run if expected_run is None else expected_run,
-        longest_run=longest_run,
+        runs=runs or RunTimes(mean_run, mean_run),
         last_start_us=0,
         failed=failed,
         failed_recently=failed,
@@ -90,13 +86,12 @@ PAUSED_BY_ADA = {
          "would carry 0.2/s."),
         (view(waiting=9, running=3, mean_run=6), ["workers busy"], 7,
          "3 workers are all busy with jobs of 6 s, so 0.5/s of 1/s."),
-        (view(waiting=9, running=3, mean_run=4.3, expected_run=20, longest_run=60),
-         ["workers busy"], 7,
-         "busy with jobs of 4.3 s, one of which has run for 60 s, so 0.15/s of 1/s."),
-        (view(waiting=9, running=3, expected_run=60, longest_run=60), ["workers busy"], 7,
+        (view(waiting=9, running=3, runs=RunTimes(4, 4, 60, (60,))), ["workers busy"], 7,
+         "busy with jobs of 4 s, one of which has run for 60 s, so 0.52/s of 1/s."),
+        (view(waiting=9, running=3, runs=RunTimes(0, 60, 60)), ["workers busy"], 7,
          "busy with long jobs, one of which has run for 60 s, so 0.05/s of 1/s."),
-        (view(waiting=9, running=3, mean_run=4.3, expected_run=4.4, longest_run=5),
-         ["workers busy"], 7, "busy with jobs of 4.3 s, so 0.68/s of 1/s."),
+        (view(waiting=9, running=3, runs=RunTimes(4, 4, 5, (5,))), ["workers busy"], 7,
+         "busy with jobs of 4 s, so 0.7/s of 1/s."),
         (view(waiting=9, running=1, mean_run=0.5, starts=5), ["at its rate"], 8,
          "one start each 1 s, as configured: 1/s."),
         (view(waiting=9, running=1, starts=1, **SPENT), ["budget"], 7,
@@ -153,8 +148,8 @@ def test_a_stranger_reads_no_name_no_failure_and_no_downstreams_words(seen):
         (view(draining=True), "at once", "empty", "is refused: it accepts no new jobs"),
         (view(waiting=47, running=3, max_running=3, mean_run=20), "when one ends", "about 5:13",
          "starts in about 5:20"),
-        (view(waiting=47, running=3, max_running=3, mean_run=20, expected_run=60), "when one ends",
-         "about 15:40", "starts in about 16:00"),
+        (view(waiting=47, running=3, max_running=3, runs=RunTimes(20, 20, 80, (80,))),
+         "when one ends", "about 5:33", "starts in about 5:40"),
         (view(waiting=9, running=1, **SPENT), "when one ends", "0:16", "starts in about 0:18"),
         (view(waiting=1, workers=0), "no worker", NOBODY_KNOWS, "waits for a worker"),
     ],

@@ -8,6 +8,7 @@ from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.job.state import JobState
 from spigot.jobs.overview.history import CELL_SECONDS, CELLS, Cell
 from spigot.jobs.overview.reading import BucketView
+from spigot.jobs.overview.run_times import RunTimes
 from spigot.jobs.store import keys
 from spigot.jobs.store.times import utc_text
 from spigot.webapp.pages.job_steps import Past, read_past, steps_of
@@ -47,7 +48,7 @@ def view(*stops):
         for place in range(CELLS - 1 - begin // CELL_SECONDS, CELLS - 1 - end // CELL_SECONDS):
             cells[place] = Cell(0, 0, 1.0, why)
     return BucketView(
-        state=STATE, now_us=NOW_US, mean_run=0, expected_run=0, longest_run=0,
+        state=STATE, now_us=NOW_US, runs=RunTimes(),
         last_start_us=0, failed=0, failed_recently=0, finished_recently=0, history=cells,
         refused=0, changes=[],
     )  # fmt: skip

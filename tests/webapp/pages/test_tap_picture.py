@@ -7,6 +7,7 @@ import pytest
 from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.overview.history import CELLS, Cell
 from spigot.jobs.overview.reading import BucketView
+from spigot.jobs.overview.run_times import RunTimes
 from spigot.webapp.pages.tap_picture import SMALL, tap_picture
 
 NOW_US = 1_800_000_000_000_000
@@ -22,7 +23,7 @@ def level_at_the_end(waiting, interval=1.0, run=0.0):
         next_leak_at=None, sources={}, budgets={}, waits_for=None,
     )  # fmt: skip
     view = BucketView(
-        state=state, now_us=NOW_US, mean_run=run, expected_run=run, longest_run=0, last_start_us=0,
+        state=state, now_us=NOW_US, runs=RunTimes(run, run), last_start_us=0,
         failed=0, failed_recently=0, finished_recently=0, refused=0, changes=[],
         history=[Cell(0, waiting, interval, None)] * CELLS,
     )  # fmt: skip

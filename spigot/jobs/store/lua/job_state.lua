@@ -29,10 +29,13 @@ end
 -- nobody can tell. `cost` is the job's own, as its hash has it.
 local function start_of(bucket, now_us, position, cost)
   local start_us = slot_of(bucket, now_us, position)
-  if now_us + position * bucket.mean_run_us > start_us then -- one worker would not do
+  if bucket.runs or now_us + position * bucket.mean_run_us > start_us then -- one worker would not do
     if not bucket.places then read_places(bucket, now_us) end
     local places, before = bucket.places, math.max(0, position - bucket.free)
-    if places > 0 then start_us = math.max(start_us, now_us + math.ceil(before * bucket.mean_run_us / places)) end
+    if places > 0 and before > 0 then
+      local wait_us = bucket.runs and bucket.wait(bucket.runs, before, places) or before * bucket.mean_run_us / places
+      start_us = math.max(start_us, now_us + math.ceil(wait_us))
+    end
   end
   if not bucket.budgets then return start_us end
   local by_budgets_us = start_by_budgets(bucket, now_us, position, cost)
@@ -74,16 +77,19 @@ local function read_shown(job_id)
 end
 
 -- {word, now_us, position or 0, start_us or 0, alternating name and value of what is shown of the
--- job's hash, last result or {}}. `run_of`, such as `run_to_expect`, says how long jobs hold a place; nil:
--- as long as past ones did.
-local function describe(job_id, now_us, word, run_of)
+-- job's hash, last result or {}}. `reckon` and `wait`, as running_times.lua has them, say how long jobs
+-- hold their places; without them, as long as past ones did.
+local function describe(job_id, now_us, word, reckon, wait)
   local job, fields = read_shown(job_id)
   local position, start_us = 0, 0
   if job.status == "queued" and job.origin then
     local bucket = read_bucket(bucket_of(job.origin))
     position = position_of(bucket_of(job.origin), job.origin, job_id, number(job.spigot_place)) or 0
     if bucket and bucket.paused ~= 1 and position > 0 then
-      if run_of then bucket.mean_run_us = run_of(bucket.name, bucket.mean_run_us, bucket.max_running, now_us) end
+      if reckon then
+        bucket.runs, bucket.wait = reckon(bucket.name, bucket.mean_run_us, now_us), wait
+        bucket.mean_run_us = bucket.runs.mean_us
+      end
       local cost = bucket.budgets and lenient("HGET", RQ_JOB .. job_id, "spigot_cost") or nil
       start_us = start_of(bucket, now_us, position, cost)
     end
