@@ -304,8 +304,9 @@ if __name__ == "__main__":
     for module in LOADED_LATE:
         import_module(module)
     read_scripts()
+    # what the first of each looks up, so that no program forked later needs to
     load_settings()
-    connect("redis://127.0.0.1", timeout=1).close()  # looks up which redis-py it is
+    connect("redis://127.0.0.1", timeout=1).close()
     del sys.modules["spigot.__main__"]  # whose program it will be
     gc.freeze()
     program = _Server(socket.socket(fileno=int(sys.argv[1]))).serve()
