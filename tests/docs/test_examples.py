@@ -6,7 +6,7 @@ import re
 import pytest
 
 from spigot.runtime.listening_socket import free_port
-from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.page_sessions import agrees, check_printed, run_steps, steps_of
 from tests.support.spigot_up import ROOT, spigot_up
 
 PAGE = (ROOT / "docs" / "examples.md").read_text()
@@ -23,12 +23,7 @@ def test_the_commands_print_what_the_page_says(tmp_path):
         steps = steps_of(page)
         printed = run_steps(steps, cwd=tmp_path, env=stack.environment, seconds=200)
 
-    wrong = [
-        f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
-        for step, text in zip(steps, printed, strict=True)
-        if not agrees(step, text)
-    ]
-    assert not wrong, "\n".join(wrong)
+    check_printed(steps, printed)
 
 
 @pytest.mark.parametrize("line", re.findall(r'```json\n(".*)\n```', PAGE))

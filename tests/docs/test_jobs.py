@@ -19,7 +19,7 @@ from spigot.jobs.store import keys
 from spigot.jobs.types.retry_after import wait_in
 from spigot.runtime.settings import load_settings
 from tests.support.command_line import run_spigot
-from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.page_sessions import check_printed, run_steps, steps_of
 from tests.support.spigot_up import spigot_up
 from tests.support.warm_python import warm_python
 
@@ -169,12 +169,7 @@ def test_the_sessions_print_what_the_page_says(tmp_path):
         steps = steps_of(DOCS.replace("127.0.0.1:8000", stack.url.removeprefix("http://")))
         printed = run_steps(steps, cwd=tmp_path, env=stack.environment, seconds=200)
 
-    wrong = [
-        f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
-        for step, text in zip(steps, printed, strict=True)
-        if not agrees(step, text)
-    ]
-    assert not wrong, "\n".join(wrong)
+    check_printed(steps, printed)
 
 
 def test_a_refusal_that_an_sdk_raises_is_read():

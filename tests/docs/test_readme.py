@@ -10,7 +10,7 @@ from honcho.environ import parse_procfile
 
 from spigot.runtime.listening_socket import free_port
 from tests.support.page_files import write_files
-from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.page_sessions import check_printed, run_steps, steps_of
 from tests.support.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -33,12 +33,7 @@ def test_the_first_screen_works_as_it_stands(tmp_path):
         up.terminate()
         up.wait(60)
 
-    wrong = [
-        f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
-        for step, text in zip(steps, printed, strict=True)
-        if not agrees(step, text)
-    ]
-    assert not wrong, "\n".join(wrong)
+    check_printed(steps, printed)
 
 
 def test_honcho_is_told_the_port():

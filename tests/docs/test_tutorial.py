@@ -11,7 +11,7 @@ import pytest
 
 from spigot.runtime.listening_socket import free_port
 from tests.support.page_files import blocks_of, files_of, write_files
-from tests.support.page_sessions import agrees, run_steps, steps_of
+from tests.support.page_sessions import check_printed, run_steps, steps_of
 from tests.support.processes import wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text()
@@ -57,12 +57,7 @@ def play(part, folder, env):
     """Type the sessions of a part of the page, and compare what they print."""
     steps = steps_of(part)
     printed = run_steps(steps, cwd=folder, env=env, seconds=200)
-    wrong = [
-        f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
-        for step, text in zip(steps, printed, strict=True)
-        if not agrees(step, text)
-    ]
-    assert not wrong, "\n".join([*wrong, (folder / "log").read_text()])
+    check_printed(steps, printed, log=(folder / "log").read_text())
 
 
 def test_the_page_has_three_shells_and_one_file_that_comes_later():

@@ -55,6 +55,16 @@ def agrees(step: Step, printed: str) -> bool:
     return re.fullmatch(pattern, "".join(f"{line}\n" for line in lines)) is not None
 
 
+def check_printed(steps: list[Step], printed: list[str], log: str = "") -> None:
+    """Hold what each command printed against the page; a failure shows both, and the log."""
+    wrong = [
+        f"$ {step.command}\n{text}\n--- but the page says\n{step.printed}"
+        for step, text in zip(steps, printed, strict=True)
+        if not agrees(step, text)
+    ]
+    assert not wrong, "\n".join([*wrong, log])
+
+
 def _steps_of_block(block: str) -> list[Step]:
     parts = re.split(r"^\$ ", block, flags=re.MULTILINE)
     assert not parts[0].strip(), f"a session begins with a command, not with {parts[0]!r}"
