@@ -4,7 +4,6 @@ import os
 import re
 import shlex
 import sys
-import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -20,6 +19,7 @@ from spigot.jobs.types.retry_after import wait_in
 from spigot.runtime.settings import load_settings
 from tests.support.command_line import run_spigot
 from tests.support.page_sessions import check_printed, run_steps, steps_of
+from tests.support.served import served
 from tests.support.spigot_up import spigot_up
 from tests.support.warm_python import warm_python
 
@@ -113,14 +113,8 @@ def downstream(status, headers, body=b"{}"):
         def log_message(self, *arguments):
             """Be silent."""
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(HTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield f"http://{address}"
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import threading
 
 import pytest
 from click.testing import CliRunner
@@ -10,6 +9,7 @@ from werkzeug.serving import make_server
 
 from spigot.examples.gateway import create_app
 from spigot.examples.try_limiter import main
+from tests.support.served import served
 
 
 @pytest.fixture
@@ -20,13 +20,8 @@ def gateway(redis, redis_url, monkeypatch, tmp_path):
     monkeypatch.setattr("spigot.examples.gateway.RULES", rules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("REDIS_URL", redis_url)
-    server = make_server("127.0.0.1", 0, create_app(), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(make_server("127.0.0.1", 0, create_app(), threaded=True)) as address:
+        yield f"http://{address}"
 
 
 def test_prints_each_answer_of_a_burst_with_its_headers(gateway):

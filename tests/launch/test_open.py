@@ -1,6 +1,5 @@
 import re
 import stat
-import threading
 import webbrowser
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from spigot.launch.web_url import find_web_url, published_url
 from spigot.runtime.listening_socket import free_port
 from spigot.runtime.settings import load_settings
 from tests.support.command_line import run_spigot
+from tests.support.served import served
 
 LINK = re.compile(r"^http://127\.0\.0\.1:\d+/open/[\w-]{22}$", re.MULTILINE)
 
@@ -33,14 +33,8 @@ def folder(tmp_path, monkeypatch, redis, redis_url):
 @contextmanager
 def web(**settings):
     server = make_server("127.0.0.1", 0, create_app(load_settings(**settings)), threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with served(server) as address:
+        yield f"http://{address}"
 
 
 def test_prints_a_link_that_logs_in_once(folder, monkeypatch):

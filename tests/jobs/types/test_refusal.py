@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import threading
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
@@ -19,6 +18,7 @@ from requests.structures import CaseInsensitiveDict
 
 from spigot.jobs.types.rate_limited import RateLimited, raise_for_rate_limit
 from tests.support.downstream_answers import CASES, SPENT, TPM, Case, anthropic, gemini, openai
+from tests.support.served import served
 
 
 def limit_of(thing: object) -> RateLimited | None:
@@ -280,12 +280,8 @@ def downstream():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server) as address:
+        yield f"http://{address}"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from spigot.jobs.store.server_check import ServerUnreachableError, check_server
+from tests.support.served import served
 from tests.support.servers import own_server
 
 
@@ -47,12 +48,8 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[str]:
 @contextmanager
 def as_http() -> Iterator[str]:
     handler = type("Quiet", (BaseHTTPRequestHandler,), {"log_message": lambda *words: None})
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(HTTPServer(("127.0.0.1", 0), handler)) as address:
+        yield address
 
 
 def as_redis_5(connection: socket.socket) -> None:

@@ -1,13 +1,13 @@
 """A page of another origin uses the API, in a real browser with real workers behind it."""
 
 import json
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from tests.support.browser import chromium
 from tests.support.fleet import Fleet
+from tests.support.served import served
 
 pytestmark = [
     pytest.mark.slow,
@@ -67,12 +67,9 @@ class Page(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def elsewhere():
     """Port of a server that has the page; by two names, it is two origins."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    with served(server):
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
