@@ -1,4 +1,5 @@
 import json
+from collections.abc import Iterator
 from functools import cache
 from unittest.mock import patch
 
@@ -11,6 +12,7 @@ from spigot import create_app
 from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.runtime.settings import load_settings
+from tests.support.servers import Server, own_server
 
 BUCKETS = {
     "default": {"rate": "10/s", "capacity": 3},
@@ -34,6 +36,13 @@ def settings_in(folder, **overrides):
         "admin_password": None,
     }
     return load_settings(**{**defaults, **overrides})
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server that the test may let hang, or kill; it is empty when it is started again."""
+    with own_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from spigot import create_app
 from spigot.jobs.store import keys
 from tests.support.problem_check import is_problem
 from tests.support.processes import wait_for
-from tests.support.servers import own_server
 
 ADD = {"type": "add", "payload": {"x": 1}}
 ADMIN = ("admin", "secret")
@@ -26,12 +25,6 @@ ROUTES = [
     ("GET", "/rq/0/data/workers.json"),
     ("GET", "/rq/0/data/jobs/default/queued/8/asc/1.json"),
 ]
-
-
-@pytest.fixture
-def server():
-    with own_server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -8,13 +8,6 @@ from spigot.jobs.job.state import JobReader
 from spigot.runtime.server.redis_connection import connect
 from tests.support.fleet import Fleet
 from tests.support.processes import wait_for
-from tests.support.servers import own_server
-
-
-@pytest.fixture
-def server():
-    with own_server() as server:
-        yield server
 
 
 @pytest.fixture

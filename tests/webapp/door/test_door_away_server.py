@@ -11,7 +11,7 @@ from spigot.webapp.door.door import Door
 from tests.support.problem_check import is_problem
 from tests.support.processes import wait_for
 from tests.support.round_trips import counted_round_trips
-from tests.support.servers import Server, own_server
+from tests.support.servers import Server
 
 DEADLINE = 0.1
 A_LITTLE = 0.9
@@ -22,12 +22,6 @@ RULES = {
     "open": {"limit": 1, "window": 3600, "match": "/open", "on_error": "allow"},
     "shut": {"limit": 8, "window": 3600, "match": "/shut", "on_error": "deny"},
 }
-
-
-@pytest.fixture
-def server():
-    with own_server() as server:
-        yield server
 
 
 class DoorApp:

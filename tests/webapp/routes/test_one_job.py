@@ -14,7 +14,6 @@ from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.event_streams import parsed
 from tests.support.problem_check import is_problem
 from tests.support.processes import wait_for
-from tests.support.servers import own_server
 
 
 @pytest.fixture
@@ -268,11 +267,6 @@ class TestCancelling:
 
 
 class TestAServerThatIsAway:
-    @pytest.fixture
-    def server(self):
-        with own_server() as server:
-            yield server
-
     @pytest.fixture
     def redis_url(self, server):
         return server.url

@@ -19,7 +19,6 @@ from spigot.webapp.waiting.event_stream import EventStream
 from spigot.webapp.waiting.long_poll import LongPoll
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.processes import wait_for
-from tests.support.servers import own_server
 
 SECONDS = 20
 """How long a test waits for what it expects at once: the machine may be busy."""
@@ -330,11 +329,6 @@ class TestClosing:
 
 
 class TestAnAbsentServer:
-    @pytest.fixture
-    def server(self):
-        with own_server() as server:
-            yield server
-
     @pytest.fixture
     def redis_url(self, server):
         return server.url
