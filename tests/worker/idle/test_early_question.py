@@ -8,21 +8,13 @@ from redis.exceptions import ConnectionError
 
 from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
 from spigot.jobs.store import keys
-from spigot.worker.idle.claim_horizon import ClaimHorizon
-from spigot.worker.idle.claimer import Claimer
 from spigot.worker.leases import asking_leases
 from spigot.worker.leases.asking_leases import AskingLeases
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseStore
-from spigot.worker.leases.lease_terms import LeaseTerms
-from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.running import executor as executor_module
-from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.executor import Executor
 from tests.support.consistency import status_of
 from tests.support.round_trips import counted_round_trips
-
-TERMS = LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=3600)
 
 
 @pytest.fixture
@@ -36,31 +28,8 @@ def bucket(redis):
 
 
 @pytest.fixture
-def leases(redis):
-    return LeaseStore(redis, "default", "worker", TERMS)
-
-
-@pytest.fixture
-def result_log(tmp_path):
-    return ResultLog(tmp_path / "results.jsonl", 10**9)
-
-
-@pytest.fixture
-def claimer(bucket, result_log):
-    claimer = Claimer(
-        bucket,
-        "worker",
-        lease_ms=TERMS.lease_ms,
-        rq_ttl=60,
-        concurrency=1,
-        result_log=result_log,
-        restore=Mock(),
-        on_claim=Mock(),
-        horizon=ClaimHorizon(),
-        early_stops=EarlyStops(),
-    )
-    claimer.asks_early = True
-    return claimer
+def claimer(make_claimer):
+    return make_claimer(concurrency=1)
 
 
 @pytest.fixture

@@ -10,16 +10,9 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.lua_script import PersistentScript
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.stop_signals import StopRequested
-from spigot.worker.idle.claim_horizon import ClaimHorizon
-from spigot.worker.idle.claimer import FLOOD, Claimer
+from spigot.worker.idle.claimer import FLOOD
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseStore
-from spigot.worker.leases.lease_terms import LeaseTerms
-from spigot.worker.leases.result_log import ResultLog
-from spigot.worker.running.early_stops import EarlyStops
 from tests.support.round_trips import counted_round_trips
-
-TERMS = LeaseTerms(lease_ms=15_000, max_reaps=3, keep_seconds=3600)
 
 
 @pytest.fixture
@@ -34,38 +27,14 @@ def bucket(redis, redis_url):
 
 
 @pytest.fixture
-def leases(redis):
-    return LeaseStore(redis, "default", "worker", TERMS)
-
-
-@pytest.fixture
-def result_log(tmp_path):
-    return ResultLog(tmp_path / "results.jsonl", 10**9)
-
-
-@pytest.fixture
 def places():
     """Return a place for every job that comes, of which a test takes some."""
     return Mock(return_value=1_000)
 
 
 @pytest.fixture
-def claimer(bucket, result_log, places):
-    claimer = Claimer(
-        bucket,
-        "worker",
-        lease_ms=TERMS.lease_ms,
-        rq_ttl=60,
-        concurrency=1_000,
-        result_log=result_log,
-        restore=Mock(),
-        on_claim=Mock(),
-        horizon=ClaimHorizon(),
-        early_stops=EarlyStops(),
-        places=places,
-    )
-    claimer.asks_early = True
-    return claimer
+def claimer(make_claimer, places):
+    return make_claimer(concurrency=1_000, places=places)
 
 
 @pytest.fixture
