@@ -14,14 +14,9 @@ APPS = ["tests.testing.tested_app"]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """The folder of the application under test; no server is anywhere near."""
-    (tmp_path / "buckets.json").write_text('{"default": {"capacity": 2}, "ai": {"rate": "1/s"}}')
-    (tmp_path / "rate_limits.json").write_text('{"ask": {"limit": 2, "window": 60}}')
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    tested_app.attempts.clear()
-    return tmp_path
+def files(folder):
+    (folder / "buckets.json").write_text('{"default": {"capacity": 2}, "ai": {"rate": "1/s"}}')
+    (folder / "rate_limits.json").write_text('{"ask": {"limit": 2, "window": 60}}')
 
 
 @pytest.fixture

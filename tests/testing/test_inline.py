@@ -13,13 +13,9 @@ APPS = ["tests.testing.tested_app"]
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    (tmp_path / "buckets.json").write_text('{"ai": {"rate": "1/m"}}')
-    (tmp_path / "rate_limits.json").write_text("{}")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REDIS_URL", raising=False)
-    tested_app.attempts.clear()
-    return tmp_path
+def files(folder):
+    (folder / "buckets.json").write_text('{"ai": {"rate": "1/m"}}')
+    (folder / "rate_limits.json").write_text("{}")
 
 
 @pytest.fixture

@@ -64,8 +64,7 @@ def test_a_worker_that_does_not_stop_in_time_is_killed(work):
     with run_script(POOL, work, 0.2, 0.3) as pool:
         worker = int(pool.stdout.readline())
         if work == "be_busy":
-            os.kill(worker, signal.SIGSTOP)
-            wait_for(lambda: Path(f"/proc/{worker}/stat").read_text().split()[2] == "T")
+            let_stand_still(worker)
         told_at = time.monotonic()
         pool.terminate()
 
@@ -82,8 +81,7 @@ def test_a_second_signal_leaves_a_worker_a_second(work):
     with run_script(POOL, work, 600, 600) as pool:
         worker = int(pool.stdout.readline())
         if work == "be_busy":
-            os.kill(worker, signal.SIGSTOP)
-            wait_for(lambda: Path(f"/proc/{worker}/stat").read_text().split()[2] == "T")
+            let_stand_still(worker)
         pool.terminate()
         pool.terminate()  # that of the same stop
         time.sleep(1.2)
@@ -102,7 +100,7 @@ def test_a_real_worker_that_stands_still_is_killed_and_its_job_runs_again(fleet,
         wait_for(lambda: fleet.notes("nap"))
         (worker,) = children_of(pool.pid)
         horses = descendants(worker)
-        os.kill(worker, signal.SIGSTOP)
+        let_stand_still(worker)
         pool.terminate()
         time.sleep(1.2)
         pool.terminate()
@@ -112,6 +110,11 @@ def test_a_real_worker_that_stands_still_is_killed_and_its_job_runs_again(fleet,
 
     with fleet.workers():
         wait_for(lambda: [line["status"] for line in fleet.lines_of(job.id)][-1:] == ["finished"])
+
+
+def let_stand_still(pid):
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "T")
 
 
 def children_of(pid):
