@@ -59,7 +59,8 @@ class Parts:
         commands: Of RQ to this worker.
         primary_watch: Looks for another primary; is to connect before whoever only listens.
         start_threads: Starts what runs beside the loop.
-        sign_off: Leaves the bucket, on a connection with little patience.
+        give_back: Gives back what was claimed and is in no hand.
+        sign_off: Does so too and leaves the bucket; both on a connection with little patience.
     """
 
     availability: RedisAvailability
@@ -72,6 +73,7 @@ class Parts:
     commands: CommandChannel
     primary_watch: PrimaryWatch
     start_threads: Callable[[], None]
+    give_back: Callable[[], None]
     sign_off: Callable[[], None]
 
 
@@ -153,6 +155,7 @@ class Assembly:
             commands=self._make_command_channel(),
             primary_watch=self._make_primary_watch(executor),
             start_threads=self._start_threads,
+            give_back=partial(claimer.give_back, last_leases),
             sign_off=partial(claimer.sign_off, last_bucket, last_leases),
         )
 

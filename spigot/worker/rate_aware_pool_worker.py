@@ -1,7 +1,9 @@
 """The rate-aware worker that runs many jobs at once."""
 
+from contextlib import suppress
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import Queue
 from rq.job import Job
 
@@ -61,6 +63,12 @@ class RateAwarePoolWorker(RateAwareWorker):
         self._pool.execute(job, more_follow=self._parts.claimer.has_claims)
 
     def teardown(self) -> None:
-        """Let what runs come to its end, and then leave as the others do."""
+        """Give back what is in no hand, let what runs come to its end, and leave as the others do.
+
+        What runs may take longer than a lease stands, and nobody renews those of the others.
+        """
+        self._pool.send()
+        with suppress(RedisError):  # it is tried again when the worker leaves
+            self._parts.give_back()
         self._pool.drain()
         super().teardown()

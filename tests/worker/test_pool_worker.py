@@ -261,6 +261,24 @@ def test_a_signal_gives_back_what_does_not_end_in_its_grace(
     assert not any(redis.hexists(f"rq:job:{job_id}", "spigot_reaps") for job_id in ids)
 
 
+def test_what_it_claimed_and_will_not_run_goes_back_while_the_others_run(
+    start_worker, wait_together, redis, read, tmp_path
+):
+    ids = wait_together(12)
+    worker = start_worker(concurrency=12, work={"max_jobs": 4}, lease_seconds=PATIENT_LEASE)
+    await_here(tmp_path, 4)
+    bucket = BucketReader(redis)
+    wait_for(lambda: (bucket.read("default").running, bucket.read("default").waiting) == (4, 8))
+
+    (tmp_path / "go").touch()
+    assert worker.wait() == 0
+    start_worker(concurrency=12, lease_seconds=PATIENT_LEASE)
+    jobs = await_all(read, ids)
+    assert {(job.status, job.attempts) for job in jobs} == {("finished", 1)}
+    begun = [job.started_at for job in jobs]
+    assert begun == sorted(begun)
+
+
 @pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(start_worker, wait_together, tmp_path):
     wait_together(2)

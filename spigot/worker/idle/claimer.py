@@ -20,7 +20,7 @@ from spigot.jobs.bucket.leaky_bucket import (
 from spigot.jobs.store.lua_script import Call
 from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseStore
+from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.outcome import one_line
@@ -128,7 +128,7 @@ class Claimer:
 
         Raises:
             redis.RedisError: Ask again.
-            StopRequested: Do not; a job that was perhaps claimed is given back by ``sign_off``.
+            StopRequested: Do not; a job that was perhaps claimed is given back by ``give_back``.
         """
         if not self._ready:
             early, self._early = self._early, None
@@ -272,25 +272,40 @@ class Claimer:
             self._is_busy = not self._had_to_wait
         self._had_to_wait = bool(waits)
 
+    def give_back(self, leases: LeaseStore) -> None:
+        """Give back what was claimed, or perhaps was, and is in no hand; ask no more afterwards.
+
+        Args:
+            leases: Of the bucket, on a connection with little patience.
+
+        Raises:
+            redis.RedisError: Do it again, or the leases of such jobs run out.
+        """
+        batch = LeaseBatch(leases)
+        if self._unreadable is not None:
+            reason = f"Unreadable: {one_line(self._unreadable)}"
+            for token in self._tokens:
+                report = AttemptReport(token, "unreadable", reason)
+                batch.give_back(report, "reaped", counts_as_reap=True)
+        elif self._unanswered:
+            for token in reversed(self._tokens):
+                batch.give_back(AttemptReport(token), "")
+        for answer, _ in reversed(self._ready):
+            if isinstance(answer, Claim):
+                batch.give_back(AttemptReport(answer.token), "")
+        batch.write()
+        self._ready.clear()
+        self._early, self._unanswered, self._unreadable = None, False, None
+
     def sign_off(self, bucket: LeakyBucket, leases: LeaseStore) -> None:
-        """Leave the bucket, and give back a job that was perhaps claimed.
+        """Give back what is in no hand, and leave the bucket.
 
         Args:
             bucket: The same one, on a connection with little patience.
             leases: Of that bucket and connection.
 
         Raises:
-            redis.RedisError: The lease of such a job runs out.
+            redis.RedisError: The leases of such jobs run out.
         """
-        if self._unreadable is not None:
-            reason = f"Unreadable: {one_line(self._unreadable)}"
-            for token in self._tokens:
-                report = AttemptReport(token, "unreadable", reason)
-                leases.give_back(report, "reaped", counts_as_reap=True)
-        elif self._unanswered:
-            for token in reversed(self._tokens):
-                leases.give_back(AttemptReport(token), "")
-        for answer, _ in reversed(self._ready):
-            if isinstance(answer, Claim):
-                leases.give_back(AttemptReport(answer.token), "")
+        self.give_back(leases)
         bucket.leave(self._worker, self._result_log.written())

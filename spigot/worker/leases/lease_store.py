@@ -303,4 +303,4 @@ class LeaseBatch(LeaseStore):
         Raises:
             redis.RedisError: It is unknown which were ended; doing all again is safe.
         """
-        return self._write(self._ends)
+        return self._write(self._ends) if self._ends else []

@@ -118,16 +118,16 @@ class PoolExecutor:
         else:
             self._run_among_others(job)
         if not more_follow or len(self._unsent) >= SENT_AT_ONCE:
-            self._send()
+            self.send()
 
     def refuse(self, claim: Claim, error: Exception) -> None:
         """End the attempt of a job that cannot even be read: it has failed."""
-        self._send()  # others need not wait for that
+        self.send()  # others need not wait for that
         self._executor.refuse(claim, error)
 
     def drain(self) -> None:
         """Wait until all attempts have ended, or the grace is over; give the others back."""
-        self._send()
+        self.send()
         told = insisted = False
         while (running := self._flights.all()) or self._flights.ending:
             if self._stop.requested and not told:
@@ -169,7 +169,7 @@ class PoolExecutor:
         child.taken += 1
         self._unsent.append(flight)
 
-    def _send(self) -> None:
+    def send(self) -> None:
         """Send the jobs that were not sent yet, to each process by one message: each wakes it."""
         unsent, self._unsent = self._unsent, []
         for child, group in groupby(unsent, attrgetter("child")):
