@@ -175,6 +175,28 @@ def test_every_page_is_accessible_and_fits_a_phone(browser, web, scheme):
             assert violations == [], axe.report(violations)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_long_name_fits_into_the_forms_of_its_bucket(browser, web, redis, width):
+    from spigot.jobs.bucket.config import BucketConfig
+    from spigot.jobs.bucket.publishing import BucketPublisher
+
+    name = "_".join(["long"] * 15)
+    BucketPublisher(redis).publish({name: BucketConfig()})
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.open(f"/buckets/{name}")
+    wider = """
+        return [...document.querySelectorAll("details.do")].filter((details) => {
+            details.open = true;
+            const form = details.querySelector("form").getBoundingClientRect();
+            const inside = [...details.querySelectorAll("form *")];
+            const right = Math.max(...inside.map((one) => one.getBoundingClientRect().right));
+            return right > form.right || form.right > innerWidth || form.left < 0;
+        }).map((details) => details.textContent)"""
+
+    assert browser.run(wider) == []
+
+
 def test_a_job_is_sent_by_its_form_and_leads_to_its_page(browser, web):
     browser.open("/docs#try-echo")
     field = '#try-echo form input[name="field.text"]'
