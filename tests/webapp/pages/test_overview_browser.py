@@ -194,7 +194,7 @@ def test_nothing_is_claimed_while_the_server_is_away(tmp_path):
             word = (
                 "return getComputedStyle(document.querySelector(arguments[0]), '::before').content"
             )
-            assert browser.run(word, f"{CARD} .state span") == '"was "'
+            assert browser.run(word, f"{CARD} .state span") == '"last: "'
 
             server.go_on()
             browser.wait_for_text("live,", "#live")
