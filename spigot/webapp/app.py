@@ -46,6 +46,7 @@ from .pages import login as login_routes
 from .routes import buckets as bucket_routes
 from .routes import clients as client_routes
 from .routes import failures as failure_routes
+from .routes import job_types as job_type_routes
 from .routes import jobs as job_routes
 from .routes import jobs_admin as jobs_admin_routes
 from .routes import one_job as one_job_routes
@@ -62,6 +63,7 @@ ROUTES = (
     job_routes,
     jobs_admin_routes,
     one_job_routes,
+    job_type_routes,
     bucket_routes,
     failure_routes,
     client_routes,

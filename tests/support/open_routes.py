@@ -20,5 +20,6 @@ OPEN = {
     ("GET", "/openapi.json"),
     ("GET", "/readyz"),
     ("GET", "/static/<path:filename>"),
+    ("GET", "/types"),
 }
 """As the documentation says; whoever knows a job's id may see and cancel it."""

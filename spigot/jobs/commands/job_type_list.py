@@ -3,8 +3,6 @@
 from typing import Any
 
 import click
-from pydantic import PydanticUserError
-from pydantic.errors import PydanticInvalidForJsonSchema
 
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
@@ -38,12 +36,12 @@ def _to_json(job_type: JobType) -> dict[str, Any]:
         "retries": job_type.retries.model_dump(),
         "function": job_type.function_name,
         "internal": job_type.internal,
-        "payload": _schema(job_type),
+        "payload": job_type.payload_schema,
     }
 
 
 def _row(job_type: JobType) -> tuple[object, ...]:
-    schema = _schema(job_type)
+    schema = job_type.payload_schema
     return (
         f"{job_type.name} (internal)" if job_type.internal else job_type.name,
         job_type.bucket,
@@ -51,14 +49,6 @@ def _row(job_type: JobType) -> tuple[object, ...]:
         job_type.retries.retries,
         "anything" if schema is None else _fields(schema),
     )
-
-
-def _schema(job_type: JobType) -> dict[str, Any] | None:
-    """Return the JSON schema of the payload; None if its types have none."""
-    try:
-        return job_type.payload.model_json_schema()
-    except (PydanticInvalidForJsonSchema, PydanticUserError):
-        return None
 
 
 def _fields(schema: dict[str, Any]) -> str:

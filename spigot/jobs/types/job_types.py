@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from spigot.jobs.budgets.amounts import Amounts
 from spigot.jobs.budgets.declared_cost import Budgets, Cost, DeclaredCost
@@ -69,6 +70,14 @@ class JobType:
     def payload(self) -> type[BaseModel]:
         """The model of the payload."""
         return self.form.model
+
+    @cached_property
+    def payload_schema(self) -> dict[str, Any] | None:
+        """The JSON schema of the payload; None if JSON schema has no words for it."""
+        try:
+            return self.payload.model_json_schema()
+        except (PydanticInvalidForJsonSchema, PydanticUserError):
+            return None
 
     @property
     def function_name(self) -> str:

@@ -38,6 +38,7 @@ ADMIN = {
 TAGS = {
     "jobs": "Jobs",
     "job": "Jobs",
+    "types": "Jobs",
     "buckets": "Buckets",
     "status": "Operation",
     "metrics": "Operation",
