@@ -20,7 +20,7 @@ from redis import Redis
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
-from spigot.jobs.store import lua_script
+from spigot.jobs.store import script_text as script_texts
 
 FUNCTION = re.compile(r"^\s*local function ", re.MULTILINE)
 ROUNDS = 9
@@ -29,8 +29,8 @@ ROUNDS = 9
 def whole_text(package: str, filename: str) -> str:
     """Return a script after all of its libraries, with their comments."""
     script = files(package).joinpath(filename).read_text("utf-8")
-    names = lua_script._libraries_of(script)
-    return "".join([*map(lua_script.library_text, names), script])
+    names = script_texts._libraries_of(script)
+    return "".join([*map(script_texts.library_text, names), script])
 
 
 def microseconds(redis: Redis, bucket: LeakyBucket, calls: int) -> float:
@@ -49,7 +49,7 @@ def main() -> None:
     calls = parser.parse_args().calls
     package = "spigot.jobs.bucket"
     texts = {
-        "only what is called": lua_script.script_text(package, "leak.lua"),
+        "only what is called": script_texts.script_text(package, "leak.lua"),
         "whole libraries": whole_text(package, "leak.lua"),
         "one line": 'return { "sleep", 0, 0 }',
     }

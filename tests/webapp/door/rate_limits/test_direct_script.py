@@ -18,8 +18,8 @@ def script(tmp_path, monkeypatch):
     """Return what builds a script on a server that adds to a counter."""
     source = "return redis.call('INCRBY', KEYS[1], ARGV[1])"
     monkeypatch.setattr(
-        "spigot.webapp.door.rate_limits.direct_script.load_script",
-        lambda redis, package, filename: redis.register_script(source),
+        "spigot.webapp.door.rate_limits.direct_script.script_text",
+        lambda package, filename: source,
     )
     return lambda url, **options: DirectScript(
         connect(url, timeout=1, protocol=2, **options), "any", "any.lua"

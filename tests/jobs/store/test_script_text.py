@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 import spigot
-from spigot.jobs.store.lua_script import (
+from spigot.jobs.store.script_text import (
     DEFINITION,
     library_text,
     rarely_called_by,
