@@ -67,6 +67,8 @@ class Claim:
         attempt: 1 for the first start.
         fields: The job's hash, as RQ reads it while the job runs.
         asked_at: When the bucket was asked for it, on the monotonic clock.
+        stands_until: Until when nobody else is given the job, though the claim was not renewed, on
+            the monotonic clock.
     """
 
     job_id: str
@@ -78,6 +80,7 @@ class Claim:
     attempt: int
     fields: dict[bytes, bytes]
     asked_at: float = 0.0
+    stands_until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class Question:
         tokens: Of the attempts that it wants jobs for.
         asked_at: On the monotonic clock.
         noted_at: When the worker was noted as alive, if the question is answered.
+        lease_seconds: How long a claim stands without renewal.
     """
 
     call: Call
@@ -142,6 +146,7 @@ class Question:
     tokens: Sequence[str]
     asked_at: float
     noted_at: float
+    lease_seconds: float
 
 
 @dataclass(slots=True)
@@ -266,9 +271,8 @@ class LeakyBucket:
         told = [lease_ms, alive_ms, rq_ttl, clock, concurrency, ahead_us, int(contact.may_poll)]
         args = [self.name, worker, tokens[0], *told, len(more), *logged]
         noted_at = contact.noted_at if is_noted else now
-        return Question(
-            (self._leak, [lease, *queues, *more], args), worker, tokens, asked_at, noted_at
-        )
+        call = (self._leak, [lease, *queues, *more], args)
+        return Question(call, worker, tokens, asked_at, noted_at, lease_ms / 1000)
 
     def answers(
         self, question: Question, reply: list[Any], answered_at: float | None = None
@@ -321,6 +325,7 @@ class LeakyBucket:
             {name: value for name, value in named if value is not None}
             | _started(slot_us, question.worker),
             question.asked_at,
+            question.asked_at + question.lease_seconds,
         )
 
     def look(self, worker: str, *, polling: bool, now_us: int | None = None) -> Look:

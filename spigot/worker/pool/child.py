@@ -228,7 +228,10 @@ class Child:
 
     def _begin(self, attempt: Attempt) -> bool:
         now = time.monotonic()
-        if self._is_stopping or self._is_held(attempt.job.claim, now) or not attempt.begin():
+        claim = attempt.job.claim
+        if self._is_stopping or now >= claim.stands_until or self._is_held(claim, now):
+            return False
+        if not attempt.begin():
             return False
         late_us = max(0, round((now - attempt.job.start_at) * 1_000_000))
         self._table.begin(attempt.place, late_us, threading.get_native_id())

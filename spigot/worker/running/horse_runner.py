@@ -35,7 +35,7 @@ class HorseRunner:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
         self._is_cancelled, self._job_id = False, job.id
         try:
-            if self._stop.requested:
+            if self._stop.requested or time.monotonic() >= job.claim.stands_until:
                 return self._tools.not_begun(job)
             if self._tools.early_stops.take(job.id):
                 return outcome.cancelled()

@@ -71,7 +71,8 @@ class InProcessRunner:
         self._start_watch()
         function = prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
-        if self._stop.requested or self._tools.hold_news.came_after(job.claim):
+        has_run_out = time.monotonic() >= job.claim.stands_until
+        if self._stop.requested or has_run_out or self._tools.hold_news.came_after(job.claim):
             return self._tools.not_begun(job)
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)
