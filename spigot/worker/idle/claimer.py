@@ -20,7 +20,8 @@ from spigot.jobs.bucket.leaky_bucket import (
 from spigot.jobs.store.lua_script import Call
 from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
+from spigot.worker.leases.lease_batch import LeaseBatch
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.running.early_stops import EarlyStops
 from spigot.worker.running.outcome import one_line

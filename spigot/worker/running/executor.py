@@ -17,8 +17,9 @@ from spigot.worker.leases.asking_leases import Asker, AskingLeases
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.dependents import release_dependents
 from spigot.worker.leases.lease_answers import Ended
+from spigot.worker.leases.lease_batch import LeaseBatch
 from spigot.worker.leases.lease_renewer import LeaseRenewer
-from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
+from spigot.worker.leases.lease_store import LeaseStore
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability
 

@@ -13,7 +13,7 @@ from spigot.launch.key_checks import check_keys
 from spigot.runtime.rate import Rate
 from spigot.runtime.settings import load_settings
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseBatch
+from spigot.worker.leases.lease_batch import LeaseBatch
 from tests.support.clocked_bucket import ClockedBucket
 
 NEEDED = [keys.bucket("default"), keys.leases("default"), keys.queue("default")]

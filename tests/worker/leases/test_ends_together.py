@@ -16,7 +16,8 @@ from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.end_calls import runs_of
 from spigot.worker.leases.lease_answers import Ended
-from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
+from spigot.worker.leases.lease_batch import LeaseBatch
+from spigot.worker.leases.lease_store import LeaseStore
 from tests.support.clocked_bucket import SECOND_US, WORKER, ClockedBucket
 from tests.support.redis_content import content
 from tests.support.round_trips import commands_done, counted_round_trips

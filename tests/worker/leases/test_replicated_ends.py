@@ -8,7 +8,8 @@ from spigot.jobs.store import keys
 from spigot.jobs.store.replica_wait import ReplicaWait
 from spigot.runtime.server.redis_connection import connect
 from spigot.worker.leases.attempt_report import AttemptReport
-from spigot.worker.leases.lease_store import LeaseBatch, LeaseStore
+from spigot.worker.leases.lease_batch import LeaseBatch
+from spigot.worker.leases.lease_store import LeaseStore
 from tests.support.clocked_bucket import WORKER, ClockedBucket
 from tests.support.consistency import problems, status_of
 from tests.support.processes import wait_for
