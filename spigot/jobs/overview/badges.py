@@ -92,16 +92,16 @@ def _stops(view: BucketView) -> Iterator[Badge]:
         yield _hold(view)
     if state.paused:
         who = _who(view, "paused")
-        room = max(0, state.capacity - state.waiting)
+        room = count_text(max(0, state.capacity - state.waiting), "more fits", "more fit")
         waits = bool(state.waiting)
         yield Badge(
             5 if waits else IDLE, "paused", "bars", "warn" if waits else "soft",
-            f"paused{who}. New jobs are accepted: {room:,} more fit.",
-            f"paused. New jobs are accepted: {room:,} more fit.",
+            f"paused{who}. New jobs are accepted: {room}.",
+            f"paused. New jobs are accepted: {room}.",
         )  # fmt: skip
     if state.draining:
         who = _who(view, "draining")
-        sentence = f"accepts no new jobs; {state.waiting:,} are left."
+        sentence = f"accepts no new jobs; {count_text(state.waiting, 'is left', 'are left')}."
         yield Badge(6, "draining", "down", "warn", f"draining{who}: {sentence}", sentence)
 
 
@@ -159,9 +159,10 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
     run = _runs(view)
     more = rate_text(min(configured, carried * (places + 1) / max(1, places)), unit)
     if state.max_running and places >= state.max_running:
+        taken = count_text(state.max_running, "place is taken", "places are taken")
         sentence = (
-            f"{state.running} of {state.max_running} places are taken by {run}, "
-            f"so {carries}. One place more would carry {more}."
+            f"{state.running:,} of {taken} by {run}, so {carries}. "
+            f"One place more would carry {more}."
         )
         return Badge(7, "places taken", "narrow", "warn", sentence)
     workers = count_text(state.workers, "worker is", "workers are all")
