@@ -81,6 +81,10 @@ PAUSED_BY_ADA = {
         (view(waiting=8, paused=True, next_leak_at=None, changes=[PAUSED_BY_ADA]), ["paused"], 5,
          "paused by ada@vm1 11 min ago. New jobs are accepted: 42 more fit."),
         (view(waiting=3, draining=True), ["draining"], 6, "accepts no new jobs; 3 are left."),
+        (view(waiting=49, paused=True, next_leak_at=None), ["paused"], 5, "accepted: 1 more fits."),
+        (view(waiting=1, draining=True), ["draining"], 6, "accepts no new jobs; 1 is left."),
+        (view(waiting=9, running=1, max_running=1, mean_run=20), ["places taken"], 7,
+         "1 of 1 place is taken by jobs of 20 s, so 0.05/s of 1/s."),
         (view(waiting=47, running=3, max_running=3, mean_run=20), ["places taken"], 7,
          "3 of 3 places are taken by jobs of 20 s, so 0.15/s of 1/s. One place more "
          "would carry 0.2/s."),
