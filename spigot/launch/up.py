@@ -17,7 +17,7 @@ from spigot.jobs.types.app_choice import choose_apps
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.listening_socket import ListenError, listen, local_url
 from spigot.runtime.log_setup import set_up_logging
-from spigot.runtime.missing_files import tell_missing_files
+from spigot.runtime.missing_files import refuse_missing_file, tell_missing_files
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
@@ -105,6 +105,7 @@ def run(
         OperatorError: Something could not be started, or web or server ended.
     """
     _refuse_second(settings)
+    refuse_missing_file(settings, "rate_limits", "buckets")
     tell_missing_files(settings)
     # A fault in a file is told once, before anything starts.
     load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))

@@ -1,8 +1,12 @@
-"""Tells that the defaults are used: nobody named the two files, and they do not exist."""
+"""What a process says at its start of the two files that are not there.
+
+One that somebody named must be there; without one that nobody named, the defaults are used.
+"""
 
 import logging
+from pathlib import Path
 
-from .settings import Settings
+from .settings import Settings, SettingsError, variable_name
 
 log = logging.getLogger(__name__)
 
@@ -18,3 +22,22 @@ def tell_missing_files(settings: Settings) -> None:
     if names:
         numbers = "; ".join(DEFAULTS[name] for name in names)
         log.info("running on defaults, without %s: %s", " and ".join(names), numbers)
+
+
+def refuse_missing_file(settings: Settings, *fields: str) -> None:
+    """Stop the start if a setting names a file that is not there.
+
+    Args:
+        settings: Of this process.
+        *fields: ``rate_limits`` or ``buckets``: what the process reads.
+
+    Raises:
+        SettingsError: The message names the variable, its value and what is allowed.
+    """
+    for field in fields:
+        path: Path = getattr(settings, field)
+        if not settings.is_unset(field) and not path.exists():
+            raise SettingsError(
+                f"{variable_name(field)}={str(path)!r} cannot be read: there is no such file; one "
+                "with {} will do"
+            )

@@ -61,10 +61,18 @@ class Rate:
     def __get_pydantic_core_schema__(cls, _: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let models hold rates; they are read from and written as text."""
         return core_schema.no_info_before_validator_function(
-            lambda value: cls.parse(value) if isinstance(value, str) else value,
+            cls._read,
             core_schema.is_instance_schema(cls),
             serialization=core_schema.plain_serializer_function_ser_schema(lambda rate: rate.text),
         )
+
+    @classmethod
+    def _read(cls, value: Any) -> Any:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise ValueError(f"{value!r} is no rate; {FORMS}")
+        return cls.parse(value)
 
     @classmethod
     def __get_pydantic_json_schema__(

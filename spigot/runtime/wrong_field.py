@@ -16,6 +16,12 @@ IN_ITS_FILE = {
 NO_OBJECT = frozenset({"dict_type", "model_type"})
 """Kinds of problems whose words are Python's: *dictionary*, and the name of a class."""
 
+NO_BOOLEAN = frozenset({"bool_type", "bool_parsing"})
+"""The same: *a valid boolean, unable to interpret input* does not say what is allowed."""
+
+NO_NETWORK = frozenset({"ip_v4_network", "ip_v6_network"})
+"""The same: of two kinds of addresses that are allowed, the first alone would be named."""
+
 
 def about_unknown_field(name: str, known: Collection[str], file: str) -> str:
     """Return what is wrong with a field, and what may have been meant.
@@ -42,4 +48,8 @@ def wrong_value(problem: "ErrorDetails") -> str:
     """
     if problem["type"] in NO_OBJECT:
         return "Input should be an object"
+    if problem["type"] in NO_BOOLEAN:
+        return "Input should be true or false"
+    if problem["type"] in NO_NETWORK:
+        return "Input should be a network such as 10.0.0.0/8 or 2001:db8::/32, or one address"
     return problem["msg"].removeprefix("Value error, ")

@@ -19,6 +19,7 @@ from spigot.jobs.store.primary_watch import PrimaryWatch
 from spigot.jobs.store.replica_wait import wait_from
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.runtime.missing_files import refuse_missing_file
 from spigot.runtime.server.redis_connection import connect, sibling
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     if is_admin is not None and not callable(is_admin):
         raise TypeError(f"is_admin must be a function that takes a request, not {is_admin!r}")
     settings = settings or load_settings()
+    refuse_missing_file(settings, "rate_limits", "buckets")
     catalog = JobCatalog.load(choose_apps(settings))
     buckets = BucketFile.of(settings, catalog.bucket_names(), catalog.costs())
     url = find_server_url(settings)

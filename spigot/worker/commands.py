@@ -19,7 +19,7 @@ from spigot.jobs.store.server_check import check_server
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
-from spigot.runtime.missing_files import tell_missing_files
+from spigot.runtime.missing_files import refuse_missing_file, tell_missing_files
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
@@ -64,6 +64,7 @@ def worker(
         raise click.UsageError("--simple runs one job at a time: leave it out, or --concurrency")
     settings = load_settings()
     set_up_logging(settings.log_format)
+    refuse_missing_file(settings, "buckets")
     if not under_up:
         tell_missing_files(settings)
     catalog = JobCatalog.load(choose_apps(settings))

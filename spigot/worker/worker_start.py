@@ -8,6 +8,7 @@ from spigot.jobs.bucket.file import BucketFile
 from spigot.jobs.types.app_choice import choose_apps
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.missing_files import refuse_missing_file
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
@@ -66,6 +67,7 @@ def prepare_start(
             connection = connect(find_server_url(settings), timeout=timeout)
         catalog = catalog or JobCatalog.load(choose_apps(settings))
         if buckets is None:
+            refuse_missing_file(settings, "buckets")
             buckets = BucketFile.of(settings, [bucket], catalog.costs())
         return WorkerStart(names, bucket, settings, catalog, buckets, connection)
     except (OperatorError, ValueError) as error:

@@ -246,8 +246,7 @@ def test_a_file_that_is_named_and_missing_is_one_line(notes, monkeypatch, variab
 
     message = refused()
 
-    assert message.startswith("Error: none.json")
-    assert "cannot be read" in message
+    assert message.startswith(f"Error: {variable}='none.json' cannot be read: ")
     assert message.count("\n") == 1
 
 

@@ -5,7 +5,6 @@ import pytest
 from flask import Flask
 
 from spigot import create_app
-from spigot.jobs.bucket.config import BucketConfigError
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import CatalogError
 from spigot.runtime.server.server_url import NoServerError
@@ -80,7 +79,8 @@ def test_settings_come_from_the_environment(redis, redis_url, monkeypatch, tmp_p
     [
         ("PORT", "http", SettingsError),
         ("SPIGOT_APPS", "no_such_app", CatalogError),
-        ("SPIGOT_BUCKETS", "nowhere.json", BucketConfigError),
+        ("SPIGOT_BUCKETS", "nowhere.json", SettingsError),
+        ("SPIGOT_RATE_LIMITS", "nowhere.json", SettingsError),
         ("REDIS_URL", "", NoServerError),
     ],
 )

@@ -7,7 +7,7 @@ import click
 from spigot.jobs.store.server_check import check_server
 from spigot.runtime.listening_socket import listen, local_url
 from spigot.runtime.log_setup import set_up_logging
-from spigot.runtime.missing_files import tell_missing_files
+from spigot.runtime.missing_files import refuse_missing_file, tell_missing_files
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
 from spigot.webapp.app import create_app
@@ -29,6 +29,7 @@ def web(host: str | None, port: int | None, under_up: bool) -> None:
     given = {"host": host, "port": port}
     settings = load_settings(**{name: v for name, v in given.items() if v is not None})
     set_up_logging(settings.log_format)
+    refuse_missing_file(settings, "rate_limits", "buckets")
     if not under_up:
         tell_missing_files(settings)
     waits = settings.wait_replicas > 0
