@@ -209,22 +209,34 @@ def linger(how: str) -> None:
                     continue
 
 
-class Endless(BaseModel):
-    """A payload that a worker never comes to an end with."""
+class Slow(BaseModel):
+    """A payload that takes a worker its time: by default it never comes to an end with it."""
+
+    seconds: float = 600
 
     @model_validator(mode="after")
-    def wait_in_a_worker(self) -> "Endless":
-        time.sleep(600 if "RQ_WORKER_ID" in os.environ else 0)
+    def wait_in_a_worker(self) -> "Slow":
+        time.sleep(self.seconds if "RQ_WORKER_ID" in os.environ else 0)
         return self
 
 
-@job_type("never_begin", payload=Endless, timeout=1)
-def never_begin(payload: Endless) -> None:
+@job_type("never_begin", payload=Slow, timeout=1)
+def never_begin(payload: Slow) -> None:
     """Wait for ever before the function is called, as an import may."""
 
 
-@job_type("never_begin_on_loop", payload=Endless, timeout=1)
-async def never_begin_on_loop(payload: Endless) -> None:
+@job_type("never_begin_on_loop", payload=Slow, timeout=1)
+async def never_begin_on_loop(payload: Slow) -> None:
+    """The same on the event loop."""
+
+
+@job_type("begin_late", payload=Slow)
+def begin_late(payload: Slow) -> None:
+    """Take some time before the function is called."""
+
+
+@job_type("begin_late_on_loop", payload=Slow)
+async def begin_late_on_loop(payload: Slow) -> None:
     """The same on the event loop."""
 
 

@@ -36,3 +36,24 @@ def test_a_claim_that_has_run_out_is_not_begun(redis, start_worker, job_queue, t
 
     assert [mark.name for mark in tmp_path.glob("*.started")] == [f"{job}-2.started"]
     assert "is not ours any more" in worker.log
+
+
+@pytest.mark.parametrize(
+    ("kind", "type"),
+    [
+        ({}, "begin_late"),
+        ({"simple": True}, "begin_late"),
+        ({"concurrency": 3}, "begin_late"),
+        ({"concurrency": 3}, "begin_late_on_loop"),
+    ],
+    ids=str,
+)
+def test_a_job_that_takes_longer_than_a_lease_to_begin_begins(
+    redis, start_worker, job_queue, kind, type
+):
+    job = job_queue.enqueue(type, {"seconds": 1.3}).id
+    worker = start_worker(lease_seconds=1, **kind)
+
+    wait_for(lambda: status_of(redis, job) == "finished")
+    assert redis.hget(keys.job(job), "spigot_attempts") == b"1"
+    assert worker.stop() == 0

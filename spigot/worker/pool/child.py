@@ -161,6 +161,9 @@ class Child:
         job.exception_handlers = self._tools.plan.exception_handlers
         attempt = Attempt(job, place)
         self._attempts[attempt.token] = attempt
+        if time.monotonic() >= job.claim.stands_until:
+            self._tell(attempt, Outcome("not_started"))
+            return
         job_type = self._tools.plan.catalog.find(job.type_name)
         if job_type is not None and job_type.is_async:
             self._threads.prepare(attempt)
@@ -228,10 +231,7 @@ class Child:
 
     def _begin(self, attempt: Attempt) -> bool:
         now = time.monotonic()
-        claim = attempt.job.claim
-        if self._is_stopping or now >= claim.stands_until or self._is_held(claim, now):
-            return False
-        if not attempt.begin():
+        if self._is_stopping or self._is_held(attempt.job.claim, now) or not attempt.begin():
             return False
         late_us = max(0, round((now - attempt.job.start_at) * 1_000_000))
         self._table.begin(attempt.place, late_us, threading.get_native_id())

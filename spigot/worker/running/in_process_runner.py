@@ -69,10 +69,11 @@ class InProcessRunner:
     def run(self, job: ClaimedJob) -> Outcome:
         """Run the job's function in its slot, with its lease renewed, and say how it went."""
         self._start_watch()
+        if time.monotonic() >= job.claim.stands_until:
+            return self._tools.not_begun(job)
         function = prepare(job, self._tools.catalog, self._tools.death_penalty)
         self._stop.wait(job.start_at - time.monotonic())
-        has_run_out = time.monotonic() >= job.claim.stands_until
-        if self._stop.requested or has_run_out or self._tools.hold_news.came_after(job.claim):
+        if self._stop.requested or self._tools.hold_news.came_after(job.claim):
             return self._tools.not_begun(job)
         latest = job.start_at + job.longest_seconds + TIMEOUT_MARGIN
         attempt = _Attempt(job.id, job.start_at, latest)
