@@ -1,6 +1,8 @@
 """The command ``spigot``: gathers the commands of all packages."""
 
+import errno
 import os
+import re
 import sys
 from typing import Any
 
@@ -57,8 +59,10 @@ class UsageLine(click.ClickException):
 
     def __init__(self, error: click.UsageError) -> None:
         asked = error.ctx.command_path if error.ctx else "spigot"
-        said = printable(error.format_message().replace("\n", " "))
-        super().__init__(f"{said} (see `{asked} --help`)")
+        said = re.sub(r"\s*\n\s*", " ", error.format_message())
+        if isinstance(error, click.NoSuchOption) and re.match(r"-\d", error.option_name):
+            said = f"{error.option_name}: no number here may be negative."
+        super().__init__(f"{printable(said)} (see `{asked} --help`)")
 
 
 class FailureLine(click.ClickException):
@@ -104,10 +108,35 @@ def main() -> None:
     except OperatorError as error:
         _exit_with(str(error))
     except Exception as error:
-        fault = _fault_of_server(error)
+        fault = _fault_of_machine(error) or _fault_of_server(error)
         if fault is None:
             raise
-        _exit_with(f"the server {fault}")
+        _exit_with(fault)
+
+
+NOT_WRITTEN = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
+
+
+def _fault_of_machine(error: Exception) -> str | None:
+    if not isinstance(error, OSError):
+        return None
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder is not there any more: change to another one"
+    if error.filename is not None or error.errno not in NOT_WRITTEN:
+        return None
+    _drop_output()
+    return f"the output cannot be written: {error.strerror}"
+
+
+def _drop_output() -> None:
+    """Let go of what is not written yet: Python would try again when it ends, and complain.
+
+    Source: the documentation of Python's module ``signal``, "Note on SIGPIPE".
+    """
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
 
 
 def _fault_of_server(error: Exception) -> str | None:
@@ -115,7 +144,7 @@ def _fault_of_server(error: Exception) -> str | None:
 
     from spigot.runtime.server.server_faults import explain
 
-    return str(explain(error)) if isinstance(error, RedisError) else None
+    return f"the server {explain(error)}" if isinstance(error, RedisError) else None
 
 
 def _exit_with(message: str) -> None:

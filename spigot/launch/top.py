@@ -1,6 +1,5 @@
 """The command ``spigot top``: the buckets in the terminal, as they change."""
 
-import getpass
 import os
 import select
 import shutil
@@ -16,8 +15,10 @@ from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.jobs.overview.reading import BucketView, OverviewReader
 from spigot.jobs.overview.verdict import judge
 from spigot.runtime.server.redis_connection import connect
+from spigot.runtime.server.server_faults import explain
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
+from spigot.runtime.user_name import user_name
 
 from .top_screen import screen
 
@@ -41,7 +42,7 @@ def top(once: bool) -> None:
     redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
     view = TopView(redis, settings.keep_seconds)
     if once or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        click.echo(view.text())
+        click.echo(view.text(takes_keys=False))
         return
     with _own_screen():
         _watch(view)
@@ -57,14 +58,17 @@ class TopView:
 
     def __init__(self, redis: Redis, keep_seconds: int) -> None:
         self._reader = OverviewReader(redis, keep_seconds)
-        self._control = BucketControl(redis, f"{getpass.getuser()} by spigot top")
+        self._control = BucketControl(redis, f"{user_name()} by spigot top")
         self._views: list[BucketView] = []
         self._chosen = ""
         self._message = ""
         self._message_until = 0.0
 
-    def text(self) -> str:
+    def text(self, *, takes_keys: bool = True) -> str:
         """Read the buckets and return the screen; while the server is away, the last with a note.
+
+        Args:
+            takes_keys: Whether a bucket is chosen, and the keys are told.
 
         Raises:
             redis.RedisError: The server did not answer the first time.
@@ -75,11 +79,12 @@ class TopView:
         except RedisError as error:
             if not self._views:
                 raise
-            self._say(f"not up to date: {error}")
+            self._say(f"not up to date: the server {explain(error)}")
         if time.monotonic() > self._message_until:
             self._message = ""
         size = shutil.get_terminal_size()
-        return screen(self._views, self._index(), size.columns, size.lines, self._message)
+        chosen = self._index() if takes_keys else None
+        return screen(self._views, chosen, size.columns, size.lines, self._message)
 
     def press(self, key: str) -> bool:
         """Do what a key says; return whether to go on."""
@@ -94,7 +99,7 @@ class TopView:
             try:
                 self._act(key, self._views[self._index()].state.name)
             except RedisError as error:
-                self._say(f"it is unknown whether it was done: {error}")
+                self._say(f"it is unknown whether it was done: the server {explain(error)}")
         return True
 
     def _act(self, key: str, name: str) -> None:

@@ -23,13 +23,13 @@ KEYS = "up/down choose   p pause   r resume   l release   q quit"
 
 
 def screen(
-    views: Sequence[BucketView], chosen: int, width: int, height: int, message: str = ""
+    views: Sequence[BucketView], chosen: int | None, width: int, height: int, message: str = ""
 ) -> str:
     """Return the whole screen, as many lines as there are.
 
     Args:
         views: The buckets in their order.
-        chosen: Index of the one that keys act on.
+        chosen: Index of the one that keys act on; None: there are no keys, and all are shown.
         width: Columns of the terminal.
         height: Its lines.
         message: What the last key did.
@@ -39,13 +39,15 @@ def screen(
     waiting = sum(view.state.waiting for view in views)
     failed = sum(view.failed for view in views)
     buckets = count_text(len(views), "bucket")
-    head = f"{buckets}, {need} need you   {waiting:,} wait   {failed:,} failed"
-    room = max(1, (height - 3) // LINES_OF_BUCKET)
-    first = min(max(0, chosen - room + 1), max(0, len(views) - room))
+    needs, wait = count_text(need, "needs", "need"), count_text(waiting, "waits", "wait")
+    head = f"{buckets}, {needs} you   {wait}   {failed:,} failed"
+    room = len(views) if chosen is None else max(1, (height - 3) // LINES_OF_BUCKET)
+    first = min(max(0, (chosen or 0) - room + 1), max(0, len(views) - room))
     lines = [click.style(_cut(head, width), bold=True)]
     for index, (view, verdict) in enumerate(judged[first : first + room], first):
         lines += _bucket_lines(view, verdict, width, is_chosen=index == chosen)
-    lines += ["", _cut(message or KEYS, width)]
+    if chosen is not None:
+        lines += ["", _cut(message or KEYS, width)]
     return "\n".join(lines)
 
 
@@ -73,7 +75,8 @@ def _bucket_lines(view: BucketView, verdict: Verdict, width: int, *, is_chosen: 
     starts, waits = _starts(view.history), [float(cell.waiting) for cell in view.history]
     rates = [cell.rate for cell in view.history]
     unit = unit_of(state.rate)
-    pace = f"{rate_text(pace_of(view), unit)} of {printable(state.rate)}"
+    rate = printable(state.rate.partition(" burst ")[0])
+    pace = f"{rate_text(pace_of(view), unit)} of {rate}"
     return [
         f"{click.style(name, bold=is_chosen)}  {click.style(words, fg=COLOURS[badge.tone])}  {why}",
         _cut(

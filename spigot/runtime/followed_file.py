@@ -113,4 +113,5 @@ def read_text(path: Path, error: type[OperatorError], *, optional: bool = False)
     except OSError as reason:
         raise error(f"{path} cannot be read: {reason.strerror}") from reason
     except UnicodeDecodeError as reason:
-        raise error(f"{path} cannot be read: {reason}") from reason
+        what = f"it is no UTF-8 text, from byte {reason.start + 1} on"
+        raise error(f"{path} cannot be read: {what}") from reason

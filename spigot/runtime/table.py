@@ -97,6 +97,7 @@ def _drawn(cell: str) -> Text:
 
 def _width() -> int:
     """Return the columns that there are; ``COLUMNS`` says it for a pipe too."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit():
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if is_terminal or os.environ.get("COLUMNS", "").isdigit():
         return get_terminal_size().columns
     return UNBOUNDED

@@ -23,6 +23,7 @@ from spigot.runtime.missing_files import refuse_missing_file, tell_missing_files
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
+from spigot.runtime.whole_number import WholeNumber
 
 from .connections import MAIN_TIMEOUT
 from .rate_aware_pool_worker import RateAwarePoolWorker
@@ -37,10 +38,10 @@ DEFAULT_WORKERS = 2
 
 @click.command(epilog="Example: spigot worker openai --count 8")
 @click.argument("buckets", nargs=-1, metavar="[BUCKET]...", shell_complete=bucket_names)
-@click.option("--count", type=click.IntRange(min=1), help="Workers for each bucket.")
+@click.option("--count", type=WholeNumber(min=1), help="Workers for each bucket.")
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1, max=MOST_CONCURRENCY),
+    type=WholeNumber(min=1, max=MOST_CONCURRENCY),
     help="Jobs that a worker runs at once; for jobs that wait.",
 )
 @click.option("--until-empty", is_flag=True, help="Stop once the buckets are empty.")

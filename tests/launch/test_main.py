@@ -100,6 +100,15 @@ def test_shows_the_version():
         (["up", "--port", "x"], "Error: Invalid value for '--port': 'x' is not a valid integer"),
         (["job", "list", "--all"], "Error: No such option"),
         (["a\nb\x1b[2J"], "Error: No such command"),
+        (["bucket", "capacity", "a", "-1"], "Error: -1: no number here may be negative. (see"),
+        (
+            ["bucket", "capacity", "a", "x"],
+            "Error: Invalid value for 'NUMBER': 'x' is not a valid integer. (see",
+        ),
+        (
+            ["completion"],
+            "Error: Missing argument '{bash|zsh|fish}'. Choose from: bash, zsh, fish (see",
+        ),
     ],
 )
 def test_a_wrong_use_is_told_in_one_line(arguments, line):
@@ -170,3 +179,64 @@ def raising(error):
         raise error
 
     return cli
+
+
+class TestWhatStopsEveryCommand:
+    """Told in one line, whatever the command is."""
+
+    @pytest.fixture
+    def spigot(self, tmp_path):
+        """Return a function that runs a command line of a shell, in a folder of its own."""
+        program = f"{sys.executable} -P -m spigot"
+
+        def run(line, folder=tmp_path):
+            return subprocess.run(
+                ["sh", "-c", line.replace("spigot", program, 1)],
+                cwd=folder, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True,
+                timeout=100,
+            )  # fmt: skip
+
+        return run
+
+    @pytest.mark.parametrize("output", ["", "--json"])
+    def test_an_output_that_cannot_be_written(self, spigot, output):
+        result = spigot(f"spigot job types {output} > /dev/full")
+
+        assert result.returncode == 1
+        assert result.stderr == ("Error: the output cannot be written: No space left on device\n")
+
+    def test_an_output_that_is_closed(self, spigot):
+        result = spigot("spigot job types >&-")
+
+        assert (result.returncode, result.stderr) == (0, "")
+
+    @pytest.mark.parametrize("command", ["job types", "doctor", "up"])
+    def test_a_folder_that_is_gone(self, spigot, tmp_path, command):
+        (tmp_path / "gone").mkdir()
+
+        result = spigot(f"cd gone && rmdir ../gone && spigot {command}")
+
+        assert result.returncode == 1
+        assert result.stderr == (
+            "Error: the current folder is not there any more: change to another one\n"
+        )
+
+    @pytest.mark.parametrize("command", ["bucket list", "job types", "doctor", "worker"])
+    def test_settings_that_are_no_text(self, spigot, tmp_path, command):
+        (tmp_path / ".env").write_bytes(b"SPIGOT_APPS=shop\xff\n")
+
+        result = spigot(f"spigot {command}")
+
+        assert result.returncode == 1
+        assert result.stderr == (
+            "Error: .env cannot be read: it is no UTF-8 text, from byte 17 on\n"
+        )
+
+    def test_a_line_of_the_settings_that_states_nothing_is_told_once(self, spigot, tmp_path):
+        (tmp_path / ".env").write_text("SPIGOT_APPS=spigot.examples\nPORT 9000\n")
+
+        result = spigot("spigot job types")
+
+        assert result.returncode == 0
+        assert "document" in result.stdout
+        assert result.stderr == ".env: line 2 states nothing: write NAME=value\n"

@@ -27,7 +27,7 @@ def lines(view):
 
 
 def test_each_bucket_has_its_word_its_reason_and_two_sparklines(view):
-    assert lines(view)[0] == "2 buckets, 0 need you   1 wait   0 failed"
+    assert lines(view)[0] == "2 buckets, 0 need you   1 waits   0 failed"
     assert lines(view)[1].startswith("> default  at its rate  one start each 0.1 s")
     assert "1 of 100" in lines(view)[2]
 
@@ -61,6 +61,15 @@ def test_keys_pause_resume_and_release_the_chosen_bucket(view, redis):
     assert not view.press("q")
 
 
+def test_who_has_no_name_on_the_machine_may_watch(redis, monkeypatch):
+    def unknown():
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr("getpass.getuser", unknown)
+
+    assert TopView(redis, 600).text()
+
+
 def test_without_a_terminal_one_picture_is_printed(bucket, redis_url, monkeypatch):
     monkeypatch.setenv("REDIS_URL", redis_url)
 
@@ -68,6 +77,34 @@ def test_without_a_terminal_one_picture_is_printed(bucket, redis_url, monkeypatc
 
     assert result.exit_code == 0, result.stderr
     assert "1 bucket, 0 need you" in result.stdout
+    assert "  default  idle" in result.stdout
+    assert ">" not in result.stdout
+    assert "quit" not in result.stdout
+
+
+def test_one_picture_has_all_buckets_however_low_the_terminal_is(
+    bucket, redis, redis_url, monkeypatch
+):
+    from spigot.jobs.bucket.config import BucketConfig
+    from spigot.jobs.bucket.publishing import BucketPublisher
+
+    names = [f"bucket_{number}" for number in range(12)]
+    BucketPublisher(redis).publish(dict.fromkeys(names, BucketConfig()))
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.setenv("LINES", "10")
+
+    told = run_spigot("top", "--once").stdout
+
+    assert all(name in told for name in names)
+
+
+def test_a_rate_is_told_without_its_burst_which_has_no_room(redis):
+    from spigot.jobs.bucket.config import BucketConfig
+    from spigot.jobs.bucket.publishing import BucketPublisher
+
+    BucketPublisher(redis).publish({"ai": BucketConfig(rate="60/m burst 3")})
+
+    assert "0/m of 60/m   " in lines(TopView(redis, 600))[2]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """``spigot bucket rate``, ``pause``, ``reset`` …: what counts from the next leak on, fleet-wide."""
 
-import getpass
-import os
 import socket
 from collections.abc import Callable
 
@@ -16,6 +14,8 @@ from spigot.jobs.budgets.limit import Limit
 from spigot.jobs.job.completions import bucket_names
 from spigot.runtime.rate import Rate
 from spigot.runtime.terminal import as_json, print_json
+from spigot.runtime.user_name import user_name
+from spigot.runtime.whole_number import WholeNumber
 
 from .parameters import to_budget_limit, to_limit, to_rate
 from .server import connect_to_server
@@ -32,7 +32,7 @@ def rate(name: str, rate: Rate, as_json: bool) -> None:
 
 @click.command(epilog="Example: spigot bucket capacity openai 500")
 @click.argument("name", shell_complete=bucket_names)
-@click.argument("number", type=click.IntRange(min=1))
+@click.argument("number", type=WholeNumber(min=1))
 @as_json
 def capacity(name: str, number: int, as_json: bool) -> None:
     """Let NUMBER jobs wait in the bucket NAME; more are refused."""
@@ -52,7 +52,7 @@ def max_running(name: str, number: int | None, as_json: bool) -> None:
 @click.argument("name", shell_complete=bucket_names)
 @click.argument("budget")
 @click.argument("limit", callback=to_budget_limit)
-@click.option("--burst", type=click.IntRange(min=1), help="What may be spent at once.")
+@click.option("--burst", type=WholeNumber(min=1), help="What may be spent at once.")
 @as_json
 def budget(name: str, budget: str, limit: Limit, burst: int | None, as_json: bool) -> None:
     """Let jobs of the bucket NAME spend LIMIT of its BUDGET, such as 120000/m."""
@@ -116,8 +116,4 @@ def steer(name: str, change: Callable[[BucketControl], list[Change]], as_json: b
 
 def control_of(redis: Redis) -> BucketControl:
     """Return what changes buckets in the name of whoever gives the command."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # this user has no name here, as in many containers
-        user = f"uid {os.getuid()}"
-    return BucketControl(redis, f"{user}@{socket.gethostname()}")
+    return BucketControl(redis, f"{user_name()}@{socket.gethostname()}")

@@ -13,8 +13,8 @@ from spigot.jobs.job.following import follow
 from spigot.jobs.job.listing import JobLister
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.jobs.job.requeueing import JobRequeuer, NotFailed, PlainQueueError
-from spigot.jobs.job.short_ids import whole_id
-from spigot.jobs.job.state import JobState, no_such_job
+from spigot.jobs.job.short_ids import no_such_id, whole_id
+from spigot.jobs.job.state import JobState
 from spigot.runtime.count_text import count_text
 from spigot.runtime.settings import load_settings
 from spigot.runtime.terminal import as_json, print_json
@@ -34,7 +34,7 @@ def cancel(id: str, as_json: bool) -> None:
     id = whole_id(redis, id)
     cancellation = JobCanceller(redis, keep_seconds=load_settings().keep_seconds).cancel(id)
     if cancellation is None:
-        raise click.ClickException(no_such_job(id))
+        raise click.ClickException(no_such_id(id))
     job = cancellation.job
     if cancellation.outcome == "stopping":
         job = _after_stop(redis, job)
@@ -100,7 +100,7 @@ def _requeue_each(redis: Redis, ids: Iterable[str], as_json: bool) -> None:
             case NotFailed():
                 refused.append(f"{job_id}: it has not failed, it is {answer.job.status}")
             case None:
-                refused.append(no_such_job(job_id))
+                refused.append(no_such_id(job_id))
     _report(len(requeued), requeued, refused, as_json)
 
 

@@ -1,6 +1,5 @@
 """``spigot job``: submit jobs, see where they are, and end them."""
 
-import json
 from datetime import UTC, datetime
 from typing import IO
 
@@ -13,8 +12,8 @@ from spigot.jobs.job.completions import any_job, bucket_names, job_types
 from spigot.jobs.job.details import JobDetailsReader
 from spigot.jobs.job.listing import PLACES, JobLister
 from spigot.jobs.job.queue import Priority
-from spigot.jobs.job.short_ids import short_ids, whole_id
-from spigot.jobs.job.state import JobReader, JobState, no_such_job
+from spigot.jobs.job.short_ids import no_such_id, short_ids, whole_id
+from spigot.jobs.job.state import JobReader, JobState
 from spigot.jobs.store.keys import PRIORITIES
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.payloads import InvalidPayload
@@ -31,12 +30,14 @@ from spigot.runtime.terminal import (
     print_table,
     printable,
 )
+from spigot.runtime.whole_number import WholeNumber
 
 from .job_changing import cancel, requeue
 from .job_failures import failures
 from .job_lines import submit_lines
 from .job_type_list import list_types
 from .job_watching import details, watch
+from .payload_text import NoPayloadError, read_payload
 from .server import connect_to_server
 
 HEAD = ("ID", "TYPE", "STATUS", "BUCKET", "PRIORITY", "ENQUEUED", "HOW FAR")
@@ -71,7 +72,7 @@ for command in (watch, cancel, requeue, failures, list_types):
     help="A job for each line of FILE, which is a payload of JSON; - reads the standard input.",
 )
 @click.option(
-    "--skip", type=click.IntRange(0), default=0, help="With --from: so many jobs are in already."
+    "--skip", type=WholeNumber(0), default=0, help="With --from: so many jobs are in already."
 )
 @click.option(
     "--priority",
@@ -100,8 +101,8 @@ def submit(
         if file is not None:
             submit_lines(type, file, priority, skip, as_json=as_json)
         else:
-            _print(enqueue(type, json.loads(payload or "{}"), priority=priority), as_json)
-    except json.JSONDecodeError as error:
+            _print(enqueue(type, read_payload(payload or "{}"), priority=priority), as_json)
+    except NoPayloadError as error:
         raise click.ClickException(f"the payload is not JSON: {error}") from error
     except (BucketFull, CostExceedsBurst, InvalidCost, InvalidPayload, UnknownJobType) as error:
         raise click.ClickException(str(error)) from error
@@ -116,7 +117,7 @@ def show(id: str, as_json: bool) -> None:
     id = whole_id(redis, id)
     found = JobReader(redis).read(id)
     if found is None:
-        raise click.ClickException(no_such_job(id))
+        raise click.ClickException(no_such_id(id))
     shown = found.to_json() | JobDetailsReader(redis).read(id).to_json()
     if as_json:
         print_json(shown)
@@ -130,8 +131,8 @@ def show(id: str, as_json: bool) -> None:
 @job.command(name="list", epilog="Example: spigot job list --status failed --bucket openai")
 @click.option("--status", type=click.Choice(list(PLACES)), help="Only jobs of this status.")
 @click.option("--bucket", shell_complete=bucket_names, help="Only jobs of this bucket.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--skip", type=click.IntRange(min=0), default=0, help="Jobs to leave out first.")
+@click.option("--limit", type=WholeNumber(1, 1000), default=50, show_default=True)
+@click.option("--skip", type=WholeNumber(min=0), default=0, help="Jobs to leave out first.")
 @as_json
 def list_jobs(status: str | None, bucket: str | None, limit: int, skip: int, as_json: bool) -> None:
     """List jobs: in the order in which they run; once they have ended, the latest first."""

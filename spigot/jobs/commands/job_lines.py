@@ -1,6 +1,5 @@
 """``spigot job submit --from``: a job for each line of a file."""
 
-import json
 import sys
 from collections.abc import Sequence
 from itertools import takewhile
@@ -15,6 +14,8 @@ from spigot.jobs.job.queue import Priority
 from spigot.jobs.types.payloads import InvalidPayload
 from spigot.runtime.count_text import count_text
 from spigot.runtime.terminal import print_json
+
+from .payload_text import NoPayloadError, read_payload
 
 SENT_AT_ONCE = 500
 """Between two looks at the progress bar."""
@@ -39,7 +40,10 @@ def submit_lines(
     payloads = _read(file)[skip:]
     ids: list[str] = []
     done, trouble, too_costly = 0, "", []
-    with click.progressbar(length=len(payloads), label="taken in", file=sys.stderr) as bar:
+    hidden = sys.stderr is None or not sys.stderr.isatty()
+    with click.progressbar(
+        length=len(payloads), label="taken in", file=sys.stderr, hidden=hidden
+    ) as bar:
         while not trouble and done < len(payloads):
             some = payloads[done : done + SENT_AT_ONCE]
             try:
@@ -79,8 +83,8 @@ def _read(file: IO[bytes]) -> Sequence[Any]:
     for number, line in enumerate(file, 1):
         if line.strip():
             try:
-                payloads.append(json.loads(line))
-            except ValueError as error:
+                payloads.append(read_payload(line))
+            except NoPayloadError as error:
                 raise click.ClickException(f"line {number} is not JSON: {error}") from error
     return payloads
 

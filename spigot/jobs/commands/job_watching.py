@@ -10,8 +10,8 @@ import click
 
 from spigot.jobs.job.completions import any_job
 from spigot.jobs.job.following import follow
-from spigot.jobs.job.short_ids import whole_id
-from spigot.jobs.job.state import JobState, no_such_job
+from spigot.jobs.job.short_ids import no_such_id, whole_id
+from spigot.jobs.job.state import JobState
 from spigot.runtime.terminal import as_json, printable
 
 from .server import connect_to_server
@@ -39,7 +39,7 @@ def watch(id: str, as_json: bool) -> None:
             display.show(job)
     display.end()
     if job is None:
-        raise click.ClickException(no_such_job(id))
+        raise click.ClickException(no_such_id(id))
     if job.status != "finished":
         reason = f": {printable(job.error)}" if job.error else ""
         raise click.ClickException(f"the job {job.status}{reason}")

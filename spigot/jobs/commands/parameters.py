@@ -4,6 +4,7 @@ import click
 
 from spigot.jobs.budgets.limit import Limit
 from spigot.runtime.rate import Rate
+from spigot.runtime.whole_number import WholeNumber
 
 
 def to_rate(context: click.Context, parameter: click.Parameter, value: str) -> Rate:
@@ -26,7 +27,7 @@ def to_limit(context: click.Context, parameter: click.Parameter, value: str) -> 
     """
     if value == "none":
         return None
-    number: int = click.IntRange(min=1)(value, parameter, context)
+    number: int = WholeNumber(min=1)(value, parameter, context)
     return number
 
 

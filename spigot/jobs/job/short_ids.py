@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from redis import Redis
 
+from spigot.jobs.job.state import no_such_job
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import stored_text
 from spigot.runtime.errors import OperatorError
@@ -13,6 +14,9 @@ FEWEST = 8
 """Characters that an id may be shortened to."""
 
 OUR_IDS = re.compile("[0-9a-f]{32}")
+BEGINNING = re.compile("[0-9a-f]{3,7}")
+"""What looks like the first digits of one of our ids, and is too short to be looked for."""
+
 AT_ONCE = 1000
 """Keys that the server looks at in one step: well below a millisecond."""
 
@@ -51,6 +55,13 @@ def whole_id(redis: Redis, text: str) -> str:
                 "give more of the id"
             )
     return found.pop() if found else text
+
+
+def no_such_id(text: str) -> str:
+    """Return what to say of an id, as somebody typed it, that no job has."""
+    if not BEGINNING.fullmatch(text):
+        return no_such_job(text)
+    return f"there is no job {text!r}: give {FEWEST} or more characters of its id"
 
 
 def short_ids(ids: Iterable[str]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.terminal import as_json, from_now, print_fields, print_json, print_table
+from spigot.runtime.whole_number import WholeNumber
 from spigot.webapp.door.rate_limits.decision import RuleState
 from spigot.webapp.door.rate_limits.refused_clients import most_refused
 from spigot.webapp.door.rate_limits.rule import Rule
@@ -164,7 +165,7 @@ def list_bans(prefix: str, as_json: bool) -> None:
 
 
 @limits.command(epilog="Example: spigot limits top --count 5")
-@click.option("--count", type=click.IntRange(1, 1000), default=10, help="How many; 10.")
+@click.option("--count", type=WholeNumber(1, 1000), default=10, help="How many; 10.")
 @of_application
 @as_json
 def top(count: int, prefix: str, as_json: bool) -> None:

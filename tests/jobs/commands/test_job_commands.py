@@ -57,6 +57,27 @@ class TestSubmitFrom:
         assert (result.exit_code, redis.llen(keys.queue("default"))) == (1, 0)
         assert "job 2 of the file: x: " in result.stderr
 
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            (b'{"x": 1', "line 2 is not JSON: Expecting"),
+            (b'{"x": "\xff"}', "line 2 is not JSON: byte 8 is not UTF-8"),
+            (b"[" * 100_000, "line 2 is not JSON: it is nested too deeply"),
+        ],
+    )
+    def test_says_which_line_is_no_json(self, redis, file, line, words):
+        file.write_bytes(b'{"x": 1}\n' + line)
+
+        assert fails_in_one_line(run("submit", "add", "--from", str(file)), words)
+        assert redis.llen(keys.queue("default")) == 0
+
+    def test_a_file_without_a_job_is_told_in_one_line(self, file):
+        file.write_text("")
+
+        result = run("submit", "add", "--from", str(file))
+
+        assert (result.stdout, result.stderr) == ("0 jobs taken in\n", "")
+
     @pytest.mark.parametrize("arguments", [["{}", "--from", "-"], ["{}", "--skip", "1"]])
     def test_takes_a_payload_or_a_file(self, arguments):
         assert run("submit", "add", *arguments).exit_code == 2
@@ -86,6 +107,7 @@ class TestSubmit:
             (["add", '{"x": "many"}'], ["x: ", "valid integer"]),
             (["add", '{"x": '], ["the payload is not JSON"]),
             (["add", "[1]"], ["payload: "]),
+            (["add", "[" * 100_000], ["the payload is not JSON: it is nested too deeply"]),
         ],
     )
     def test_bad_input_fails_in_one_line(self, redis, arguments, words):
@@ -119,6 +141,15 @@ class TestShow:
     @pytest.mark.parametrize("job_id", ["nothing", "a:b", ""])
     def test_a_job_that_does_not_exist_fails_in_one_line(self, job_id):
         assert fails_in_one_line(run("show", job_id), f"there is no job '{job_id}'")
+
+    @pytest.mark.parametrize("command", ["show", "watch", "cancel", "requeue"])
+    def test_of_too_few_characters_says_how_many_are_enough(self, command):
+        job_id = submitted("add", '{"x": 1}')["id"]
+
+        result = run(command, job_id[:5])
+
+        assert result.exit_code == 1
+        assert f"there is no job '{job_id[:5]}': give 8 or more characters" in result.stderr
 
     def test_a_strangers_text_does_not_steer_the_terminal(self, redis):
         job_id = submitted("add", '{"x": 1}')["id"]
