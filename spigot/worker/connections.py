@@ -9,6 +9,7 @@ from spigot.runtime.settings import Settings
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.plain_push_listener import LISTEN_SECONDS
 from spigot.worker.process.interruptible_redis import interruptible
+from spigot.worker.rq.command_connection import connect_rqs_command
 
 MAIN_TIMEOUT = 3.0
 """Seconds that the server may take to answer before it counts as away."""
@@ -18,6 +19,8 @@ LAST_TIMEOUT = 0.5
 
 RENEWAL_TIMEOUT = 2.0
 """The same for a renewal, or a quarter of a short lease: it must be tried again in time."""
+
+connect_rqs_command(MAIN_TIMEOUT)  # which asks a server before it makes the worker
 
 
 class Connections:
