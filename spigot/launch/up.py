@@ -14,6 +14,7 @@ import click
 from spigot.jobs.bucket.config import load_bucket_configs
 from spigot.jobs.store.server_check import check_server
 from spigot.jobs.types.app_choice import choose_apps
+from spigot.jobs.types.app_modules import refuse_missing_app
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.listening_socket import ListenError, listen, local_url
 from spigot.runtime.log_setup import set_up_logging
@@ -107,7 +108,9 @@ def run(
     _refuse_second(settings)
     refuse_missing_file(settings, "rate_limits", "buckets")
     tell_missing_files(settings)
-    # A fault in a file is told once, before anything starts.
+    # A fault in a file is told once, before anything starts; so is a module that is nowhere.
+    for app in settings.apps:
+        refuse_missing_app(app)
     load_bucket_configs(settings.buckets, optional=settings.is_unset("buckets"))
     read_rules(settings.rate_limits, optional=settings.is_unset("rate_limits"))
     host, port = _free_address(settings)

@@ -250,6 +250,17 @@ def test_a_file_that_is_named_and_missing_is_one_line(notes, monkeypatch, variab
     assert message.count("\n") == 1
 
 
+@pytest.mark.parametrize("apps", ["no_such_app", "spigot.examples,no_such_app.jobs"])
+def test_an_application_that_is_nowhere_is_one_line(notes, monkeypatch, apps):
+    monkeypatch.setenv("SPIGOT_APPS", apps)
+
+    message = refused()
+
+    assert message.startswith("Error: SPIGOT_APPS: no_such_app")
+    assert "there is no module no_such_app, neither in the current folder" in message
+    assert message.count("\n") == 1
+
+
 def test_a_server_that_does_not_answer_is_one_line_without_its_password(notes, monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://:secret@127.0.0.1:1/0")
 

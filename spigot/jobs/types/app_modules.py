@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import TypeGuard
 
 from pydantic import ValidationError
 
@@ -37,7 +38,7 @@ def import_app(name: str) -> Iterator[ModuleType]:
     Raises:
         CatalogError: One cannot be imported; the message says why in one line.
     """
-    _refuse_path(name)
+    refuse_missing_app(name)
     _look_in_current_folder_first()
     _refuse_shadowed(name)
     module = _import(name)
@@ -45,6 +46,22 @@ def import_app(name: str) -> Iterator[ModuleType]:
     for child in iter_modules(getattr(module, "__path__", ())):
         if child.name != "__main__":
             yield _import(f"{name}.{child.name}")
+
+
+def refuse_missing_app(name: str) -> None:
+    """Refuse an application whose first module is nowhere, without importing anything.
+
+    Args:
+        name: Dotted.
+
+    Raises:
+        CatalogError: There is no such module.
+    """
+    _refuse_path(name)
+    first = name.partition(".")[0]
+    is_here = any(path.name.partition(".")[0] == first for path in Path.cwd().iterdir())
+    if not is_here and first not in sys.modules and _find(first) is None:
+        raise _cannot_be_imported(name, _missing(first))
 
 
 def _refuse_path(name: str) -> None:
@@ -109,19 +126,30 @@ def _import(name: str) -> ModuleType:
     try:
         return import_module(name)
     except (Exception, SystemExit) as error:
+        if _is_missing(error, name):
+            raise _cannot_be_imported(name, _missing(error.name)) from error
         log.info("%s cannot be imported", name, exc_info=True)  # a command prints one line only
-        raise CatalogError(f"SPIGOT_APPS: {name} cannot be imported: {_reason(name, error)}") from (
-            error
-        )
+        raise _cannot_be_imported(name, _reason(error)) from error
 
 
-def _reason(name: str, error: BaseException) -> str:
+def _is_missing(error: BaseException, name: str) -> TypeGuard[ModuleNotFoundError]:
+    """Return whether a module itself is nowhere, and not one that it imports."""
+    return isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")
+
+
+def _cannot_be_imported(name: str, reason: str) -> CatalogError:
+    return CatalogError(f"SPIGOT_APPS: {name} cannot be imported: {reason}")
+
+
+def _missing(module: str | None) -> str:
+    return (
+        f"there is no module {module}, neither in the current folder ({Path.cwd()}) nor among the "
+        "installed packages"
+    )
+
+
+def _reason(error: BaseException) -> str:
     """Return in one line what is wrong, and in which file and line of the author."""
-    if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
-        return (
-            f"there is no module {error.name}, neither in the current folder ({Path.cwd()}) nor "
-            "among the installed packages"
-        )
     place = own_place(error)
     where = f" ({place})" if place else ""
     if isinstance(error, SystemExit):

@@ -102,6 +102,16 @@ def test_a_module_that_is_not_there_stops_the_start():
         assert str(raised.value) == message.format(app, missing)
 
 
+def test_a_module_that_is_not_there_needs_no_traceback(write, caplog):
+    write("half_app.__init__", "")
+
+    for app in ("no_such_app", "half_app.none"):
+        with caplog.at_level("INFO"), pytest.raises(CatalogError, match="there is no module"):
+            JobCatalog.load([app])
+
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("ending", ["raise SystemExit(3)", "import sys; sys.exit()"])
 def test_a_module_that_ends_the_program_stops_the_start_with_its_line(write, ending):
     write("script_app", f"X = 1\n{ending}\n")
