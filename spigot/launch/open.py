@@ -66,6 +66,8 @@ def _own_url(settings: Settings) -> str:
 
 def _check(address: str, base: str, if_refused: str) -> None:
     """Ask for the page once, which spends no link."""
+    if not base.startswith(("http://", "https://")):
+        raise CannotOpenError(f"no web answers at {base}: write it like http://127.0.0.1:8000")
     try:
         with build_opener(ProxyHandler({})).open(address, timeout=REPLY_SECONDS):
             return

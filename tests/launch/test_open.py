@@ -101,6 +101,14 @@ def test_a_url_that_is_none_is_one_line(url):
     assert result.stderr.startswith("Error: no web answers at")
 
 
+@pytest.mark.parametrize("url", ["localhost:8000", "127.0.0.1:8000", "ftp://example.invalid"])
+def test_a_url_without_its_scheme_is_told_with_the_way_to_write_it(url):
+    result = run_spigot("open", "--url", url)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: no web answers at {url}: write it like http://127.0.0.1:8000\n"
+
+
 def test_a_web_with_another_password_is_one_line(monkeypatch):
     with web(admin_password="secret") as url:
         monkeypatch.setenv("SPIGOT_ADMIN_PASSWORD", "another")
