@@ -160,6 +160,8 @@ def _payload() -> dict[str, Any]:
                 payload[field] = json.loads(text)
             except ValueError as error:
                 raise ValueError(f"{field}: this is no JSON: {error}") from error
+            except RecursionError as error:
+                raise ValueError(f"{field}: this is nested too deeply") from error
     return payload
 
 

@@ -22,8 +22,10 @@ from redis import Redis, RedisError
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store import keys
 from spigot.runtime.server.redis_connection import is_away
+from spigot.webapp.http.accepted import wants_page
 from spigot.webapp.http.admin import is_admin, require_admin
 from spigot.webapp.http.description import Answer, described
+from spigot.webapp.http.no_such_job import no_such_job_problem
 from spigot.webapp.waiting.connection_loop import ConnectionLoop
 from spigot.webapp.waiting.parked_response import (
     EVENT_STREAM,
@@ -115,6 +117,8 @@ def find() -> ResponseReturnValue:
     """Lead to the page of the job whose id is given as ``id``."""
     job_id = request.args.get("id", "").strip()
     if not keys.JOB_ID.fullmatch(job_id):
+        if job_id and wants_page(request):
+            abort(no_such_job_problem(job_id))
         return redirect(url_for("overview.page"), 303)
     return redirect(url_for("job.show", job_id=job_id), 303)
 

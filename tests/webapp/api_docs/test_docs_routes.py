@@ -144,7 +144,7 @@ class TestTryIt:
     @pytest.mark.parametrize(
         "fields",
         [{"type": "nope"}, {"type": "add", "json.x": "no number"}, {"type": "add"},
-         {"type": "add", "json.x": "<script>"}],
+         {"type": "add", "json.x": "<script>"}, {"type": "add", "json.x": "[" * 50_000}],
     )  # fmt: skip
     def test_what_is_wrong_is_told_on_a_page(self, client, fields):
         answer = client.post("/docs/jobs", data=fields)

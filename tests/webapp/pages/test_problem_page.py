@@ -185,6 +185,12 @@ class TestWhatItSays:
         assert page.status_code == 503
         assert "Whether it was done is not known" in page.text
 
+    def test_that_what_was_typed_is_no_id(self, client):
+        page = client.get("/find?id=order 5!", headers=BROWSER)
+
+        assert (page.status_code, heading(page)) == (404, "There is no such job")
+        assert "There is no job &#39;order 5!&#39;" in page.text
+
     def test_what_an_application_says_of_its_own_address(self, redis, own_app):
         from flask import abort
 
