@@ -91,7 +91,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], elastic: Collecti
 
 def _drawn(cell: str) -> Text:
     if isinstance(cell, State):
-        return Text(cell, style=COLOURS.get(cell.split(" ")[0].rstrip(":"), ""))
+        return Text(cell, style=COLOURS.get(cell.split(" ")[0].rstrip(":;,"), ""))
     return Text(cell, no_wrap=True, overflow="ellipsis") if isinstance(cell, Cut) else Text(cell)
 
 

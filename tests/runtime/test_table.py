@@ -94,3 +94,15 @@ def test_fields_show_times_twice(capsys):
 @pytest.mark.parametrize("moment", [None, "", "yesterday", "1970-01-01"])
 def test_what_is_no_time_is_shown_as_it_is(moment):
     assert from_now(moment) == moment
+
+
+@pytest.mark.parametrize(
+    ("state", "colour"),
+    [("held, goes on in 3 s", 33), ("paused; full", 33), ("quota spent: held", 33), ("open", 32)],
+)
+def test_the_first_word_of_a_state_says_its_colour(capsys, monkeypatch, state, colour):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    print_table((), [[State(state)]])
+
+    assert f"\x1b[{colour}m{state}" in capsys.readouterr().out

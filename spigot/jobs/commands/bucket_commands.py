@@ -148,15 +148,21 @@ def _row(bucket: BucketState) -> tuple[object, ...]:
 
 
 def _state_of(bucket: BucketState) -> str:
+    cause, is_full = _cause_of(bucket), bucket.waiting >= bucket.capacity
+    if cause and is_full:
+        return f"{cause}; full"
+    return cause or ("full" if is_full else "open")
+
+
+def _cause_of(bucket: BucketState) -> str:
+    """Return why the bucket lets no job out, or none in; "" if nothing stops it."""
     if bucket.lacks_worker:
         return "no worker"
     if bucket.paused:
         return "paused"
     if bucket.hold_kind:
         return _hold_of(bucket)
-    if bucket.draining:
-        return "draining"
-    return "full" if bucket.waiting >= bucket.capacity else "open"
+    return "draining" if bucket.draining else ""
 
 
 def _hold_of(bucket: BucketState) -> str:

@@ -23,7 +23,7 @@ from .titles import Titles
 
 ABOUT = cleandoc("""
     Submit a job with `POST /jobs`; the header `Location` of the answer is its address, which shows
-    its state. A client that submits too often gets 429, and a full queue 503; `Retry-After` says
+    its state. A client that submits too often gets 429, and a full bucket 503; `Retry-After` says
     when to come back. Accepted jobs start one by one, at the rate of their bucket. Whoever knows
     the id of a job may see and cancel it; the id is random, and only the admin sees a list. Every
     answer has an `X-Request-ID`, which is in the logs too; send that header to choose the id.

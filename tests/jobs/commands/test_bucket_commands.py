@@ -78,6 +78,14 @@ def test_list_says_where_new_jobs_are_refused(redis):
     assert run("list").stdout.splitlines()[1].endswith("  full")
 
 
+def test_list_says_what_stops_a_bucket_that_is_full(redis):
+    redis.rpush(keys.queue("default"), "a", "b", "c")
+    redis.zadd(keys.workers("default"), {"work": FAR_FUTURE_US})
+    run("pause", "default")
+
+    assert run("list").stdout.splitlines()[1].endswith("  paused; full")
+
+
 def test_list_prints_what_the_api_answers():
     printed = json.loads(run("list", "--json").stdout)
 

@@ -320,6 +320,17 @@ class TestPageOfAJob:
         for path in (f"/jobs/{'b' * 32}", "/failures", "/jobs", "/buckets/default"):
             assert attack not in client.get(path, auth=ADMIN, headers=HTML).text
 
+    def test_where_there_are_no_jobs_the_page_says_how_to_send_one(self, client):
+        page = client.get("/jobs", auth=ADMIN, headers=HTML).text
+        assert "There are no jobs yet. The forms of" in page
+        assert "0 of 0" in page
+
+        add(client)
+
+        page = client.get("/jobs?after=1000", auth=ADMIN, headers=HTML).text
+        assert "No job fits." in page
+        assert "1 of 1" in page
+
     def test_no_job_is_a_page_too(self, client):
         page = client.get("/jobs/nope", headers=HTML)
 
