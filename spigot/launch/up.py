@@ -23,6 +23,7 @@ from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import ServerUrlFile, find_server_url, without_password
 from spigot.runtime.settings import Settings, load_settings
 from spigot.runtime.stop_signals import StopRequested
+from spigot.runtime.whole_number import WholeNumber
 from spigot.webapp.door.rate_limits.rules_file import read_rules
 
 from .admin_password import make_password
@@ -76,7 +77,7 @@ class _Server:
 @click.command(epilog="Example: spigot up --port 9000 --workers 4")
 @click.option("--host", help="Address the API listens on; HOST, or 127.0.0.1.")
 @click.option("--port", type=int, help="Port the API listens on; PORT, or 8000.")
-@click.option("--workers", type=click.IntRange(min=1), help="Workers for each bucket.")
+@click.option("--workers", type=WholeNumber(min=1), help="Workers for each bucket.")
 @click.option("--reload", is_flag=True, help="Start web and workers anew when your files change.")
 def up(host: str | None, port: int | None, workers: int | None, reload: bool) -> None:
     """Run server, API and workers on this machine until told to stop.

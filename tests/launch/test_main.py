@@ -86,6 +86,15 @@ def test_every_command_of_data_prints_json(path):
     assert "Commands:" in help or "--json" in help
 
 
+@pytest.mark.parametrize("path", [*every_command(root.cli)], ids=" ".join)
+def test_no_command_says_integer_range(path):
+    command = load_command(root.COMMANDS[path[0]][0])
+    for name in path[1:]:
+        command = command.commands[name]
+
+    assert "integer range" not in [parameter.type.name for parameter in command.params]
+
+
 def test_shows_the_version():
     result = CliRunner().invoke(root.cli, ["--version"])
 
