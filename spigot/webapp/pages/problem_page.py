@@ -6,7 +6,7 @@ A browser names HTML before JSON, also where it sends a form. Whoever does not g
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, render_template, request, url_for
-from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from spigot.webapp.http.accepted import wants_page, with_vary
 from spigot.webapp.http.admin import is_admin
@@ -97,10 +97,10 @@ def _heading(told: dict[str, Any]) -> str:
 
 
 def _words(told: dict[str, Any]) -> str:
-    """Return what the document says as a sentence; empty if it says no more than its status."""
+    """Return what the document says as a sentence; empty if the page says it better."""
     detail: str = told["detail"].rstrip(".")
-    status_alone = default_exceptions.get(told["status"], HTTPException).description or ""
-    return "" if detail == status_alone.rstrip(".") else f"{detail[:1].upper()}{detail[1:]}."
+    unsaid = (error.description.rstrip(".") for error in (NotFound, MethodNotAllowed))
+    return "" if detail in unsaid else f"{detail[:1].upper()}{detail[1:]}."
 
 
 def _ways(told: dict[str, Any]) -> list[Way]:

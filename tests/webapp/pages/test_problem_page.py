@@ -179,6 +179,16 @@ class TestWhatItSays:
         assert "This form was made for another session: load the page again." in page.text
         assert ways(page)[0] == ("/buckets/default", "To the bucket default")
 
+    def test_that_too_much_was_sent(self, redis, settings):
+        client = create_app(settings(max_body_bytes=100)).test_client()
+
+        page = client.post("/docs/jobs", data={"field.x": "x" * 200}, headers=BROWSER)
+
+        assert page.status_code == 413
+        assert heading(page) == "Nothing was done"
+        assert re.search(r"<p>The data .*\.</p>", page.text)
+        assert ways(page)[0] == ("/docs#job-types", "To the forms")
+
     def test_that_a_button_may_have_worked_while_the_server_is_away(self, broken):
         page = broken.post("/jobs/nobody/cancel", content_type=FORM, headers=BROWSER)
 
