@@ -157,7 +157,8 @@ def _narrow(view: BucketView, places: int, carried: float) -> Badge:
     unit, configured = unit_of(state.rate), 1 / state.interval
     carries = f"{rate_text(carried, unit)} of {rate_text(configured, unit)}"
     run = _runs(view)
-    more = rate_text(min(configured, carried * (places + 1) / max(1, places)), unit)
+    one_more = 1 / view.runs.expected if view.runs.expected else carried / max(1, places)
+    more = rate_text(min(configured, carried + one_more), unit)
     if state.max_running and places >= state.max_running:
         taken = count_text(state.max_running, "place is taken", "places are taken")
         sentence = (

@@ -91,7 +91,8 @@ PAUSED_BY_ADA = {
         (view(waiting=9, running=3, mean_run=6), ["workers busy"], 7,
          "3 workers are all busy with jobs of 6 s, so 0.5/s of 1/s."),
         (view(waiting=9, running=3, runs=RunTimes(4, 4, 60, (60,))), ["workers busy"], 7,
-         "busy with jobs of 4 s, one of which has run for 60 s, so 0.52/s of 1/s."),
+         "busy with jobs of 4 s, one of which has run for 60 s, so 0.52/s of 1/s. One more would "
+         "carry 0.77/s:"),
         (view(waiting=9, running=3, runs=RunTimes(0, 60, 60)), ["workers busy"], 7,
          "busy with long jobs, one of which has run for 60 s, so 0.05/s of 1/s."),
         (view(waiting=9, running=3, runs=RunTimes(4, 4, 5, (5,))), ["workers busy"], 7,
