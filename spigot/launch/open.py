@@ -16,6 +16,7 @@ from spigot.runtime.listening_socket import local_url
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import Settings, load_settings
+from spigot.runtime.terminal import as_json, print_json
 from spigot.webapp.http.sessions import LINK_SECONDS, Sessions
 
 from .admin_password import FILENAME as PASSWORD_FILENAME
@@ -36,10 +37,12 @@ class CannotOpenError(OperatorError):
 @click.command("open", epilog="Example: spigot open")
 @click.option("--url", help="Where the web is, if it is not on this machine.")
 @click.option("--no-browser", is_flag=True, help="Only print the link.")
-def open_page(url: str | None, no_browser: bool) -> None:
+@as_json
+def open_page(url: str | None, no_browser: bool, as_json: bool) -> None:
     """Open the overview in a browser, logged in as the admin.
 
-    The link is good for one use within a minute. Without a browser, it is printed alone.
+    The link is good for one use within a minute. Without a browser, or with --json, it is printed
+    alone.
     """
     settings = load_settings()
     base = (url or find_web_url(settings.data_dir) or _own_url(settings)).rstrip("/")
@@ -47,11 +50,17 @@ def open_page(url: str | None, no_browser: bool) -> None:
     password = settings.admin_password or made_up
     if password is None:
         _check(f"{base}/livez", base, "")
-        click.echo(f"{base}/\nNobody can log in: no password of the admin is set or kept here.")
+        if as_json:
+            print_json({"url": f"{base}/", "logs_in_for": None})
+        else:
+            click.echo(f"{base}/\nNobody can log in: no password of the admin is set or kept here.")
         return
     sessions = Sessions(connect(find_server_url(settings), timeout=REPLY_SECONDS), password)
     link = f"{base}/open/{sessions.make_link()}"
     _check(link, base, "it does not know this link: it has another server, password or login")
+    if as_json:
+        print_json({"url": link, "logs_in_for": LINK_SECONDS})
+        return
     shown = not no_browser and _show(link, settings.data_dir)
     click.echo(f"{link}\nlogs you in as the admin, once, for {LINK_SECONDS} s", nl=False)
     click.echo("; it opens in your browser." if shown else ".")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 from redis import Redis, RedisError
@@ -18,6 +19,7 @@ from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.server.server_faults import explain
 from spigot.runtime.server.server_url import find_server_url
 from spigot.runtime.settings import load_settings
+from spigot.runtime.terminal import as_json, print_json
 from spigot.runtime.user_name import user_name
 
 from .top_screen import screen
@@ -32,20 +34,42 @@ ARROWS = {"\x1b[A": "k", "\x1b[B": "j"}
 
 @click.command(epilog="Example: spigot top")
 @click.option("--once", is_flag=True, help="Print one picture and end.")
-def top(once: bool) -> None:
+@as_json
+def top(once: bool, as_json: bool) -> None:
     """Watch the buckets: starts and waiting jobs of 30 minutes, and why each is as it is.
 
     Up and down choose a bucket; p pauses it, r resumes it, l releases it from a hold, q quits.
-    Without a terminal, one picture is printed.
+    Without a terminal, one picture is printed; with --json, the same as data.
     """
     settings = load_settings()
     redis = connect(find_server_url(settings), timeout=REPLY_SECONDS)
+    if as_json:
+        views = _sorted(OverviewReader(redis, settings.keep_seconds).read_all())
+        print_json({"buckets": [_to_json(view) for view in views]})
+        return
     view = TopView(redis, settings.keep_seconds)
     if once or not (sys.stdin.isatty() and sys.stdout.isatty()):
         click.echo(view.text(takes_keys=False))
         return
     with _own_screen():
         _watch(view)
+
+
+def _sorted(views: list[BucketView]) -> list[BucketView]:
+    """Return the buckets, the first the one that needs somebody most."""
+    return sorted(views, key=lambda view: (judge(view).rank, view.state.name))
+
+
+def _to_json(view: BucketView) -> dict[str, Any]:
+    verdict = judge(view)
+    return {
+        **view.state.to_json(),
+        "state": [badge.word for badge in verdict.badges],
+        "why": verdict.why(is_admin=True),
+        "pace": verdict.pace,
+        "failed": view.failed,
+        "refused": view.refused,
+    }
 
 
 class TopView:
@@ -74,8 +98,7 @@ class TopView:
             redis.RedisError: The server did not answer the first time.
         """
         try:
-            views = self._reader.read_all()
-            self._views = sorted(views, key=lambda view: (judge(view).rank, view.state.name))
+            self._views = _sorted(self._reader.read_all())
         except RedisError as error:
             if not self._views:
                 raise

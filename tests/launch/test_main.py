@@ -12,6 +12,8 @@ from spigot.launch.lazy_group import LazyGroup, load_command
 from spigot.runtime.errors import OperatorError
 from tests.support.warm_python import warm_python
 
+OF_DATA = ("bucket", "doctor", "job", "limits", "open", "top")
+
 
 @pytest.mark.parametrize("name", root.COMMANDS)
 def test_every_command_can_be_loaded_and_shows_an_example(name):
@@ -77,9 +79,7 @@ def test_every_command_tells_its_help_whole(path):
     assert "..." not in listed
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in every_command(root.cli) if path[0] in ("bucket", "job", "limits")]
-)
+@pytest.mark.parametrize("path", [path for path in every_command(root.cli) if path[0] in OF_DATA])
 def test_every_command_of_data_prints_json(path):
     help = CliRunner().invoke(root.cli, [*path, "-h"]).output
 

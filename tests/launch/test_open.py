@@ -1,3 +1,4 @@
+import json
 import re
 import stat
 import webbrowser
@@ -49,6 +50,25 @@ def test_prints_a_link_that_logs_in_once(folder, monkeypatch):
             assert client.get("/api/activity").status_code == 200
     assert (result.exit_code, result.stderr) == (0, "")
     assert "secret" not in result.stdout
+
+
+def test_the_link_is_told_as_data_to_scripts_and_opens_no_browser(folder, monkeypatch):
+    monkeypatch.setenv("SPIGOT_ADMIN_PASSWORD", "secret")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail("a browser was opened"))
+    with web() as url:
+        result = run_spigot("open", "--url", url, "--json")
+
+    told = json.loads(result.stdout)
+    assert LINK.fullmatch(told["url"])
+    assert told["logs_in_for"] == 60
+
+
+def test_without_a_password_scripts_are_told_the_page():
+    with web() as url:
+        result = run_spigot("open", "--url", url, "--json")
+
+    assert json.loads(result.stdout) == {"url": f"{url}/", "logs_in_for": None}
 
 
 def test_shows_the_password_that_was_made_up(folder):

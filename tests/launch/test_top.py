@@ -1,5 +1,7 @@
 """``spigot top``: the same history as the overview, in a terminal."""
 
+import json
+
 import pytest
 from click import unstyle
 
@@ -80,6 +82,20 @@ def test_without_a_terminal_one_picture_is_printed(bucket, redis_url, monkeypatc
     assert "  default  idle" in result.stdout
     assert ">" not in result.stdout
     assert "quit" not in result.stdout
+
+
+def test_the_same_is_told_as_data(bucket, redis_url, monkeypatch):
+    bucket.enqueue("a")
+    monkeypatch.setenv("REDIS_URL", redis_url)
+
+    result = run_spigot("top", "--json")
+
+    (shown,) = json.loads(result.stdout)["buckets"]
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert (shown["name"], shown["waiting"], shown["pace"]) == ("default", 1, 0)
+    assert (shown["failed"], shown["refused"]) == (0, 0)
+    assert shown["state"] == ["no worker"]
+    assert shown["why"].endswith("no worker is alive. Start one: spigot worker default")
 
 
 def test_one_picture_has_all_buckets_however_low_the_terminal_is(
