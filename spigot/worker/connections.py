@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS
 from spigot.jobs.store.replica_wait import wait_from
 from spigot.runtime.server.redis_connection import sibling
 from spigot.runtime.settings import Settings

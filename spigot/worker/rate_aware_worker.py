@@ -31,8 +31,8 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker import DequeueStrategy
 
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.bucket.file import BucketFile
-from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_setup import set_up_logging
 from spigot.runtime.settings import Settings

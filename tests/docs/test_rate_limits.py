@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.job.queue import BucketRefusal
 from spigot.webapp.door.headers import rate_limit_headers, whole_seconds
 from spigot.webapp.door.rate_limits.decision import Verdict

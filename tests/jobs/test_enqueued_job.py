@@ -4,7 +4,8 @@ import pytest
 from redis.exceptions import RedisError
 
 from spigot import BucketFull, IdempotencyConflict, enqueue, enqueue_many
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
+from spigot.jobs.bucket.claim_answers import Claim
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.enqueued_job import JobGone
 from spigot.jobs.program import program_at
 from spigot.jobs.store import keys

@@ -13,8 +13,8 @@ from rq.serializers import JSONSerializer
 
 import spigot.jobs
 import spigot.worker
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.control import BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.clearing import JobClearer
 from spigot.jobs.job.queue import IdempotencyKey
 from spigot.jobs.job.requeueing import JobRequeuer

@@ -9,10 +9,11 @@ from typing import Any
 
 from redis import Redis
 
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import BucketConfigurer, Change
 from spigot.jobs.bucket.control import BucketChange, BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.cancelling import Cancellation, JobCanceller
 from spigot.jobs.job.queue import JobQueue

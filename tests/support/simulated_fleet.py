@@ -6,7 +6,7 @@ hours of a fleet take a second, and each call is counted.
 
 from dataclasses import dataclass, field
 
-from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, Claim, Wait
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS, Claim, Wait
 from spigot.jobs.store import keys
 from spigot.worker.idle.reaping import REAPED_MS
 from spigot.worker.idle.wake_up_tokens import LATE_SECONDS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.job.queue import IdempotencyKey
 from tests.support.clocked_bucket import ClockedBucket
 from tests.support.round_trips import commands_done, counted_round_trips

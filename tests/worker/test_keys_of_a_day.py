@@ -12,8 +12,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.queue import IdempotencyKey, JobQueue
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import JobCatalog

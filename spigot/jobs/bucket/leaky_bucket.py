@@ -9,12 +9,11 @@ from typing import Any, Required, TypedDict, Unpack
 from redis import Redis
 
 from spigot.jobs.store import keys
-from spigot.jobs.store.lua_script import Call, load_script
+from spigot.jobs.store.lua_script import load_script
 from spigot.jobs.store.stored_values import stored_text
-from spigot.jobs.store.times import clock_argument, utc_text
+from spigot.jobs.store.times import clock_argument
 
-SLEEP_SECONDS = 30.0
-"""How long a worker sleeps at most when others poll the bucket."""
+from .claim_answers import SLEEP_SECONDS, Claim, Question, Wait
 
 ALIVE_SECONDS = 40.0
 """How long a worker counts as alive after a sign of life: a sleep, with room to spare."""
@@ -24,82 +23,6 @@ CLAIM_AHEAD_US = 50_000
 
 NOTED_SECONDS = 9.0
 """A worker that was noted as alive within so many seconds is not noted again."""
-
-FIELDS_OF_A_NEW_JOB = (
-    b"data",
-    b"status",
-    b"created_at",
-    b"enqueued_at",
-    b"spigot_enqueued_us",
-    b"spigot_revision",
-    b"spigot_type",
-    b"spigot_place",
-    b"origin",
-    b"description",
-    b"timeout",
-    b"result_ttl",
-    b"failure_ttl",
-    b"spigot_request_id",
-    b"spigot_log",
-    b"retries_left",
-    b"retry_intervals",
-)
-"""In the order in which ``leak.lua`` answers their values, without the last four if a job has none
-of these."""
-
-
-class UnpublishedBucketError(Exception):
-    """The bucket has no numbers in Redis: publish ``buckets.json`` and ask again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A job that this worker is to run.
-
-    Attributes:
-        job_id: The job.
-        queue: Name of the queue it left.
-        token: Of this attempt; the lease is named by it.
-        slot_us: When it is to start, Unix microseconds on the server's clock.
-        wait_us: Microseconds from the claim to the slot, >= 0.
-        start_at: When the slot is on the monotonic clock of this machine; late by the way of
-            the answer, never early.
-        attempt: 1 for the first start.
-        fields: The job's hash, as RQ reads it while the job runs.
-        asked_at: When the bucket was asked for it, on the monotonic clock.
-        stands_until: Until when nobody else is given the job, though the claim was not renewed, on
-            the monotonic clock.
-    """
-
-    job_id: str
-    queue: str
-    token: str
-    slot_us: int
-    wait_us: int
-    start_at: float
-    attempt: int
-    fields: dict[bytes, bytes]
-    asked_at: float = 0.0
-    stands_until: float = math.inf
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """No job for this worker now.
-
-    Attributes:
-        seconds: When to ask again at the latest; a wake-up may come before.
-        waiting: Jobs that wait in the queues that the worker listens to.
-        polling: True for a poller or standby: the bucket relies on this worker to ask in time.
-        exact: True if a slot is wasted when it asks late.
-        reaped_ago: Seconds since any worker looked through the leases.
-    """
-
-    seconds: float
-    waiting: int
-    polling: bool = True
-    exact: bool = False
-    reaped_ago: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,27 +49,6 @@ class Terms(TypedDict, total=False):
     ahead_us: int
     logged: Sequence[str]
     now_us: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What a worker asks the bucket for its next jobs.
-
-    Attributes:
-        call: That puts it, alone or in one round trip with others.
-        worker: Name of the worker.
-        tokens: Of the attempts that it wants jobs for.
-        asked_at: On the monotonic clock.
-        noted_at: When the worker was noted as alive, if the question is answered.
-        lease_seconds: How long a claim stands without renewal.
-    """
-
-    call: Call
-    worker: str
-    tokens: Sequence[str]
-    asked_at: float
-    noted_at: float
-    lease_seconds: float
 
 
 @dataclass(slots=True)
@@ -272,7 +174,7 @@ class LeakyBucket:
         args = [self.name, worker, tokens[0], *told, len(more), *logged]
         noted_at = contact.noted_at if is_noted else now
         call = (self._leak, [lease, *queues, *more], args)
-        return Question(call, worker, tokens, asked_at, noted_at, lease_ms / 1000)
+        return Question(call, self.name, worker, tokens, asked_at, noted_at, lease_ms / 1000)
 
     def answers(
         self, question: Question, reply: list[Any], answered_at: float | None = None
@@ -287,46 +189,12 @@ class LeakyBucket:
         Raises:
             UnpublishedBucketError: As ``claim``.
         """
-        at = time.monotonic() if answered_at is None else answered_at
-        answers = [
-            self._read(one, question, token, at)
-            for one, token in zip(reply, question.tokens, strict=False)
-        ]
+        answers = question.answers(reply, time.monotonic() if answered_at is None else answered_at)
         self._contacts[question.worker] = _Contact(
             question.noted_at,
             any(isinstance(answer, Wait) and answer.polling for answer in answers),
         )
         return answers
-
-    def _read(
-        self, reply: list[Any], question: Question, token: str, answered_at: float
-    ) -> Claim | Wait:
-        match reply:
-            case [b"new", job_id, queue, slot_us, wait_us, values]:
-                attempt, named = 1, zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
-            case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
-                named = zip(flat[::2], flat[1::2], strict=True)
-            case [b"wait" | b"poll" as word, wait_us, waiting, reaped_us_ago]:
-                seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
-                exact, reaped_ago = word == b"wait", reaped_us_ago / 1_000_000
-                return Wait(seconds, waiting, exact=exact, reaped_ago=reaped_ago)
-            case [b"sleep", _, waiting]:
-                return Wait(SLEEP_SECONDS, waiting, polling=False)
-            case _:
-                raise UnpublishedBucketError(self.name)
-        return Claim(
-            stored_text(job_id),
-            stored_text(queue),
-            token,
-            slot_us,
-            wait_us,
-            answered_at + wait_us / 1_000_000,
-            attempt,
-            {name: value for name, value in named if value is not None}
-            | _started(slot_us, question.worker),
-            question.asked_at,
-            question.asked_at + question.lease_seconds,
-        )
 
     def look(self, worker: str, *, polling: bool, now_us: int | None = None) -> Look:
         """Look whether the bucket is to be asked; cheaper than to claim.
@@ -361,14 +229,3 @@ class LeakyBucket:
         """
         self._contacts.pop(worker, None)
         self._leave(args=[self.name, worker, *logged])
-
-
-def _started(slot_us: int, worker: str) -> dict[bytes, bytes]:
-    """Return what a claim has just written into the job's hash, as far as RQ reads it."""
-    slot = utc_text(slot_us).encode()
-    return {
-        b"status": b"started",
-        b"started_at": slot,
-        b"last_heartbeat": slot,
-        b"worker_name": worker.encode(),
-    }

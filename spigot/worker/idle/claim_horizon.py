@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 
-from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US, Claim
+from spigot.jobs.bucket.claim_answers import Claim
+from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US
 
 SECOND_US = 1_000_000
 

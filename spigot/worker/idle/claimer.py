@@ -10,13 +10,8 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from spigot.jobs.bucket.leaky_bucket import (
-    Claim,
-    LeakyBucket,
-    Question,
-    UnpublishedBucketError,
-    Wait,
-)
+from spigot.jobs.bucket.claim_answers import Claim, Question, UnpublishedBucketError, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.store.lua_script import Call
 from spigot.runtime.stop_signals import StopRequested
 from spigot.worker.leases.attempt_report import AttemptReport

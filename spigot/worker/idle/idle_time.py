@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
-from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS, LeakyBucket, Wait
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.result_log import ResultLog
 from spigot.worker.process.redis_availability import RedisAvailability

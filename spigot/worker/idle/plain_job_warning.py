@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping
 
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import Claim
 
 log = logging.getLogger(__name__)
 

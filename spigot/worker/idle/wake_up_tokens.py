@@ -2,7 +2,7 @@
 
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import Wait
+from spigot.jobs.bucket.claim_answers import Wait
 from spigot.jobs.store import keys
 from spigot.runtime.server.redis_connection import lone_connection
 from spigot.runtime.stop_signals import StopSignals

@@ -4,7 +4,7 @@ import base64
 import zlib
 from dataclasses import dataclass
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Any
 
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.runtime.server.redis_connection import sibling

@@ -11,7 +11,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, validate_job_id
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store.stored_values import stored_text
 from spigot.jobs.types.hidden_fields import hidden_values
 

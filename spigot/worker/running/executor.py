@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.log_ids import log_ids
 from spigot.runtime.stop_signals import StopSignals

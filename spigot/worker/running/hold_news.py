@@ -27,7 +27,7 @@ from socket import (
 )
 from typing import Any
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store import keys
 
 SECOND_US = 1_000_000

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from rq.timeouts import BaseDeathPenalty
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.leases.lease_renewer import LeaseRenewer

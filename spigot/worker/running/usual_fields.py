@@ -13,7 +13,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.utils import str_to_date
 
-from spigot.jobs.bucket.leaky_bucket import FIELDS_OF_A_NEW_JOB
+from spigot.jobs.bucket.claim_answers import FIELDS_OF_A_NEW_JOB
 
 from .usual_times import usual_time
 

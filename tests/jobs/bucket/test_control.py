@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import (
     BucketConfigurer,
@@ -12,7 +13,6 @@ from spigot.jobs.bucket.configuring import (
     rate_fields,
 )
 from spigot.jobs.bucket.control import BucketChange, BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.queue import BucketRefusal

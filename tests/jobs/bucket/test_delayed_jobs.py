@@ -9,7 +9,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import KEEP_SECONDS, SECOND_US, START_US, ClockedBucket, work
 

@@ -5,9 +5,9 @@ import random
 import pytest
 from redis import Redis
 
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.configuring import UnknownBucketError
 from spigot.jobs.bucket.control import BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.state import utc_text
 from spigot.jobs.store import keys

@@ -19,8 +19,8 @@ from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.control import BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys, lua_script
 from spigot.jobs.store.lua_script import load_script

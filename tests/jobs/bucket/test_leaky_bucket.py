@@ -8,14 +8,8 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import (
-    ALIVE_SECONDS,
-    SLEEP_SECONDS,
-    Claim,
-    LeakyBucket,
-    UnpublishedBucketError,
-    Wait,
-)
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS, Claim, UnpublishedBucketError, Wait
+from spigot.jobs.bucket.leaky_bucket import ALIVE_SECONDS, LeakyBucket
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.jobs.store.times import utc_text

@@ -6,9 +6,10 @@ import pytest
 from redis import Redis
 from rq import Queue
 
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import BucketConfigurer, rate_fields
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.bucket.metrics import BucketMetrics, BucketMetricsReader
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.job.queue import JobQueue

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import SLEEP_SECONDS
+from spigot.jobs.bucket.claim_answers import SLEEP_SECONDS
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import SECOND_US, START_US, ClockedBucket
 from tests.support.round_trips import commands_done

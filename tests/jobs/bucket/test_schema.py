@@ -2,10 +2,10 @@
 
 import pytest
 
+from spigot.jobs.bucket.claim_answers import Claim, UnpublishedBucketError
 from spigot.jobs.bucket.config import BucketConfig
 from spigot.jobs.bucket.configuring import NewerBucketError
 from spigot.jobs.bucket.control import BucketChange, BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, UnpublishedBucketError
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.queue import JobQueue

@@ -12,7 +12,8 @@ from redis import Redis, ResponseError
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.store import keys
 from spigot.runtime.rate import Rate
 from spigot.worker.leases.attempt_report import AttemptReport, Hold

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from redis import Redis, ResponseError
 
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.configuring import BucketHistory
 from spigot.jobs.bucket.control import BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.job.requeueing import JobRequeuer
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport

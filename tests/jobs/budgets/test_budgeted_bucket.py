@@ -4,7 +4,7 @@ import pytest
 from rq import Queue
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.budgets.budget_change import BudgetChangeError
 from spigot.jobs.budgets.declared_cost import CostExceedsBurst, InvalidCost

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
 )
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.budgets.amounts import MICRO
 from spigot.jobs.budgets.budget import Budget, from_text
 from spigot.jobs.store import keys

@@ -7,7 +7,7 @@ from rq import Queue
 from rq.job import Job, cancel_job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Wait
+from spigot.jobs.bucket.claim_answers import Wait
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
 from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket, work

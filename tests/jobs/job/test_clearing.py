@@ -6,7 +6,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.job.clearing import JobClearer
 from spigot.jobs.store import keys
 from tests.support.clocked_bucket import KEEP_SECONDS, ClockedBucket, work

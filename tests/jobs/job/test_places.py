@@ -5,8 +5,8 @@ from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.control import BucketControl
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
 from spigot.jobs.bucket.metrics import BucketMetricsReader
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.job.listing import JobLister

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from spigot import create_app
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.bucket.config import BucketConfig
-from spigot.jobs.bucket.leaky_bucket import Claim
 from spigot.jobs.bucket.publishing import BucketPublisher
 from spigot.jobs.store import keys
 from spigot.launch.key_checks import check_keys

@@ -5,7 +5,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US, Claim, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
+from spigot.jobs.bucket.leaky_bucket import CLAIM_AHEAD_US
 from spigot.worker.idle import claimer as claimer_module
 from spigot.worker.idle.claim_horizon import (
     HEADROOM,

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 import pytest
 from redis.exceptions import ConnectionError
 
-from spigot.jobs.bucket.leaky_bucket import Claim, LeakyBucket, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
+from spigot.jobs.bucket.leaky_bucket import LeakyBucket
 from spigot.jobs.store import keys
 from spigot.worker.leases import asking_leases
 from spigot.worker.leases.asking_leases import AskingLeases

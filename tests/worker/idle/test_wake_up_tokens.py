@@ -2,7 +2,7 @@
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import Wait
+from spigot.jobs.bucket.claim_answers import Wait
 from spigot.jobs.store import keys
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.idle.wake_up_tokens import WakeUpTokens

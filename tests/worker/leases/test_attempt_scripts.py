@@ -12,7 +12,7 @@ from rq.job import Job
 from rq.results import Result
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.job.job_form import DESCRIPTION
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport, Hold
 from spigot.worker.leases.end_calls import runs_of

@@ -8,7 +8,7 @@ from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim, Wait
+from spigot.jobs.bucket.claim_answers import Claim, Wait
 from spigot.jobs.bucket.state import BucketReader
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport

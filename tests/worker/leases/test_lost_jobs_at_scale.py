@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store import keys
 from spigot.worker.leases.lease_answers import Reaped
 from spigot.worker.leases.lost_jobs import LostJobs

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store import keys
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.leases.known_claim import known_of

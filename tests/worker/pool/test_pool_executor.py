@@ -6,7 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.runtime.stop_signals import StopSignals
 from spigot.worker.pool.flights import Flights
 from spigot.worker.pool.pool_executor import PoolExecutor

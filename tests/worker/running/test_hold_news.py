@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.client import PubSub
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.store import keys
 from spigot.worker.rq.command_channel import LISTEN_SECONDS, CommandChannel
 from spigot.worker.running.hold_news import HoldNews

@@ -10,7 +10,7 @@ from redis import Redis
 from rq.timeouts import BaseDeathPenalty
 
 from spigot import job_type
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.jobs.job.failure_place import place_of
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import registered_type

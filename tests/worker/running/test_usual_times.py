@@ -5,7 +5,7 @@ from redis import Redis
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from spigot.jobs.bucket.leaky_bucket import Claim
+from spigot.jobs.bucket.claim_answers import Claim
 from spigot.worker.running.claimed_job import ClaimedJob
 from spigot.worker.running.usual_times import TIMES
 

@@ -14,7 +14,7 @@ local function read_waiting(list, id)
 end
 
 -- The values of a job to which nothing has happened since it was enqueued, in the order of
--- FIELDS_OF_A_NEW_JOB in leaky_bucket.py: it has these fields, perhaps the last four, and no others.
+-- FIELDS_OF_A_NEW_JOB in claim_answers.py: it has these fields, perhaps the last four, and no others.
 -- So it was never started or moved, and is not to stop. Nil for any other job.
 local function read_new(id, slot_us)
   local job = "rq:job:" .. id
