@@ -279,6 +279,9 @@ class TestPageOfAJob:
             (HTML["Accept"], True), ("application/json, text/html;q=0.9", False),
             ("text/html;q=0.9, application/json;q=0.8", True), ("text/*", False),
             ("text/html;q=0", False),
+            ("text/html, application/json", True), ("application/json, text/html", False),
+            ("text/html, */*", True), ("*/*, text/html;q=0.9", False),
+            ("text/html;q=0, application/json;q=0", False),
         ],
     )  # fmt: skip
     def test_browsers_get_a_page_and_programs_json(self, client, accept, is_page):
