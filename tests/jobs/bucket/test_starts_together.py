@@ -37,7 +37,7 @@ def told(answer: Claim | Wait) -> Answer:
     """Return what an answer says, but for when it was asked for."""
     if isinstance(answer, Wait):
         return ("wait", answer)
-    return ("claim", replace(answer, start_at=0, asked_at=0))
+    return ("claim", replace(answer, start_at=0, asked_at=0, stands_until=0))
 
 
 def all_of(redis: Redis) -> dict[bytes, tuple[Any, bool]]:
