@@ -60,6 +60,7 @@ def test_a_spent_link_shows_that_it_is(client, sessions):
     ):
         assert (answer.status_code, answer.mimetype) == (403, "text/html")
         assert "spigot open" in answer.text
+        assert 'href="/admin">Log in</a>' in answer.text
         assert "Set-Cookie" not in answer.headers
     assert is_problem(client.get(f"/open/{link}"), 403)
 
