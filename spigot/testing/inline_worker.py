@@ -21,7 +21,7 @@ from .virtual_clock import VirtualClock
 
 NAME = "inline"
 MOST_ATTEMPTS = 100
-"""How many attempts may follow from one job that is enqueued."""
+"""How many attempts may follow from one job that waits."""
 
 
 class EndlessJobError(AssertionError):
@@ -56,6 +56,7 @@ class InlineWorker:
         self._catalog = catalog
         self._terms = terms
         self._busy = False
+        self._attempts_left = 0
 
     def run_all(self) -> None:
         """Run jobs until none waits, or those that do wait for an operator or another job.
@@ -68,25 +69,32 @@ class InlineWorker:
         if self._busy:
             return
         self._busy = True
+        self._attempts_left = MOST_ATTEMPTS * self._count_waiting()
         try:
             while any([self._run_bucket(name) for name in self._bucket_names()]):
                 pass
         finally:
             self._busy = False
 
+    def _count_waiting(self) -> int:
+        names = self._bucket_names()
+        queues = [queue for name in names for queue in keys.queue_names(name)]
+        waiting = sum(self._redis.llen(keys.queue(queue)) for queue in queues)
+        return waiting + sum(self._redis.zcard(keys.delayed(name)) for name in names)
+
     def _bucket_names(self) -> list[str]:
         return sorted(stored_text(name) for name in self._redis.smembers(keys.buckets()))
 
     def _run_bucket(self, name: str) -> bool:
         """Run what the bucket has; return whether that was anything."""
-        bucket = LeakyBucket(self._redis, name)
-        count = 0
+        bucket, has_run = LeakyBucket(self._redis, name), False
         while (claim := self._next(bucket)) is not None:
-            count += 1
-            if count > MOST_ATTEMPTS:
+            if not self._attempts_left:
                 raise EndlessJobError(f"job {claim.job_id} of bucket {name!r} goes on for ever")
+            self._attempts_left -= 1
             self._run(claim, name)
-        return count > 0
+            has_run = True
+        return has_run
 
     def _next(self, bucket: LeakyBucket) -> Claim | None:
         """Claim the next job, letting the time pass until it may start."""

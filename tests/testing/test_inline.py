@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from spigot import create_app, enqueue
+from spigot import create_app, enqueue, enqueue_many
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.settings import load_settings
@@ -90,9 +90,17 @@ def test_a_paused_bucket_keeps_its_jobs(queue):
     assert enqueue("chain", {"left": 0}).status == "queued"
 
 
-def test_a_job_without_an_end_is_told(queue):
+@pytest.mark.parametrize("type", ["endless", "ping"])
+def test_jobs_without_an_end_are_told(queue, type):
     with pytest.raises(EndlessJobError, match="goes on for ever"):
-        enqueue("endless")
+        enqueue(type)
+
+
+def test_many_jobs_that_are_tried_again_are_not_endless(queue):
+    jobs = enqueue_many("summary", [{"doc_id": f"d{n}", "fails": 1} for n in range(60)])
+
+    assert {job.status for job in jobs} == {"finished"}
+    assert len(tested_app.attempts) == 120
 
 
 def test_the_api_answers_with_the_end(queue):

@@ -39,6 +39,18 @@ def endless() -> None:
     raise RateLimited(1)
 
 
+@job_type("ping", bucket="ai")
+def ping() -> None:
+    """Enqueue a job of another bucket, which enqueues this one."""
+    enqueue("pong")
+
+
+@job_type("pong")
+def pong() -> None:
+    """Do so too."""
+    enqueue("ping")
+
+
 def create_app(rules: Path) -> Flask:
     """Build the application, with its door in front."""
     app = Flask("tested")
