@@ -19,12 +19,12 @@ class UpstreamState:
     Attributes:
         limit: What it grants.
         used: What was spent of it when it said so, and since.
-        until: When this is forgotten, RFC 3339.
+        forgotten_at: When this counts no longer, RFC 3339.
     """
 
     limit: float
     used: float
-    until: Moment
+    forgotten_at: Moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,11 +51,11 @@ def group_line(group: FailureGroup, now_us: int) -> Texts:
 
 def client_line(client: Client) -> Texts:
     """Return what the page says of a client."""
-    is_banned = bool(client.banned_until)
+    is_banned = bool(client.banned_until_at)
     return {
         "rules": ", ".join(client.refused) or "nobody",
         "times": f"{sum(client.refused.values()):,}",
-        "banned": client.banned_until or "",
+        "banned": client.banned_until_at or "",
         "can_ban": "" if is_banned else "1",
         "can_unban": "1" if is_banned else "",
     }

@@ -35,12 +35,12 @@ class Client:
     Attributes:
         client: The name that its requests are counted under.
         refused: How often each rule refused it in the last hour, by rule.
-        banned_until: When its ban ends; None if it is not banned.
+        banned_until_at: When its ban ends; None if it is not banned.
     """
 
     client: str
     refused: dict[str, int]
-    banned_until: Moment | None
+    banned_until_at: Moment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def read_clients(redis: Redis) -> list[Client]:
         Client(name, refused.get(name, {}), _moment(ends.get(name)))
         for name in dict.fromkeys([*ends, *refused])
     ]
-    return sorted(found, key=lambda one: (not one.banned_until, -sum(one.refused.values())))
+    return sorted(found, key=lambda one: (not one.banned_until_at, -sum(one.refused.values())))
 
 
 @blueprint.get("")
@@ -89,7 +89,7 @@ def index() -> ResponseReturnValue:
     else:
         told = {
             "clients": [
-                {"client": c.client, "refused": c.refused, "banned_until": c.banned_until}
+                {"client": c.client, "refused": c.refused, "banned_until_at": c.banned_until_at}
                 for c in read_clients(current_app.extensions["limits_redis"])
             ]
         }
@@ -147,7 +147,7 @@ def _ban(client: str, lasts: str) -> ResponseReturnValue:
         abort(400, str(error))
     log.info("%s bans %s for %s", admin_in_words(), name, lasts)
     ends = bans.ban(current_app.extensions["limits_redis"], name, seconds)
-    return {"client": name, "refused": {}, "banned_until": _moment(ends)}
+    return {"client": name, "refused": {}, "banned_until_at": _moment(ends)}
 
 
 def _unban(name: str) -> None:

@@ -165,6 +165,18 @@ def test_buckets_are_described_as_they_are_shown(client, document, path, name):
     assert set(schemas["Bucket"]["required"]) == set(shown["buckets"][0])
 
 
+def test_names_of_times_end_alike(document):
+    times = {
+        name
+        for schema in document["components"]["schemas"].values()
+        for name, field in schema.get("properties", {}).items()
+        if '"date-time"' in json.dumps(field)
+    }
+
+    assert len(times) > 5
+    assert {name for name in times if not name.endswith("_at")} == {"held_until"}
+
+
 def test_a_problem_is_described_as_it_is_shown(client, document):
     problem = client.get("/jobs/nobody")
 

@@ -250,7 +250,7 @@ class TestClients:
         assert client.put("/clients/192.0.2.1/ban", json={"for": "2h"}, auth=ADMIN).json["client"]
         [shown] = client.get("/clients", auth=ADMIN).json["clients"]
         assert shown["client"] == "192.0.2.1"
-        assert shown["banned_until"]
+        assert shown["banned_until_at"]
         assert "Unban" in client.get("/clients", auth=ADMIN, headers=HTML).text
 
         assert client.delete("/clients/192.0.2.1/ban", auth=ADMIN).status_code == 204
