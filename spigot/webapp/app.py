@@ -107,6 +107,7 @@ def create_app(settings: Settings | None = None, *, is_admin: IsAdmin | None = N
     page_security.init_app(app)
     counted = metrics.init_app(app, redis, catalog)
     door = _put_door_on(app, settings, limits_url, counted)
+    app.extensions["counted_headers"] = door.counted_headers
     cross_origin.init_app(app, settings.cors_origins, door.counted_headers)
     for routes in ROUTES:
         app.register_blueprint(routes.blueprint)

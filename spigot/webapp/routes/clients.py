@@ -99,7 +99,10 @@ def index() -> ResponseReturnValue:
 
 @blueprint.put("/<path:client>/ban")
 @described(
-    {200: Answer("The ban.", Client), 400: "This is no client, or no duration."},
+    {
+        200: Answer("The ban.", Client),
+        400: "This is no client or no duration, or no rule counts by that header.",
+    },
     for_admin=True,
 )
 def ban(client: str) -> ResponseReturnValue:
@@ -122,7 +125,7 @@ def unban(client: str) -> ResponseReturnValue:
 @described(
     {
         303: Answer("It was done: see the clients."),
-        400: "This is no client, or no duration.",
+        400: "This is no client or no duration, or no rule counts by that header.",
         415: NO_FORM,
     },
     for_admin=True,
@@ -141,6 +144,7 @@ def press() -> ResponseReturnValue:
 
 def _ban(client: str, lasts: str) -> ResponseReturnValue:
     name = _name(client)
+    _check_that_a_ban_acts(name)
     try:
         seconds = parse_duration(lasts)
     except ValueError as error:
@@ -148,6 +152,12 @@ def _ban(client: str, lasts: str) -> ResponseReturnValue:
     log.info("%s bans %s for %s", admin_in_words(), name, lasts)
     ends = bans.ban(current_app.extensions["limits_redis"], name, seconds)
     return {"client": name, "refused": {}, "banned_until_at": _moment(ends)}
+
+
+def _check_that_a_ban_acts(name: str) -> None:
+    header, is_header, _ = name.removeprefix("header:").partition("=")
+    if is_header and header not in current_app.extensions["counted_headers"]():
+        abort(400, f"a ban of {name} would not act: no rule counts by header:{header}")
 
 
 def _unban(name: str) -> None:

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from spigot import create_app
 from spigot.jobs.store import keys
 from tests.support.problem_check import is_problem
 
@@ -263,6 +264,28 @@ class TestClients:
         path = f"/clients/{client_name}/ban"
 
         assert is_problem(client.put(path, json=body, auth=ADMIN), 400)
+
+    def test_a_ban_that_would_not_act_is_refused(self, client):
+        answer = client.put("/clients/header:X-Other=1/ban", auth=ADMIN)
+
+        assert is_problem(answer, 400)
+        assert "would not act: no rule counts by header:x-other" in answer.json["detail"]
+        assert client.get("/clients", auth=ADMIN).json == {"clients": []}
+
+    def test_a_ban_by_a_header_that_a_rule_counts_by_acts(self, redis, settings, tmp_path):
+        rule = {"limit": 9, "window": 60, "key": "header:X-API-Key", "match": "GET /types"}
+        rules = tmp_path / "keyed.json"
+        rules.write_text(json.dumps({"keyed": rule}))
+        app = create_app(settings(admin_password="secret", rate_limits=rules))
+        client = app.test_client()
+
+        banned = client.put("/clients/header:X-API-Key=abc/ban", auth=ADMIN)
+
+        assert banned.status_code == 200
+        statuses = [
+            client.get("/types", headers={"X-API-Key": key}).status_code for key in ("abc", "xyz")
+        ]
+        assert statuses == [429, 200]
 
     def test_by_form(self, client):
         data = {"client": "192.0.2.9", "for": "30m", "form_token": token_of(client, "/clients")}
