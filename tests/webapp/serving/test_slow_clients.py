@@ -224,6 +224,26 @@ def test_a_body_as_long_as_is_allowed_is_served(web):
         assert read(connection)[0].status == 202
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Host: another\r\n",
+        b"Content-Length: -5\r\n",
+        b"Content-Length: five\r\n",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        b"X y: z\r\n",
+    ],
+    ids=repr,
+)
+def test_headers_that_contradict_themselves_are_400(web, kept_fleet, headers):
+    with ExitStack() as stack:
+        connection = connect(stack, web, HEAD + headers + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 400"
+        while connection.recv(4096):
+            pass
+    assert "Traceback" not in (kept_fleet.folder / "web.out").read_text()
+
+
 def test_what_is_no_request_is_left_at_once(web):
     with ExitStack() as stack:
         began = time.monotonic()
