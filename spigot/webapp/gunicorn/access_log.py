@@ -33,7 +33,7 @@ class GunicornLog(Logger):  # type: ignore[misc]  # gunicorn has no annotations
     def access(self, resp: Any, req: Any, environ: dict[str, Any], request_time: timedelta) -> None:
         """Log one request, without its query, which may hold secrets, unless its path is one."""
         # gunicorn answers a request that it cannot read by itself, and did not read its path
-        path = environ["PATH_INFO"] if "PATH_INFO" in environ else req.path
+        path = environ.get("PATH_INFO") or req.path
         method = environ["REQUEST_METHOD"]
         if SECRET in path:
             return
