@@ -12,13 +12,12 @@ from flask import Blueprint, Flask, Response, current_app, render_template, requ
 from flask.typing import ResponseReturnValue
 
 from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.schema_example import Schema, example_of, name_in
 from spigot.runtime.count_text import count_text
 from spigot.webapp.http.description import Answer, described
 from spigot.webapp.http.page_security import secure_page
 
-from .examples import example_of
 from .openapi import openapi_document
-from .schemas import Schema, name_in
 from .try_it import blueprint as try_blueprint
 from .try_it import fetch_of, form_fields, requests_of
 

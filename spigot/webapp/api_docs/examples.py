@@ -1,14 +1,11 @@
 """Examples in the API's documentation."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from spigot.jobs.bucket.control import BucketChange
 from spigot.jobs.bucket.state import BucketState
 from spigot.jobs.job.state import JobState
 from spigot.webapp.routes.one_job import DetailedJob
-
-from .schemas import Schema, name_in
 
 JOB = {
     "id": "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -70,27 +67,3 @@ EXAMPLES: dict[Any, Any] = {
     BucketChange: {"rate": "5/s", "paused": False},
 }
 """By type; a test holds them against the schemas."""
-
-VALUES = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": []}
-
-
-def example_of(schema: Schema, parts: Mapping[str, Schema]) -> Any:
-    """Return a value that a schema describes: what is required of it, as simple as can be.
-
-    Args:
-        schema: Of any kind.
-        parts: What it refers to.
-    """
-    match schema:
-        case {"$ref": _}:
-            return example_of(parts[name_in(schema)], parts)
-        case {"const": ready} | {"examples": [ready, *_]} | {"default": ready}:
-            return ready
-        case {"enum": [first, *_]}:
-            return first
-        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
-            return example_of(first, parts)
-        case {"type": "object"}:
-            fields = schema.get("properties", {})
-            return {name: example_of(fields[name], parts) for name in schema.get("required", ())}
-    return VALUES.get(schema.get("type", ""))

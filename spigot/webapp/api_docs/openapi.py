@@ -13,12 +13,13 @@ from flask import Flask
 
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import JobType
+from spigot.jobs.types.schema_example import Schema, example_of, name_in
 from spigot.webapp.http.description import Answer, Value
 from spigot.webapp.routes.jobs import JobRequest
 
 from .described_routes import Route, described_routes
-from .examples import EXAMPLES, example_of
-from .schemas import Mode, Schema, name_in, schemas_of
+from .examples import EXAMPLES
+from .schemas import Mode, schemas_of
 from .titles import Titles
 
 ABOUT = cleandoc("""

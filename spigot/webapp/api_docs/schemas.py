@@ -9,8 +9,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
 
+from spigot.jobs.types.schema_example import Schema, name_in
+
 Mode = Literal["validation", "serialization"]
-Schema = dict[str, Any]
 
 REFERENCE = "#/components/schemas/{model}"
 NAMES = {"JobState": "Job", "BucketState": "Bucket"}
@@ -80,8 +81,3 @@ def _describe_attributes(schema: Schema, docstring: str) -> str:
             words = " ".join(meaning.split()).replace("``", "`").replace("None", "null")
             schema["properties"][name].setdefault("description", words)
     return text
-
-
-def name_in(reference: Schema) -> str:
-    """Return the name of the part that a schema refers to."""
-    return str(reference["$ref"].rpartition("/")[2])

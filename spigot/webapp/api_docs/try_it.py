@@ -12,14 +12,12 @@ from spigot.jobs.job.queue import Priority
 from spigot.jobs.store import keys
 from spigot.jobs.types.job_catalog import UnknownJobType
 from spigot.jobs.types.payloads import InvalidPayload
+from spigot.jobs.types.schema_example import Schema, example_of, name_in
 from spigot.webapp.http.description import NO_FORM, Answer, described
 from spigot.webapp.http.forms import require_form
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.same_origin import is_foreign_change
 from spigot.webapp.routes.jobs import submit
-
-from .examples import example_of
-from .schemas import Schema, name_in
 
 blueprint = Blueprint("docs_try", __name__)
 

@@ -4,8 +4,10 @@ A job's id is what it is seen and cancelled by, and a client's address is nobody
 neither is ever on a stranger's page, or in a stranger's stream of events.
 """
 
+import json
 import shlex
 from collections import defaultdict
+from typing import Any
 
 from flask import (
     Blueprint,
@@ -21,6 +23,8 @@ from redis import Redis, RedisError
 
 from spigot.jobs.overview.reading import OverviewReader
 from spigot.jobs.store import keys
+from spigot.jobs.types.job_catalog import JobCatalog
+from spigot.jobs.types.schema_example import example_of
 from spigot.runtime.server.redis_connection import is_away
 from spigot.webapp.http.accepted import wants_page
 from spigot.webapp.http.admin import is_admin, require_admin
@@ -133,8 +137,18 @@ def log_in() -> ResponseReturnValue:
 
 def _curl() -> str:
     url = request.root_url.rstrip("/") + url_for("jobs.create").removeprefix(request.script_root)
-    body = '{"type": "document", "payload": {"doc_id": "doc_1"}}'
+    body = json.dumps(_example_job(), ensure_ascii=False)
     return (
         f"curl -i {shlex.quote(url)} \\\n  -H 'Content-Type: application/json' \\\n"
         f"  -d {shlex.quote(body)}"
     )
+
+
+def _example_job() -> dict[str, Any]:
+    """Return a job that a client may send; it shows the form only where there is no job type."""
+    catalog: JobCatalog = current_app.extensions["job_catalog"]
+    job_type = min(catalog.public(), key=lambda each: each.name, default=None)
+    if job_type is None:
+        return {"type": "…", "payload": {}}
+    schema = job_type.payload_schema or {}
+    return {"type": job_type.name, "payload": example_of(schema, schema.get("$defs", {})) or {}}

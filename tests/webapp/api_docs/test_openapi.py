@@ -13,9 +13,9 @@ from werkzeug.routing import Rule
 
 from spigot.jobs.types.job_catalog import JobCatalog
 from spigot.jobs.types.job_types import MARK, job_type
+from spigot.jobs.types.schema_example import name_in
 from spigot.webapp.api_docs.docs_routes import ApiDocument
 from spigot.webapp.api_docs.openapi import openapi_document
-from spigot.webapp.api_docs.schemas import name_in
 from spigot.webapp.app import create_app
 from spigot.webapp.http.description import MARK as DESCRIBED
 from tests.support.problem_check import is_problem

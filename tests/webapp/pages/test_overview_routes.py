@@ -1,4 +1,7 @@
+import html
 import json
+import re
+import shlex
 import time
 from collections import Counter
 
@@ -42,6 +45,13 @@ class TestPage:
         assert "curl -i http://localhost/jobs" in page.text
         assert job_id[:8] not in page.text
         assert not any(f'data-rows="{rows}"' in page.text for rows in ("running", "refused"))
+
+    def test_the_command_that_a_stranger_is_shown_sends_a_job(self, client):
+        page = html.unescape(client.get("/").text)
+        command = re.search(r"curl -i .*?\n\n", page, re.DOTALL)[0]
+
+        *_, body = shlex.split(command)
+        assert client.post("/jobs", json=json.loads(body)).status_code == 202
 
     def test_the_admin_sees_jobs_who_is_refused_and_who_changed_what(self, client, redis):
         job_id = add(client)
