@@ -53,7 +53,7 @@ class FollowedFile(Generic[Value]):
         self._looked_at = monotonic()
         self._looking = Lock()
         self._problem = ""
-        text = read_text(path, error, optional=self._may_be_missing)
+        text = self._read()
         self._text: str | None = text
         self.value = parse(text)
 
@@ -79,10 +79,16 @@ class FollowedFile(Generic[Value]):
         """Let the next ``look`` read the file; safe in a signal handler."""
         self._looked_at = -inf
 
+    def _read(self) -> str:
+        path = self._path
+        if path.exists() and not (path.is_file() or path.is_dir()):  # whose reader may have to wait
+            raise self._error(f"{path} cannot be read: it is a pipe or a device, put a file there")
+        return read_text(path, self._error, optional=self._may_be_missing)
+
     def _take(self) -> None:
         text = None
         try:
-            text = read_text(self._path, self._error, optional=self._may_be_missing)
+            text = self._read()
             if text == self._text:
                 return
             self.value = self._parse(text)

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -156,6 +157,7 @@ class ResultLog:
             self._path.rename(self._path.with_name(name))
         file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
+            _refuse_what_forgets(file)
             _cut_torn_line(file)
             _write_whole(file, line)
         finally:
@@ -186,6 +188,12 @@ def _finite(value: object) -> object:
         case float() if not math.isfinite(value):
             return None
     return value
+
+
+def _refuse_what_forgets(file: int) -> None:
+    """Raise OSError for a pipe or a device: what nobody reads in time would count as written."""
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, put a file there")
 
 
 def _cut_torn_line(file: int) -> None:

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import logging
+import os
 import resource
 import threading
 from collections.abc import Iterator
@@ -115,6 +116,18 @@ def test_a_file_that_cannot_be_written_is_tried_again(results, path, tmp_path, b
         (tmp_path / blocked).unlink()
     else:
         path.rmdir()
+    results.retry()
+
+    assert (path.read_bytes(), results.written()) == (b"{}\n", ["a"])
+
+
+def test_a_pipe_in_its_place_takes_no_line(results, path, caplog):
+    path.parent.mkdir()
+    os.mkfifo(path)
+    results.write("a", b"{}")
+    assert results.written() == []
+    assert "pipe" in caplog.text
+    path.unlink()
     results.retry()
 
     assert (path.read_bytes(), results.written()) == (b"{}\n", ["a"])
