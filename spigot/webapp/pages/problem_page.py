@@ -3,6 +3,7 @@
 A browser names HTML before JSON, also where it sends a form. Whoever does not gets the document.
 """
 
+import logging
 from typing import Any, NamedTuple
 
 from flask import Flask, Response, render_template, request, url_for
@@ -16,6 +17,8 @@ from spigot.webapp.http.problem_types import ProblemType, uri_of_status
 from spigot.webapp.http.problems import MEDIA_TYPE
 from spigot.webapp.http.request_ids import REQUEST_ID
 from spigot.webapp.http.same_origin import SAFE_METHODS
+
+log = logging.getLogger(__name__)
 
 HEADINGS = {
     ProblemType.NO_SUCH_JOB.uri: "There is no such job",
@@ -62,7 +65,12 @@ def _for_people(response: Response) -> Response:
     if response.mimetype != MEDIA_TYPE or not _is_asked_by_a_person():
         return response
     told: dict[str, Any] = response.get_json()
-    response.set_data(_text(told, response))
+    try:
+        text = _text(told, response)
+    except Exception:  # as of an application's login, which the page asks who looks
+        log.exception("a problem is answered with its document, for there is no page of it")
+        return response
+    response.set_data(text)
     response.mimetype = "text/html"
     return with_vary(secure_page(response))
 

@@ -216,6 +216,16 @@ class TestWhatItSays:
         assert "evil.example" not in "".join(url for url, _ in ways(page))
 
 
+def test_where_the_login_of_an_application_fails_the_document_keeps_its_headers(redis, settings):
+    app = create_app(settings(), is_admin=lambda request: request.no_such_thing)
+
+    answer = app.test_client().get("/nowhere", headers=BROWSER)
+
+    assert is_problem(answer, 500)
+    assert "the log of the web process says why" in answer.text
+    assert answer.headers["X-Request-ID"]
+
+
 def test_nothing_is_there_for_a_head(client):
     answer = client.head("/nowhere", headers=BROWSER)
 
