@@ -62,7 +62,10 @@ def init_app(app: Flask) -> None:
 
 
 def _for_people(response: Response) -> Response:
-    if response.mimetype != MEDIA_TYPE or not _is_asked_by_a_person():
+    if response.mimetype != MEDIA_TYPE:
+        return response
+    response.vary.add("Accept")  # or a cache would keep a document, such as one of 404, for people
+    if not _is_asked_by_a_person():
         return response
     told: dict[str, Any] = response.get_json()
     try:

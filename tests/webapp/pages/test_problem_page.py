@@ -90,6 +90,11 @@ def test_a_program_reads_the_document(client, broken, accept):
     assert is_problem(broken.get("/rq/0/view/jobs", auth=ADMIN, headers=accept), 503)
 
 
+def test_a_cache_is_told_that_people_read_something_else(client):
+    for answer in (client.get("/nowhere"), client.get("/nowhere", headers=BROWSER)):
+        assert "Accept" in answer.vary
+
+
 def test_a_program_that_sends_json_reads_the_document_whatever_it_accepts(client):
     sent = client.post("/jobs", json={"type": "nothing"}, headers=BROWSER)
 
