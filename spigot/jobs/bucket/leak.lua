@@ -5,7 +5,8 @@ Let jobs leave the bucket for a worker, each in the bucket's next slot: as many 
 for, or until one that is to wait.
 
 KEYS[1] lease    hash {job, bucket, queue, worker, slot_us, attempt, budgets}; written here. If
-                 it exists, the worker did not get the answer that it was given, and gets it again
+                 it exists, the worker did not get the answer that it was given, and gets it again; the
+                 claim stands from now on
 KEYS[2…] queues  lists of RQ, most urgent first
 KEYS[…] leases   of more jobs, the last of KEYS; `spigot:1:lease:TOKEN`
 
@@ -82,7 +83,7 @@ repeat
     local filled
     entries, first, filled = filled_of(queues)
     is_usual = there == filled
-    if not is_usual then tell_again(answers, tokens, now_us) end
+    if not is_usual then tell_again(answers, tokens, now_us, lease_ms) end
     if #answers == #leases then return answers end
   end
   local at, most = #answers + 1, #leases - #answers

@@ -399,6 +399,26 @@ class TestClaim:
         assert (again.job_id, again.slot_us, again.attempt) == (first.job_id, first.slot_us, 1)
         assert (first.wait_us, again.wait_us) == (40_000, 30_000)
 
+    def test_asked_again_with_its_token_lasts_from_then_on(self, bucket, redis):
+        fill(bucket, 1)
+        bucket.ask(token="token", lease_ms=7000)
+        bucket.now_us += 6_000_000
+
+        bucket.ask(token="token", lease_ms=7000)
+
+        assert redis.zscore(keys.leases("default"), "token") == START_US / 1000 + 6000 + 7000
+
+    def test_asked_again_before_its_slot_lasts_as_long_as_it_did(self, bucket, redis):
+        fill(bucket, 2)
+        bucket.ask()
+        bucket.now_us += 60_000
+        bucket.ask(token="token")
+        until = redis.zscore(keys.leases("default"), "token")
+
+        bucket.ask(token="token")
+
+        assert redis.zscore(keys.leases("default"), "token") == until
+
     def test_writes_a_lease_that_lasts_from_the_slot_on(self, bucket, redis):
         fill(bucket, 2)
         bucket.ask()

@@ -1,4 +1,4 @@
--- requires: bucket, attempts, budgets, upstream_limits
+-- requires: times, bucket, attempts, lease_times, budgets, upstream_limits
 --[[
 Functions that reserve what a job costs of its bucket's budgets, when it starts.
 ]]
@@ -71,9 +71,11 @@ local function reserve(bucket, charge, slot_us)
   if #fields > 0 then lenient("HSET", budgets_key(bucket.name), unpack(fields)) end
 end
 
--- The answer to a claim that was answered before: `lease` is of its attempt.
-local function told_again(lease, now_us)
+-- The answer to a claim that was answered before: `lease` is of its attempt. It stands from now on, as
+-- the worker reckons that does not know of the answer before.
+local function told_again(lease, now_us, lease_ms)
   local hash, slot_us = redis.call("HGETALL", RQ_JOB .. lease.job), lease.slot_us
+  renew(bucket_key(lease.bucket) .. ":leases", lease.token, ms(math.max(now_us, slot_us)) + lease_ms)
   if lease.budgets then
     local budgets = try("HGET", bucket_key(lease.bucket), "budgets") or ""
     for _, value in ipairs({ "reserved", lease.budgets, "budgets", budgets }) do hash[#hash + 1] = value end
@@ -82,10 +84,10 @@ local function told_again(lease, now_us)
 end
 
 -- Adds the answers to those of the next tokens under which jobs were claimed before.
-local function tell_again(answers, tokens, now_us)
+local function tell_again(answers, tokens, now_us, lease_ms)
   repeat
     local token = tokens[#answers + 1]
     local lease = is_running(token) and read_lease(token)
-    if lease then answers[#answers + 1] = told_again(lease, now_us) end
+    if lease then answers[#answers + 1] = told_again(lease, now_us, lease_ms) end
   until not lease
 end
