@@ -53,7 +53,8 @@ class Claim:
             the answer, never early.
         attempt: 1 for the first start.
         fields: The job's hash, as RQ reads it while the job runs.
-        asked_at: When the bucket was asked for it, on the monotonic clock.
+        asked_at: When the bucket was asked for it, on the monotonic clock: the first time, if the
+            answer was perhaps lost before.
         stands_until: Until when nobody else is given the job, though the claim was not renewed, on
             the monotonic clock.
     """
@@ -101,6 +102,8 @@ class Question:
         asked_at: On the monotonic clock.
         noted_at: When the worker was noted as alive, if the question is answered.
         lease_seconds: How long a claim stands without renewal.
+        first_asked_at: When a question with these tokens was put to which there is no answer; None
+            if there was none. What is told now may have been claimed then, before a hold.
     """
 
     call: Call
@@ -110,6 +113,7 @@ class Question:
     asked_at: float
     noted_at: float
     lease_seconds: float
+    first_asked_at: float | None = None
 
     def answers(self, reply: list[Any], answered_at: float) -> list[Claim | Wait]:
         """Return what the reply of the script says: an answer for each token up to the first wait.
@@ -127,11 +131,13 @@ class Question:
         ]
 
     def _answer(self, reply: list[Any], token: str, answered_at: float) -> Claim | Wait:
+        asked_at = self.asked_at
         match reply:
             case [b"new", job_id, queue, slot_us, wait_us, values]:
                 attempt, named = 1, zip(FIELDS_OF_A_NEW_JOB, values, strict=False)
             case [b"job", job_id, queue, slot_us, wait_us, attempt, flat]:
                 named = zip(flat[::2], flat[1::2], strict=True)
+                asked_at = asked_at if self.first_asked_at is None else self.first_asked_at
             case [b"wait" | b"poll" as word, wait_us, waiting, reaped_us_ago]:
                 seconds = min(wait_us / 1_000_000, SLEEP_SECONDS)
                 exact, reaped_ago = word == b"wait", reaped_us_ago / 1_000_000
@@ -150,7 +156,7 @@ class Question:
             attempt,
             {name: value for name, value in named if value is not None}
             | _started(slot_us, self.worker),
-            self.asked_at,
+            asked_at,
             self.asked_at + self.lease_seconds,
         )
 

@@ -112,7 +112,7 @@ class Claimer:
         self._tokens = [token_hex(16)]
         self._batch = 1
         self._ready: deque[tuple[Claim | Wait, float]] = deque()
-        self._unanswered = False
+        self._unanswered_since: float | None = None
         self._unreadable: Exception | None = None
         self._early: _EarlyQuestion | None = None
         self._had_to_wait = True
@@ -165,7 +165,6 @@ class Claimer:
             The question, and the tokens of lines that it tells the server are written.
         """
         self._tokens += [token_hex(16) for _ in range(count - len(self._tokens))]
-        self._unanswered = True
         self._early_stops.note_question()
         logged = self._result_log.written()
         question = self._bucket.question(
@@ -177,6 +176,10 @@ class Claimer:
             ahead_us=self._horizon.ahead_us,
             logged=logged,
         )
+        if self._unanswered_since is not None:
+            question = replace(question, first_asked_at=self._unanswered_since)
+        else:
+            self._unanswered_since = time.monotonic()
         return question, logged
 
     def _answered(
@@ -193,7 +196,7 @@ class Claimer:
         except Exception as error:  # what was claimed stops this worker, and must not the next ones
             self._unreadable = error
             raise
-        self._unanswered = False
+        self._unanswered_since = None
         return answers
 
     def question(self) -> Call | None:
@@ -283,7 +286,7 @@ class Claimer:
             for token in self._tokens:
                 report = AttemptReport(token, "unreadable", reason)
                 batch.give_back(report, "reaped", counts_as_reap=True)
-        elif self._unanswered:
+        elif self._unanswered_since is not None:
             for token in reversed(self._tokens):
                 batch.give_back(AttemptReport(token), "")
         for answer, _ in reversed(self._ready):
@@ -291,7 +294,7 @@ class Claimer:
                 batch.give_back(AttemptReport(answer.token), "")
         batch.write()
         self._ready.clear()
-        self._early, self._unanswered, self._unreadable = None, False, None
+        self._early, self._unanswered_since, self._unreadable = None, None, None
 
     def sign_off(self, bucket: LeakyBucket, leases: LeaseStore) -> None:
         """Give back what is in no hand, and leave the bucket.

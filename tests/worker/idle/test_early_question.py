@@ -1,5 +1,6 @@
 """The end of a job and the claim of the next take one round trip, and neither spoils the other."""
 
+from contextlib import closing
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -14,6 +15,7 @@ from spigot.worker.leases.asking_leases import AskingLeases
 from spigot.worker.leases.attempt_report import AttemptReport
 from spigot.worker.running import executor as executor_module
 from spigot.worker.running.executor import Executor
+from spigot.worker.running.hold_news import HoldNews
 from tests.support.consistency import status_of
 from tests.support.round_trips import counted_round_trips
 
@@ -128,6 +130,23 @@ def test_an_answer_that_was_lost_is_asked_for_again(redis, busy, claimer, leases
     assert claimer.ask().job_id == jobs[1]
     assert leases.count() == 1
     assert status_of(redis, jobs[2]) == "queued"
+
+
+def test_a_hold_since_the_question_whose_answer_was_lost_concerns_its_job(bucket, claimer, enqueue):
+    def put_and_lose(question):
+        put(question)
+        raise ConnectionError
+
+    put, bucket.put = bucket.put, put_and_lose
+    enqueue(2)
+    with pytest.raises(ConnectionError):
+        claimer.ask()
+    bucket.put = put
+    with closing(HoldNews("default")) as news:
+        news.note_gap()
+
+        assert news.came_after(claimer.ask())
+        assert not news.came_after(claimer.ask())
 
 
 def test_a_server_without_the_scripts_ends_and_claims_all_the_same(redis, busy, claimer, end):
