@@ -1,5 +1,6 @@
 """``buckets.json``: how fast the jobs of each bucket go out."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.followed_file import read_text
 from spigot.runtime.rate import Rate
+from spigot.runtime.unique_names import RepeatedNameError, unique_names
 from spigot.runtime.wrong_field import about_unknown_field, wrong_value
 
 BudgetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
@@ -87,8 +89,11 @@ def parse_bucket_configs(path: Path, text: str) -> dict[str, BucketConfig]:
     """
     try:
         configs = FILE.validate_json(text)
+        json.loads(text, object_pairs_hook=unique_names)
     except ValidationError as error:
         raise BucketConfigError(f"{path}: {_first_problem(error)}") from error
+    except RepeatedNameError as error:
+        raise BucketConfigError(f"{path}: {error}") from error
     for name in configs:
         if not keys.BUCKET.fullmatch(name):
             raise BucketConfigError(f"{path}: bucket {name!r} must be named [a-z][a-z0-9_]*")

@@ -66,6 +66,8 @@ def test_the_file_sets_the_default_bucket(path):
         ('{"Mail": {}}', r"bucket 'Mail' must be named \[a-z\]\[a-z0-9_\]\*"),
         ('{"mail-high": {}}', "bucket 'mail-high' must be named"),
         ('{"": {}}', "bucket '' must be named"),
+        ('{"mail": {"rate": "1/s"}, "mail": {}}', "'mail' is written twice"),
+        ('{"mail": {"rate": "1/s", "rate": "2/s"}}', "'rate' is written twice"),
         ("[]", "the file: .*object"),
         ('{"mail": ', "the file: Invalid JSON"),
         ("", "the file: Invalid JSON"),

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from spigot.runtime.errors import OperatorError
+from spigot.runtime.unique_names import RepeatedNameError, unique_names
 from spigot.runtime.wrong_field import about_unknown_field, wrong_value
 
 from .rule import Rule
@@ -27,7 +28,9 @@ def parse_rules(text: str) -> Rules:
         RulesError: It cannot be used.
     """
     try:
-        written = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        written = json.loads(text, object_pairs_hook=unique_names, parse_constant=_no_constant)
+    except RepeatedNameError as error:
+        raise RulesError(str(error)) from error
     except (ValueError, RecursionError) as error:
         raise RulesError(f"is no JSON: {error}") from error
     return build_rules(written)
@@ -65,15 +68,6 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         message = about_unknown_field(field, list(WrittenRule.model_fields), USUAL_NAME)
     return f"{field}: {message}" if field else message
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in written:
-            raise RulesError(f"{name!r} is written twice")
-        written[name] = value
-    return written
 
 
 def _no_constant(constant: str) -> None:
