@@ -43,13 +43,17 @@ class ExpectedWorkers:
         """Return the descriptor that ``spigot worker`` is given."""
         return self._write_end
 
+    def are_told(self) -> bool:
+        """Return whether ``spigot worker`` has said how many there are to be, or had its time."""
+        if self._plan is None and select.select([self._read_end], [], [], 0)[0]:
+            self._plan = json.loads(os.read(self._read_end, 65_536))
+        return self._plan is not None or time.monotonic() > self._give_up_at
+
     def are_up(self) -> bool:
         """Return whether all are up, or have had their time."""
         if time.monotonic() > self._give_up_at:
             return True
-        if self._plan is None and select.select([self._read_end], [], [], 0)[0]:
-            self._plan = json.loads(os.read(self._read_end, 65_536))
-        if self._plan is None:
+        if not self.are_told() or self._plan is None:
             return False
         self._up = self._count(self._plan)
         return self._up >= sum(self._plan.values())

@@ -126,6 +126,8 @@ def run(
         apps = {"SPIGOT_APPS": ",".join(settings.apps)}  # chosen once, and so told once
         environment = {**os.environ, **apps, **server.environment}
         supervisor.start(_workers_child(workers, settings, environment, expected.fileno()))
+        # An application that cannot be imported is told by the workers, and not by the web as well.
+        supervisor.wait_until(expected.are_told, START_SECONDS)
         supervisor.start(_web_child(web, host, port, environment))
         supervisor.wait_until(lambda: api_answers(url), START_SECONDS)
         supervisor.wait_until(expected.are_up, START_SECONDS)

@@ -49,6 +49,8 @@ def stop(*_):
     note("workers stopped")
     os._exit(0)
 signal.signal(signal.SIGTERM, stop)
+if os.environ.get("WORKERS_FAIL"):
+    sys.exit("workers: the application is broken")
 note(f"workers started with {os.environ.get('REDIS_URL')}")
 os.write(int(sys.argv[sys.argv.index("--tell-plan") + 1]), b"{}\n")
 time.sleep(600)
@@ -221,6 +223,16 @@ def test_a_web_that_does_not_come_up_is_told_in_its_own_words(notes, monkeypatch
 
     assert "web: the rules are broken\n" in message
     assert message.endswith("Error: web ended with status 1; everything was stopped\n")
+
+
+def test_what_stops_the_workers_is_told_once_for_the_web_is_not_yet_started(notes, monkeypatch):
+    monkeypatch.setenv("WORKERS_FAIL", "1")
+
+    message = fail()
+
+    assert message.count("workers: the application is broken\n") == 1
+    assert message.endswith("Error: workers ended with status 1; everything was stopped\n")
+    assert not notes.exists()
 
 
 def test_a_taken_port_is_one_line_and_nothing_is_started(notes):
