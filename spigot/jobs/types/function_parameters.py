@@ -98,7 +98,8 @@ def _parameters(function: Callable[..., Any]) -> list[Parameter]:
 def _model_of(name: str, parameters: list[Parameter]) -> type[BaseModel]:
     for parameter in parameters:
         if parameter.kind in VARIABLE:
-            raise ValueError(f"*{parameter.name} says nothing of the payload")
+            stars = str(parameter).partition(parameter.name)[0]
+            raise ValueError(f"{stars}{parameter.name} says nothing of the payload")
         if parameter.annotation is parameter.empty:
             raise ValueError(f"parameter {parameter.name!r} has no annotation")
         if parameter.name.startswith("_"):

@@ -104,7 +104,9 @@ def test_a_parameter_without_annotation_is_refused():
 
 
 def test_a_variable_parameter_is_refused():
-    with pytest.raises(ValueError, match=r"job type 'open': \*options says nothing of the payload"):
+    with pytest.raises(
+        ValueError, match=r"job type 'open': \*\*options says nothing of the payload"
+    ):
 
         @job_type("open")
         def open_(**options: int) -> None: ...
