@@ -92,11 +92,12 @@ class Heartbeat:
             culprit = who_keeps_loop(child)
         silence.place = culprit.place
         log.warning(
-            "pool process %d: %s wait for %s, whose stack is\n%s",
+            "pool process %d: %s wait for %s%s",
             child.pid,
             "all jobs" if is_frozen else "all coroutines",
             self._name_of(child, culprit.place),
-            culprit.stack or "unknown",
+            "" if culprit.stack else ", whose stack is unknown",
+            extra={"fields": {"traceback": culprit.stack} if culprit.stack else {}},
         )
 
     def _kill(self, child: PoolProcess, silence: _Silence) -> None:
