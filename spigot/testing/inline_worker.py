@@ -20,8 +20,8 @@ from spigot.worker.running.settlement import settle
 from .virtual_clock import VirtualClock
 
 NAME = "inline"
-MOST_ATTEMPTS = 100
-"""How many attempts may follow from one job that waits."""
+MOST_ROUNDS = 100
+"""How many attempts may follow each other: of one job, or of jobs that enqueue the next one."""
 
 
 class EndlessJobError(AssertionError):
@@ -56,7 +56,7 @@ class InlineWorker:
         self._catalog = catalog
         self._terms = terms
         self._busy = False
-        self._attempts_left = 0
+        self._rounds = self._left_of_round = 0
 
     def run_all(self) -> None:
         """Run jobs until none waits, or those that do wait for an operator or another job.
@@ -69,7 +69,7 @@ class InlineWorker:
         if self._busy:
             return
         self._busy = True
-        self._attempts_left = MOST_ATTEMPTS * self._count_waiting()
+        self._rounds, self._left_of_round = 0, self._count_waiting()
         try:
             while any([self._run_bucket(name) for name in self._bucket_names()]):
                 pass
@@ -89,12 +89,22 @@ class InlineWorker:
         """Run what the bucket has; return whether that was anything."""
         bucket, has_run = LeakyBucket(self._redis, name), False
         while (claim := self._next(bucket)) is not None:
-            if not self._attempts_left:
-                raise EndlessJobError(f"job {claim.job_id} of bucket {name!r} goes on for ever")
-            self._attempts_left -= 1
+            self._count(claim, name)
             self._run(claim, name)
             has_run = True
         return has_run
+
+    def _count(self, claim: Claim, bucket: str) -> None:
+        """Count an attempt: in each round as many as jobs wait at its beginning.
+
+        So a job may enqueue many others, but attempts do not follow each other without an end.
+        """
+        if not self._left_of_round:
+            self._rounds += 1
+            self._left_of_round = 1 + self._count_waiting()
+        if self._rounds >= MOST_ROUNDS:
+            raise EndlessJobError(f"job {claim.job_id} of bucket {bucket!r} goes on for ever")
+        self._left_of_round -= 1
 
     def _next(self, bucket: LeakyBucket) -> Claim | None:
         """Claim the next job, letting the time pass until it may start."""

@@ -6,7 +6,7 @@ from spigot import create_app, enqueue, enqueue_many
 from spigot.jobs.bucket.control import BucketChange, BucketControl
 from spigot.runtime.server.redis_connection import connect
 from spigot.runtime.settings import load_settings
-from spigot.testing import EndlessJobError, inline
+from spigot.testing import EndlessJobError, inline, inline_worker
 from tests.testing import tested_app
 
 APPS = ["tests.testing.tested_app"]
@@ -94,6 +94,14 @@ def test_a_paused_bucket_keeps_its_jobs(queue):
 def test_jobs_without_an_end_are_told(queue, type):
     with pytest.raises(EndlessJobError, match="goes on for ever"):
         enqueue(type)
+
+
+def test_a_job_that_enqueues_many_is_not_endless(queue, monkeypatch):
+    monkeypatch.setattr(inline_worker, "MOST_ROUNDS", 3)
+    enqueue("split", {"parts": 4})
+
+    assert tested_app.attempts.count("chain-0") == 4
+    assert {queue.state(job).status for job in queue.enqueued} == {"finished"}
 
 
 def test_many_jobs_that_are_tried_again_are_not_endless(queue):

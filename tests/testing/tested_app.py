@@ -33,6 +33,14 @@ def chain(left: int) -> int:
     return left
 
 
+@job_type("split")
+def split(parts: int) -> None:
+    """Enqueue many jobs, of two buckets."""
+    for part in range(parts):
+        enqueue("chain", {"left": 0})
+        enqueue("summary", {"doc_id": f"part-{part}"})
+
+
 @job_type("endless")
 def endless() -> None:
     """Be refused for ever."""
