@@ -71,7 +71,7 @@ class Rate:
         if isinstance(value, cls):
             return value
         if not isinstance(value, str):
-            raise ValueError(f"{value!r} is no rate; {FORMS}")
+            raise ValueError(f"must be a text; {FORMS}")
         return cls.parse(value)
 
     @classmethod

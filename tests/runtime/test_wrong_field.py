@@ -49,7 +49,7 @@ def test_a_wrong_network_is_told_what_is_one():
         ({"count": 10}, "at most 9 of them"),
         ({"count": 1, "paid": "perhaps"}, "Input should be true or false"),
         ({"count": 1, "paid": None}, "Input should be true or false"),
-        *[({"count": 1, "pace": pace}, f"{pace} is no rate; {FORMS}") for pace in (None, 10)],
+        *[({"count": 1, "pace": pace}, f"must be a text; {FORMS}") for pace in (None, 10)],
         (
             {"count": "many"},
             "Input should be a valid integer, unable to parse string as an integer",
