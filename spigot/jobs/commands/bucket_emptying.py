@@ -53,7 +53,12 @@ def purge(name: str, yes: bool, as_json: bool) -> None:
     found = BucketReader(redis).get(name)
     if not yes:
         jobs = count_text(found.waiting + found.delayed, "job that waits", "jobs that wait")
-        click.confirm(f"Cancel {jobs} in bucket {name}?", abort=True, err=as_json)
+        try:
+            click.confirm(f"Cancel {jobs} in bucket {name}?", abort=True, err=as_json)
+        except click.Abort as no_answer:
+            raise click.ClickException(
+                "Aborted: nothing was cancelled; --yes cancels without being asked"
+            ) from no_answer
     count = control_of(redis).purge(name, keep_seconds=load_settings().keep_seconds)
     if as_json:
         print_json({"bucket": name, "cancelled": count})

@@ -163,6 +163,18 @@ class TestPurge:
         assert "Aborted" in result.stderr
         assert default().waiting == 2
 
+    def test_who_cannot_be_asked_is_told_the_option(self, default, monkeypatch):
+        def nobody(prompt):
+            raise EOFError
+
+        monkeypatch.setattr("click.termui.visible_prompt_func", nobody)
+
+        result = run("purge", "default")
+
+        told = "Error: Aborted: nothing was cancelled; --yes cancels without being asked\n"
+        assert (result.exit_code, result.stderr) == (1, told)
+        assert default().waiting == 2
+
     def test_does_what_was_confirmed(self, default, monkeypatch):
         asked = []
         monkeypatch.setattr(
