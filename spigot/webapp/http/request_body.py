@@ -62,7 +62,7 @@ def read_json() -> Any:
     """Return the body of the present request.
 
     Raises:
-        UnsupportedMediaType: It is not said to be JSON in UTF-8.
+        UnsupportedMediaType: It is not said to be JSON in UTF-8, or it is compressed.
         RequestEntityTooLarge: It is larger than the setting allows.
         BadRequest: It is not JSON (RFC 8259), or nested too deeply.
     """
@@ -81,6 +81,11 @@ def _parse() -> Any:
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype != "application/json" or charset not in ("utf-8", "utf8"):
         raise UnsupportedMediaType("send JSON in UTF-8, with Content-Type: application/json")
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.lower() != "identity":
+        raise UnsupportedMediaType(
+            f"the body is compressed (Content-Encoding: {coding[:20]}); send it as it is"
+        )
     try:
         return from_json(_body(), allow_inf_nan=False)
     except ValueError as error:

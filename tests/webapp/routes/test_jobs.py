@@ -153,6 +153,19 @@ class TestBadInput:
         assert is_problem(response, 415)
         assert "Content-Type: application/json" in response.json["detail"]
 
+    @pytest.mark.parametrize("coding", ["gzip", "br, gzip", "nonsense" * 100])
+    def test_a_compressed_body_is_415(self, client, coding):
+        response = client.post("/jobs", json=ADD, headers={"Content-Encoding": coding})
+
+        assert is_problem(response, 415)
+        assert "is compressed (Content-Encoding: " in response.json["detail"]
+        assert len(response.json["detail"]) < 100
+
+    def test_one_that_says_that_it_is_not_is_accepted(self, client):
+        headers = {"Content-Encoding": "Identity"}
+
+        assert client.post("/jobs", json=ADD, headers=headers).status_code == 202
+
     @pytest.mark.parametrize(
         ("body", "field", "problem"),
         [
