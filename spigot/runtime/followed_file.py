@@ -1,6 +1,7 @@
 """Follows a file: what is changed in it counts without a restart, if it can be used."""
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from math import inf
@@ -48,7 +49,7 @@ class FollowedFile(Generic[Value]):
         self._parse = parse
         self._error = error
         self._contents = contents
-        self._may_be_missing = optional and not path.exists()
+        self._may_be_missing = optional and not os.path.exists(path)
         self._monotonic = monotonic
         self._looked_at = monotonic()
         self._looking = Lock()
@@ -81,7 +82,8 @@ class FollowedFile(Generic[Value]):
 
     def _read(self) -> str:
         path = self._path
-        if path.exists() and not (path.is_file() or path.is_dir()):  # whose reader may have to wait
+        # a reader of these may have to wait; pathlib would raise where nobody may look
+        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
             raise self._error(f"{path} cannot be read: it is a pipe or a device, put a file there")
         return read_text(path, self._error, optional=self._may_be_missing)
 
@@ -112,11 +114,11 @@ def read_text(path: Path, error: type[OperatorError], *, optional: bool = False)
         error: What to raise, with one line, if it cannot be read.
         optional: It counts as ``{}`` if it does not exist.
     """
-    if optional and not path.exists():
-        return "{}"
     try:
         return path.read_text("utf-8")
     except OSError as reason:
+        if optional and isinstance(reason, FileNotFoundError | NotADirectoryError):
+            return "{}"
         raise error(f"{path} cannot be read: {reason.strerror}") from reason
     except UnicodeDecodeError as reason:
         what = f"it is no UTF-8 text, from byte {reason.start + 1} on"

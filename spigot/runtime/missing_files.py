@@ -36,8 +36,19 @@ def refuse_missing_file(settings: Settings, *fields: str) -> None:
     """
     for field in fields:
         path: Path = getattr(settings, field)
-        if not settings.is_unset(field) and not path.exists():
+        if not settings.is_unset(field) and _is_missing(path):
             raise SettingsError(
                 f"{variable_name(field)}={str(path)!r} cannot be read: there is no such file; one "
                 "with {} will do"
             )
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is no such file; not where nobody may look, which who reads it says."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

@@ -36,3 +36,27 @@ def test_nor_at_the_start(path):
     os.mkfifo(path)
     with pytest.raises(OperatorError, match=r"numbers cannot be read: .* pipe"):
         follow(path)
+
+
+UNREADABLE = "x" * 300
+"""A name that is too long: to look for it fails, as in a folder that nobody may look into."""
+
+
+def test_a_file_that_cannot_be_looked_for_changes_nothing(path, caplog):
+    path.write_text("1")
+    followed = follow(path)
+    path.unlink()
+    path.symlink_to(UNREADABLE)
+
+    followed.look(0)
+
+    assert followed.value == 1
+    assert "cannot be read: File name too long; the last good numbers stay" in caplog.text
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_nor_is_it_used_at_the_start(path, optional):
+    path.symlink_to(UNREADABLE)
+
+    with pytest.raises(OperatorError, match="numbers cannot be read: File name too long"):
+        FollowedFile(path, int, error=OperatorError, contents="numbers", optional=optional)

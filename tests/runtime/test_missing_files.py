@@ -28,3 +28,9 @@ def test_a_file_that_is_named_must_be_there(monkeypatch, tmp_path, variable, fie
 
 def test_a_file_that_nobody_named_need_not_be_there():
     refuse_missing_file(load_settings(), "rate_limits", "buckets")
+
+
+def test_one_that_cannot_be_looked_for_is_left_to_who_reads_it(monkeypatch):
+    monkeypatch.setenv("SPIGOT_BUCKETS", "x" * 300)
+
+    refuse_missing_file(load_settings(), "buckets")
