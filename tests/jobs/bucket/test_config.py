@@ -50,7 +50,7 @@ def test_the_file_sets_the_default_bucket(path):
     [
         ('{"mail": {"rate": "fast"}}', "mail rate: .*'fast' is no rate; write it like 10/s"),
         ('{"mail": {"rate": "0/s"}}', "mail rate: .*must be at least 1"),
-        ('{"mail": {"rate": 5}}', "mail rate: 5 is no rate; write it like 10/s"),
+        ('{"mail": {"rate": 5}}', "mail rate: must be a text; write it like 10/s"),
         ('{"mail": {"capacity": 0}}', "mail capacity: .*greater than 0"),
         ('{"mail": {"capacity": "many"}}', "mail capacity: .*integer"),
         ('{"mail": {"max_running": 0}}', "mail max_running: .*greater than 0"),
