@@ -344,6 +344,14 @@ def test_the_real_web_and_workers_stop_within_seconds(notes):
 
 
 @pytest.mark.slow
+def test_a_bucket_that_is_not_in_the_file_is_warned_of_once(notes):
+    with running(REAL_UP) as up:
+        up.terminate()
+
+        assert up.stderr.read().count("bucket documents is not in buckets.json") == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_real_worker_that_stands_still_does_not_keep_all_from_stopping(
     notes, monkeypatch, signals

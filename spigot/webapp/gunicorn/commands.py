@@ -4,6 +4,7 @@ import logging
 
 import click
 
+from spigot.jobs.bucket import file as bucket_file
 from spigot.jobs.store.server_check import check_server
 from spigot.runtime.listening_socket import listen, local_url
 from spigot.runtime.log_setup import set_up_logging
@@ -30,7 +31,9 @@ def web(host: str | None, port: int | None, under_up: bool) -> None:
     settings = load_settings(**{name: v for name, v in given.items() if v is not None})
     set_up_logging(settings.log_format)
     refuse_missing_file(settings, "rate_limits", "buckets")
-    if not under_up:
+    if under_up:
+        bucket_file.log.setLevel(logging.ERROR)  # the workers of this run warn of the same file
+    else:
         tell_missing_files(settings)
     waits = settings.wait_replicas > 0
     check_server(find_server_url(settings), may_be_away=True, waits=waits)
