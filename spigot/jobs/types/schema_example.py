@@ -17,13 +17,15 @@ def example_of(schema: Schema, parts: Mapping[str, Schema]) -> Any:
     """
     match schema:
         case {"$ref": _}:
-            return example_of(parts[name_in(schema)], parts)
+            own = parts.get(name_in(schema), {})  # not there within itself, or it would never end
+            return example_of(own, {name: part for name, part in parts.items() if part is not own})
         case {"const": ready} | {"examples": [ready, *_]} | {"default": ready}:
             return ready
         case {"enum": [first, *_]}:
             return first
-        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]}:
-            return example_of(first, parts)
+        case {"anyOf": [first, *_] as choices} | {"oneOf": [first, *_] as choices}:
+            ends = (each for each in choices if "$ref" not in each or name_in(each) in parts)
+            return example_of(next(ends, first), parts)
         case {"type": "object"}:
             fields = schema.get("properties", {})
             return {name: example_of(fields[name], parts) for name in schema.get("required", ())}
