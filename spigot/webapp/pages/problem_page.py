@@ -10,7 +10,7 @@ from flask import Flask, Response, render_template, request, url_for
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from spigot.webapp.http.accepted import wants_page, with_vary
-from spigot.webapp.http.admin import is_admin
+from spigot.webapp.http.admin import CHALLENGE, is_admin
 from spigot.webapp.http.forms import is_form
 from spigot.webapp.http.page_security import secure_page
 from spigot.webapp.http.problem_types import ProblemType, uri_of_status
@@ -26,7 +26,7 @@ HEADINGS = {
     ProblemType.NO_SUCH_FAILURE.uri: "There is no such group of failures",
     ProblemType.NOT_REPLICATED.uri: "The job may run all the same",
     uri_of_status(400): "This address cannot be understood",
-    uri_of_status(401): "This is for the admin",
+    uri_of_status(401): "Log in first",
     uri_of_status(403): "This is not allowed",
     uri_of_status(404): "There is no page here",
     uri_of_status(405): "There is no page here",
@@ -35,6 +35,7 @@ HEADINGS = {
 }
 """By the kind of problem."""
 
+FOR_THE_ADMIN = "This is for the admin"
 CANNOT = "This cannot be shown now"
 DONE_NOTHING = "Nothing was done"
 KNOWN_AFTER_A_FORM = frozenset({401, 429, 500})
@@ -87,14 +88,16 @@ def _text(told: dict[str, Any], response: Response) -> str:
     shown = {"failed_badge": "", "looks": request.method in SAFE_METHODS}
     if told["type"] == ProblemType.SERVER_AWAY.uri:
         return render_template("away.html", **shown)
+    is_for_admin = response.www_authenticate.get("realm") == CHALLENGE.get("realm")
     return render_template(
         "problem.html",
-        heading=_heading(told),
+        heading=FOR_THE_ADMIN if is_for_admin else _heading(told),
+        is_for_admin=is_for_admin,
         status=told["status"],
         words=_words(told),
         allowed=response.headers.get("Allow", ""),
         request_id=request.environ[REQUEST_ID],
-        ways=_ways(told),
+        ways=_ways(told, is_for_admin=is_for_admin),
         **shown,
     )
 
@@ -114,9 +117,9 @@ def _words(told: dict[str, Any]) -> str:
     return "" if detail in unsaid else f"{detail[:1].upper()}{detail[1:]}."
 
 
-def _ways(told: dict[str, Any]) -> list[Way]:
+def _ways(told: dict[str, Any], *, is_for_admin: bool) -> list[Way]:
     """Return where to go on, the best first."""
-    again = [Way("Log in" if told["status"] == 401 else "Load again", "")]
+    again = [Way("Log in" if is_for_admin else "Load again", "")]
     helps = request.method in SAFE_METHODS and told["status"] in (401, 429, 500, 503)
     found = [*(again if helps else ()), *_ways_back(told)]
     return [*found, Way("To the overview", url_for("overview.page"))]

@@ -215,6 +215,18 @@ class TestWhatItSays:
 
         assert "Order 5 was never placed." in page.text
 
+    def test_how_to_log_in_to_an_application_as_it_says_itself(self, own_app):
+        from flask import abort
+
+        own_app.add_url_rule("/orders", "orders", lambda: abort(401, "log in to the shop"))
+
+        page = own_app.test_client().get("/orders", headers=BROWSER)
+
+        assert (page.status_code, heading(page)) == (401, "Log in first")
+        assert "<p>Log in to the shop.</p>" in page.text
+        assert ways(page)[0] == ("", "Load again")
+        assert "admin" not in page.text
+
     def test_an_address_that_names_another_site_is_no_link(self, client):
         page = client.get("//evil.example/", headers=BROWSER)
 
