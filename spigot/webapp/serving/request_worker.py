@@ -16,6 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar
 
+from gunicorn.http.errors import ParseException
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from .arrival import Arrival, State
@@ -125,8 +126,13 @@ class RequestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no anno
         return super().handle_request(request, connection)
 
     def _keepalive_after(self, connection: TConn, keepalive: bool) -> bool:
-        whole = connection.arrival.state is State.WHOLE
-        return whole and bool(super()._keepalive_after(connection, keepalive))
+        if connection.arrival.state is not State.WHOLE:
+            return False
+        try:
+            return bool(super()._keepalive_after(connection, keepalive))
+        except ParseException as error:  # its request has an answer: gunicorn would send another
+            log.info("%s sent a body that cannot be read: %s", connection.client, error)
+            return False
 
     # Requests that arrive
 
