@@ -68,9 +68,10 @@ def _for_people(response: Response) -> Response:
     response.vary.add("Accept")  # or a cache would keep a document, such as one of 404, for people
     if not _is_asked_by_a_person():
         return response
-    told: dict[str, Any] = response.get_json()
     try:
-        text = _text(told, response)
+        # an application's own document may leave out what RFC 9457 lets it
+        told = {"type": "about:blank", "status": response.status_code, "detail": ""}
+        text = _text(told | response.get_json(), response)
     except Exception:  # as of an application's login, which the page asks who looks
         log.exception("a problem is answered with its document, for there is no page of it")
         return response
@@ -114,7 +115,7 @@ def _words(told: dict[str, Any]) -> str:
     """Return what the document says as a sentence; empty if the page says it better."""
     detail: str = told["detail"].rstrip(".")
     unsaid = (error.description.rstrip(".") for error in (NotFound, MethodNotAllowed))
-    return "" if detail in unsaid else f"{detail[:1].upper()}{detail[1:]}."
+    return "" if not detail or detail in unsaid else f"{detail[:1].upper()}{detail[1:]}."
 
 
 def _ways(told: dict[str, Any], *, is_for_admin: bool) -> list[Way]:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from flask import Response, abort
 
 from spigot import create_app
 from tests.support.problem_check import is_problem
@@ -207,17 +208,22 @@ class TestWhatItSays:
         assert "There is no job &#39;order 5!&#39;" in page.text
 
     def test_what_an_application_says_of_its_own_address(self, redis, own_app):
-        from flask import abort
-
         own_app.add_url_rule("/orders/5", "order", lambda: abort(404, "order 5 was never placed"))
 
         page = own_app.test_client().get("/orders/5", headers=BROWSER)
 
         assert "Order 5 was never placed." in page.text
 
-    def test_how_to_log_in_to_an_application_as_it_says_itself(self, own_app):
-        from flask import abort
+    def test_an_application_may_write_a_document_that_says_less(self, own_app):
+        told = Response('{"title": "Gone"}', 410, content_type="application/problem+json")
+        own_app.add_url_rule("/orders/5", "order", lambda: told)
 
+        page = own_app.test_client().get("/orders/5", headers=BROWSER)
+
+        assert (page.status_code, heading(page)) == (410, "This cannot be shown now")
+        assert is_page(page)
+
+    def test_how_to_log_in_to_an_application_as_it_says_itself(self, own_app):
         own_app.add_url_rule("/orders", "orders", lambda: abort(401, "log in to the shop"))
 
         page = own_app.test_client().get("/orders", headers=BROWSER)
