@@ -13,6 +13,8 @@ from prometheus_client import values
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.locked_file import lock_within
 
+from .reserved_file import ReservedFile
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder."""
 
@@ -44,6 +46,7 @@ def metrics_folder(parent: Path) -> Iterator[Path]:
     os.environ[VARIABLE] = str(folder)
     # As prometheus-client documents for uWSGI: it chose when it was imported, which was too soon.
     values.ValueClass = values.MultiProcessValue()
+    values.MmapedDict = ReservedFile  # type: ignore[attr-defined]
     owner = os.getpid()
     try:
         yield folder
