@@ -148,8 +148,8 @@ class HoldNews:
             now: The present, monotonic seconds.
         """
         if now - self._looked_at >= LOOK_AGAIN_SECONDS:
-            self._looked_at = now
             self.look()
+            self._looked_at = now  # not before, or another thread would go by a look to come
         return self._heard_us[0] / SECOND_US > claim.asked_at
 
     def note_gap(self) -> None:

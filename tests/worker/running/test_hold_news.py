@@ -127,6 +127,22 @@ def test_who_starts_many_jobs_looks_once_a_millisecond(news, redis, subscription
     assert news.came_lately_after(claim, now + 0.0011)
 
 
+def test_who_asks_while_another_thread_is_about_to_look_looks_too(news, redis, subscription):
+    claim, now, look = claim_now(), time.monotonic(), news.look
+    found = []
+
+    def look_later():
+        news.look = look
+        found.append(news.came_lately_after(claim, now))
+        look()
+
+    hold(redis)
+    news.look = look_later
+
+    assert news.came_lately_after(claim, now)
+    assert found == [True]
+
+
 def test_a_fork_hears_what_its_parent_saw(news, redis, subscription):
     claim = claim_now()
     hold(redis)
