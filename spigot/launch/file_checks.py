@@ -73,7 +73,7 @@ def check_result_log(path: Path) -> Finding:
     """Check that lines can be written to the result log; leaves it untouched."""
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     target = path if path.exists() else folder
-    if path.is_dir() or not folder.is_dir() or not os.access(target, os.W_OK):
+    if path.is_dir() or path.is_fifo() or not folder.is_dir() or not os.access(target, os.W_OK):
         return Finding("result log", False, f"{path} cannot be written", "set SPIGOT_RESULT_LOG")
     free_bytes = shutil.disk_usage(folder).free
     if free_bytes < LOW_DISK_BYTES:

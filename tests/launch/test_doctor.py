@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -170,6 +171,8 @@ def test_a_result_log_that_cannot_be_written_is_wrong(tmp_path):
 
     assert not check_result_log(tmp_path).ok
     assert not check_result_log(tmp_path / "file" / "results.jsonl").ok
+    os.mkfifo(tmp_path / "pipe")
+    assert not check_result_log(tmp_path / "pipe").ok
 
 
 def test_a_full_disk_is_wrong(tmp_path, monkeypatch):

@@ -157,7 +157,7 @@ class ResultLog:
             self._path.rename(self._path.with_name(name))
         file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            _refuse_what_forgets(file)
+            _refuse_pipe(file)
             _cut_torn_line(file)
             _write_whole(file, line)
         finally:
@@ -190,10 +190,13 @@ def _finite(value: object) -> object:
     return value
 
 
-def _refuse_what_forgets(file: int) -> None:
-    """Raise OSError for a pipe or a device: what nobody reads in time would count as written."""
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        raise OSError(errno.EINVAL, "it is a pipe or a device, put a file there")
+def _refuse_pipe(file: int) -> None:
+    """Raise OSError for a pipe: what nobody reads in time would count as written.
+
+    Whoever names a device, such as ``/dev/null``, knows what becomes of lines there.
+    """
+    if stat.S_ISFIFO(os.fstat(file).st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe, put a file there")
 
 
 def _cut_torn_line(file: int) -> None:

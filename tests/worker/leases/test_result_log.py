@@ -133,6 +133,14 @@ def test_a_pipe_in_its_place_takes_no_line(results, path, caplog):
     assert (path.read_bytes(), results.written()) == (b"{}\n", ["a"])
 
 
+def test_a_device_takes_lines_and_keeps_none(results, path):
+    path.parent.mkdir()
+    path.symlink_to(os.devnull)
+    results.write("a", b"{}")
+
+    assert results.written() == ["a"]
+
+
 def test_a_file_that_a_stopped_process_has_locked_keeps_nobody_waiting(results, path):
     path.parent.mkdir()
     with (path.parent / ".results.jsonl.lock").open("w") as held:
