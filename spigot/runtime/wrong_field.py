@@ -1,8 +1,8 @@
-"""What is said of a field that is unknown, or whose value pydantic refused."""
+"""What is said of a field that is unknown, stands twice, or has a value that pydantic refused."""
 
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -21,6 +21,24 @@ NO_BOOLEAN = frozenset({"bool_type", "bool_parsing"})
 
 NO_NETWORK = frozenset({"ip_v4_network", "ip_v6_network"})
 """The same: of two kinds of addresses that are allowed, the first alone would be named."""
+
+
+class RepeatedNameError(ValueError):
+    """A name stands twice in one object; the message says which."""
+
+
+def unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; for ``json.loads``, as its ``object_pairs_hook``.
+
+    Raises:
+        RepeatedNameError: A name stands twice.
+    """
+    written: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in written:
+            raise RepeatedNameError(f"{name!r} is written twice")
+        written[name] = value
+    return written
 
 
 def about_unknown_field(name: str, known: Collection[str], file: str) -> str:

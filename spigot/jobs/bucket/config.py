@@ -22,8 +22,12 @@ from spigot.jobs.store import keys
 from spigot.runtime.errors import OperatorError
 from spigot.runtime.followed_file import read_text
 from spigot.runtime.rate import Rate
-from spigot.runtime.unique_names import RepeatedNameError, unique_names
-from spigot.runtime.wrong_field import about_unknown_field, wrong_value
+from spigot.runtime.wrong_field import (
+    RepeatedNameError,
+    about_unknown_field,
+    unique_names,
+    wrong_value,
+)
 
 BudgetName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=60)]
 

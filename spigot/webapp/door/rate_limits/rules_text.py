@@ -7,8 +7,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from spigot.runtime.errors import OperatorError
-from spigot.runtime.unique_names import RepeatedNameError, unique_names
-from spigot.runtime.wrong_field import about_unknown_field, wrong_value
+from spigot.runtime.wrong_field import (
+    RepeatedNameError,
+    about_unknown_field,
+    unique_names,
+    wrong_value,
+)
 
 from .rule import Rule
 from .rules import DEFAULT, Rules
