@@ -15,7 +15,9 @@ from typing import Any
 import hiredis
 from redis import ConnectionPool, Redis
 from redis.commands.core import Script
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
+
+from spigot.runtime.server.redis_connection import is_ready
 
 
 def takes_direct_calls(redis: Redis) -> bool:
@@ -109,23 +111,13 @@ def _take_idle(pool: Any) -> Any:
         connection = pool._available_connections.pop()
     except IndexError:
         return None
-    is_ready = False
+    is_usable = False
     try:
-        is_ready = _is_ready(connection)
+        is_usable = is_ready(connection)
     finally:
-        if not is_ready:
+        if not is_usable:
             pool._available_connections.append(connection)
-    return connection if is_ready else None
-
-
-def _is_ready(connection: Any) -> bool:
-    """Return whether it is connected, to the primary, and the server said nothing since."""
-    try:
-        return connection.is_connected and not (
-            connection.should_reconnect() or connection.can_read(0)
-        )
-    except RedisError:  # the server has closed it
-        return False
+    return connection if is_usable else None
 
 
 def _ask_on(connection: Any, give_back: Callable[[Any], None], ask: Callable[[Any], Any]) -> Any:

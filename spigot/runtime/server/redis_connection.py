@@ -6,7 +6,13 @@ from typing import Any
 
 from redis import ConnectionPool, Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError, OutOfMemoryError, ResponseError, TimeoutError
+from redis.exceptions import (
+    ConnectionError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
 from redis.retry import Retry
 
 from spigot.runtime.server_address import parse_server_url
@@ -61,6 +67,16 @@ def lone_connection(redis: Redis) -> Any:
     """
     pool: Any = redis.connection_pool  # whose connections redis-py leaves untyped
     return pool.connection_class(**pool.connection_kwargs)
+
+
+def is_ready(connection: Any) -> bool:
+    """Return whether it is connected, to the primary, and the server said nothing since."""
+    try:
+        return connection.is_connected and not (
+            connection.should_reconnect() or connection.can_read(0)
+        )
+    except RedisError:  # the server has closed it
+        return False
 
 
 def _client(options: dict[str, Any], timeout: float) -> Redis:

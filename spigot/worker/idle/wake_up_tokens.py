@@ -4,7 +4,7 @@ from redis import Redis
 
 from spigot.jobs.bucket.claim_answers import Wait
 from spigot.jobs.store import keys
-from spigot.runtime.server.redis_connection import lone_connection
+from spigot.runtime.server.redis_connection import is_ready, lone_connection
 from spigot.runtime.stop_signals import StopSignals
 
 LATE_SECONDS = 0.11
@@ -66,6 +66,8 @@ class WakeUpTokens:
             redis.RedisError: The server does not answer.
         """
         sleeps = [] if answer.polling else [self._standby_wake_up]
+        if not is_ready(self._connection):  # the server has closed it since the last wait
+            self._connection.disconnect()
         self._connection.connect()
         self._connection.send_command("BLPOP", self._wake_up, *sleeps, seconds)
         self._is_under_way = True

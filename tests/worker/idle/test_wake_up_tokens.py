@@ -71,3 +71,15 @@ def test_the_time_of_a_slot_is_not_left_to_the_server(tokens, redis):
     assert not tokens.came_within(0.05, Wait(0.05, 1, exact=True))
     assert not tokens.came_within(0.12, Wait(0.12, 1, exact=True))
     assert not waiting(redis)
+
+
+def test_a_connection_that_was_closed_between_two_waits_is_made_again(tokens, redis):
+    redis.lpush(WAKE_UP, "1")
+    tokens.begin(20, POLLER)
+    assert tokens.is_over_within(10)
+    redis.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    tokens.begin(20, POLLER)
+    redis.lpush(WAKE_UP, "1")
+
+    assert tokens.is_over_within(10)
