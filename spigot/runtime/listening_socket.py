@@ -1,8 +1,15 @@
 """The socket that a program of ours listens on."""
 
 import socket
+from contextlib import suppress
+from random import SystemRandom
 
 from .errors import OperatorError
+
+QUIET_PORTS = range(20_000, 32_768)
+"""Ports that systems give to nobody who asks for any: one of these stays free until it is used."""
+
+TRIES = 100
 
 
 class ListenError(OperatorError):
@@ -43,7 +50,14 @@ def local_url(host: str, port: int) -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on at the moment."""
-    with listen("127.0.0.1", 0) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port of the loopback address that nobody listens on at the moment.
+
+    Raises:
+        ListenError: None was found.
+    """
+    chance = SystemRandom()
+    for _ in range(TRIES):
+        port = chance.choice(QUIET_PORTS)
+        with suppress(ListenError), listen("127.0.0.1", port):
+            return port
+    raise ListenError(f"no free port of 127.0.0.1 was found in {TRIES} tries")

@@ -1,4 +1,5 @@
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,9 @@ def test_the_url_is_one_that_this_machine_can_use(host, url):
 
 def test_a_free_port_is_not_listened_on():
     listen("127.0.0.1", free_port()).close()
+
+
+def test_a_free_port_is_none_that_the_system_gives_to_others_meanwhile():
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+    assert free_port() < lowest
