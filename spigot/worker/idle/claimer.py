@@ -179,7 +179,7 @@ class Claimer:
         if self._unanswered_since is not None:
             question = replace(question, first_asked_at=self._unanswered_since)
         else:
-            self._unanswered_since = time.monotonic()
+            self._unanswered_since = question.asked_at
         return question, logged
 
     def _answered(

@@ -120,13 +120,13 @@ class Bucket:
         self.takes = MS
         self._clock = clock
 
-    def question(self, worker, tokens, *, ahead_us, **options) -> int:
+    def question(self, worker, tokens, *, ahead_us, **options) -> SimpleNamespace:
         self.asked_ahead_us.append(ahead_us)
-        return len(tokens)
+        return SimpleNamespace(tokens=tokens, asked_at=self._clock.now)
 
-    def put(self, question: int) -> list[Wait]:
+    def put(self, question: SimpleNamespace) -> list[Wait]:
         self._clock.now += self.takes
-        return [self.answers.pop(0)] * question
+        return [self.answers.pop(0)] * len(question.tokens)
 
 
 class TestClaimer:

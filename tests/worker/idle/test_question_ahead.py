@@ -53,6 +53,17 @@ def take_until_flooded(claimer):
     taken(claimer, FLOOD)  # 1, 2, 4, and the first of eight
 
 
+def put_without_an_answer(bucket, error):
+    """Return what puts a question, but raises an error in place of the answer."""
+    put_ahead = bucket.put_ahead
+
+    def put(question):
+        put_ahead(question)
+        return Mock(side_effect=error)
+
+    return put
+
+
 def waiting(redis):
     return redis.llen(keys.queue("default"))
 
@@ -116,12 +127,7 @@ def test_a_wait_counts_from_the_question(claimer, bucket, jobs):
 
 def test_a_lost_answer_is_asked_for_again(redis, bucket, claimer, leases, result_log, jobs):
     put_ahead = bucket.put_ahead
-
-    def put_and_lose(question):
-        put_ahead(question)
-        return Mock(side_effect=ConnectionError)
-
-    bucket.put_ahead = put_and_lose
+    bucket.put_ahead = put_without_an_answer(bucket, ConnectionError)
     in_hand = taken(claimer, 2 * FLOOD - 1)
     with pytest.raises(ConnectionError):
         claimer.ask()
@@ -153,13 +159,7 @@ def test_a_worker_that_stops_gives_back_what_is_in_no_hand(redis, bucket, claime
 
 
 def test_a_signal_while_it_waits_for_the_answer_does_so_too(redis, bucket, claimer, leases, jobs):
-    put_ahead = bucket.put_ahead
-
-    def put_and_be_stopped(question):
-        put_ahead(question)
-        return Mock(side_effect=StopRequested)
-
-    bucket.put_ahead = put_and_be_stopped
+    bucket.put_ahead = put_without_an_answer(bucket, StopRequested)
     in_hand = taken(claimer, 2 * FLOOD - 1)
     with pytest.raises(StopRequested):
         claimer.ask()
